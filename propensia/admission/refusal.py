@@ -1,0 +1,134 @@
+"""Why a dropped file is not served: stable codes, with the sentences that an analyst reads.
+
+A refusal never carries a debtor's value, and never more than a name out of the file.
+"""
+
+from __future__ import annotations
+
+# code -> (what happened, what to do) in Spanish, then in English. {detail} names the thing.
+TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "fichero_incompleto": (
+        (
+            "El fichero está incompleto: {detail}.",
+            "Cópielo de nuevo y espere a que termine la copia.",
+        ),
+        ("The file is incomplete: {detail}.", "Copy it again and wait until the copy ends."),
+    ),
+    "demasiado_grande": (
+        (
+            "El fichero es demasiado grande: {detail}.",
+            "Entrene un modelo más pequeño o pida que se suba el límite en los ajustes.",
+        ),
+        (
+            "The file is too large: {detail}.",
+            "Train a smaller model, or ask for a higher limit in the settings.",
+        ),
+    ),
+    "no_es_un_modelo": (
+        (
+            "El fichero no es un modelo guardado con pickle o joblib: {detail}.",
+            "Guarde el modelo con joblib.dump(modelo, 'nombre.pkl').",
+        ),
+        (
+            "The file is not a model saved with pickle or joblib: {detail}.",
+            "Save the model with joblib.dump(model, 'name.pkl').",
+        ),
+    ),
+    "contenido_no_permitido": (
+        (
+            "Contiene {detail}, que no es parte de un modelo. No se ha ejecutado nada.",
+            "Pida a quien lo envió que lo exporte de nuevo; si no fue usted, avise a seguridad.",
+        ),
+        (
+            "It contains {detail}, which is not part of a model. Nothing was executed.",
+            "Ask the sender to export it again; if it was not you, tell security.",
+        ),
+    ),
+    "familia_desconocida": (
+        (
+            "No se sabe leer {detail}. No se ha ejecutado nada.",
+            "Use una de las familias admitidas; están en docs/analista.md.",
+        ),
+        (
+            "{detail} cannot be read here. Nothing was executed.",
+            "Use one of the accepted families; docs/analista.md lists them.",
+        ),
+    ),
+    "no_es_clasificador_binario": (
+        (
+            "No es un clasificador de dos clases: {detail}.",
+            "Entrene un clasificador que distinga pagador de no pagador.",
+        ),
+        (
+            "It is not a classifier of two classes: {detail}.",
+            "Train a classifier that tells payers from non-payers.",
+        ),
+    ),
+    "clases_distintas": (
+        (
+            "Las clases del modelo no son las del contrato: {detail}.",
+            "Entrene con 1 para pagador y 0 para no pagador.",
+        ),
+        (
+            "The classes of the model are not those of the contract: {detail}.",
+            "Train with 1 for a payer and 0 for a non-payer.",
+        ),
+    ),
+    "no_entrenado": (
+        ("El modelo no está entrenado: {detail}.", "Llame a fit antes de guardarlo."),
+        ("The model is not fitted: {detail}.", "Call fit before you save it."),
+    ),
+    "columnas_distintas": (
+        (
+            "Las columnas no son las del contrato: {detail}.",
+            "Entrene con las columnas del contrato, con esos nombres.",
+        ),
+        (
+            "The columns are not those of the contract: {detail}.",
+            "Train on the columns of the contract, with those names.",
+        ),
+    ),
+    "arbol_imposible": (
+        (
+            "Un árbol del modelo es imposible: {detail}.",
+            "El fichero está dañado o manipulado: expórtelo de nuevo.",
+        ),
+        (
+            "A tree of the model is impossible: {detail}.",
+            "The file is damaged or tampered with: export it again.",
+        ),
+    ),
+    "pesos_imposibles": (
+        (
+            "Los pesos del modelo son imposibles: {detail}.",
+            "Compruebe que el entrenamiento converge y expórtelo de nuevo.",
+        ),
+        (
+            "The weights of the model are impossible: {detail}.",
+            "Check that the training converges and export it again.",
+        ),
+    ),
+}
+
+
+class Refusal(Exception):
+    """A file that is not served, with a stable ``code`` and a ``detail`` that names the thing.
+
+    ``detail`` is a short phrase, the same in both languages where it is a name; otherwise give
+    ``detail_en`` too.
+    """
+
+    def __init__(self, code: str, detail: str, detail_en: str | None = None) -> None:
+        if code not in TEXTS:
+            raise KeyError(f"unknown refusal code {code!r}: add it to TEXTS")
+        super().__init__(f"{code}: {detail_en or detail}")
+        self.code = code
+        self.detail = detail
+        self.detail_en = detail_en or detail
+
+    def text(self, language: str = "es") -> str:
+        """What happened and what to do, two sentences in ``es`` or ``en``."""
+        spanish, english = TEXTS[self.code]
+        what, remedy = spanish if language == "es" else english
+        detail = self.detail if language == "es" else self.detail_en
+        return f"{what.format(detail=detail)} {remedy}"
