@@ -34,6 +34,26 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Save the model with joblib.dump(model, 'name.pkl').",
         ),
     ),
+    "formato_no_admitido": (
+        (
+            "El fichero está guardado en un formato que aquí no se lee: {detail}.",
+            "Guárdelo de nuevo con joblib.dump(modelo, 'nombre.pkl', compress='zlib').",
+        ),
+        (
+            "The file is saved in a format that is not read here: {detail}.",
+            "Save it again with joblib.dump(model, 'name.pkl', compress='zlib').",
+        ),
+    ),
+    "matriz_imposible": (
+        (
+            "Una matriz del modelo es imposible: {detail}.",
+            "El fichero está dañado o manipulado: expórtelo de nuevo.",
+        ),
+        (
+            "An array of the model is impossible: {detail}.",
+            "The file is damaged or tampered with: export it again.",
+        ),
+    ),
     "contenido_no_permitido": (
         (
             "Contiene {detail}, que no es parte de un modelo. No se ha ejecutado nada.",
@@ -109,6 +129,15 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ),
     ),
 }
+
+
+def shown(name: str) -> str:
+    """A name out of the file, fit for a message: printable, in one direction, at most 80 letters.
+
+    Control, format and direction characters could forge a line or hide a name.
+    """
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:81])
+    return text if len(name) <= 80 else f"{text[:79]}…"
 
 
 class Refusal(Exception):

@@ -1,0 +1,252 @@
+"""Make numpy arrays, number types and numbers from the bytes of a model file.
+
+It must never allocate for a shape before the bytes for it are there, nor hold an object.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from propensia.admission.nodes import Global, Node
+from propensia.admission.refusal import Refusal, shown
+
+# Called with the number of bytes or elements that will be looked at again or copied.
+Charge = Callable[[int], None]
+Dtype = np.dtype[np.generic]
+Array = np.ndarray[tuple[int, ...], Dtype]
+
+NDARRAY = Global("numpy", "ndarray")
+OBJECTS_LIMIT = 100_000
+_FIELDS_LIMIT = 256
+_DIMENSIONS_LIMIT = 32
+# An array without elements may still declare a long side; nobody has so many columns.
+_EMPTY_SIDE_LIMIT = 10_000_000
+
+_SPEC = re.compile(r"[<>=|]?(?:([b?iuf][1248]?)|([SU])(\d{1,7})|V(\d{1,7})|(O)[48]?)")
+_NUMBERS = frozenset("b1 ? i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
+_SCALARS = frozenset({str, bytes, type(None), bool, int, float})
+
+
+@dataclass(slots=True, eq=False)
+class Unfilled:
+    """An array, or a number type, that the file has announced and not yet described.
+
+    ``spec`` is the number type's spelling, empty for an array; ``places`` the memo entries that
+    wait for the finished value. Nothing else may hold one.
+    """
+
+    spec: str = ""
+    places: list[int] = field(default_factory=list)
+
+
+def unfilled_dtype(spec: object) -> Unfilled:
+    """The number type spelled ``spec``, such as ``f8``, that awaits its byte order."""
+    if isinstance(spec, bytes):  # written by Python 2
+        spec = spec.decode("latin-1")
+    if not isinstance(spec, str):
+        raise _not_allowed("?")
+    match = _SPEC.fullmatch(spec)
+    if match is None or (match[1] is not None and match[1] not in _NUMBERS):
+        raise _not_allowed(spec)
+    return Unfilled(spec=spec.lstrip("<>=|"))
+
+
+def dtype_from(spec: str, state: object) -> Dtype:
+    """The number type that ``spec`` and the state written by numpy describe together.
+
+    Number, text, object, or a flat record of numbers and text.
+    """
+    if type(state) is not tuple or len(state) not in (8, 9) or state[0] not in (3, 4):
+        raise _not_allowed(spec)
+    _, order, base, names, fields, size, *_ = state
+    if base is not None or order not in ("<", ">", "|", "="):
+        raise _not_allowed(spec)
+    if spec.startswith("V"):
+        return _record(spec, names, fields, size)
+    dtype: Dtype = np.dtype("O" if spec.startswith("O") else order + spec)
+    if names is not None or fields is not None or size not in (-1, dtype.itemsize):
+        raise _not_allowed(spec)
+    return dtype
+
+
+def _record(spec: str, names: object, fields: object, size: object) -> Dtype:
+    if type(names) is not tuple or type(fields) is not dict or size != int(spec[1:]):
+        raise _not_allowed(spec)
+    if not 0 < len(names) <= _FIELDS_LIMIT or set(names) != set(fields):
+        raise _not_allowed(spec)
+    formats: list[Dtype] = []
+    offsets: list[int] = []
+    for name in names:
+        entry = fields[name]
+        if type(name) is not str or type(entry) is not tuple or len(entry) != 2:
+            raise _not_allowed(spec)
+        dtype, offset = entry
+        if not isinstance(dtype, np.dtype) or dtype.hasobject or dtype.names is not None:
+            raise _not_allowed(f"{name}: {dtype}" if isinstance(dtype, np.dtype) else name)
+        if type(offset) is not int or not 0 <= offset <= int(spec[1:]) - dtype.itemsize:
+            raise _impossible("un campo se sale de su registro", "a field lies outside its record")
+        formats.append(dtype)
+        offsets.append(offset)
+    if len(set(names)) != len(names):
+        raise _not_allowed(spec)
+    return np.dtype(
+        {"names": list(names), "formats": formats, "offsets": offsets, "itemsize": size}
+    )
+
+
+def size_of(dtype: object, shape: object) -> int:
+    """How many bytes an array of this number type and shape must have; refuses odd ones."""
+    if not isinstance(dtype, np.dtype):
+        raise _impossible("no dice su tipo de número", "it does not say its number type")
+    if type(shape) is not tuple or len(shape) > _DIMENSIONS_LIMIT:
+        raise _impossible("su forma no es una forma", "its shape is not a shape")
+    if any(type(side) is not int or side < 0 for side in shape):
+        raise _impossible("su forma no es una forma", "its shape is not a shape")
+    if dtype.itemsize == 0:
+        raise _not_allowed(dtype.str)
+    count = math.prod(shape)
+    if count == 0 and any(side > _EMPTY_SIDE_LIMIT for side in shape):
+        raise _impossible("está vacía y es enorme", "it is empty and huge")
+    return count * dtype.itemsize
+
+
+def array_from_bytes(
+    raw: bytes | memoryview, dtype: object, shape: object, order: object, charge: Charge
+) -> Array:
+    """An array ``shape`` of ``dtype`` over ``raw``, a view where the byte order permits.
+
+    Read-only. ``order`` is ``C`` or ``F``. Errors: ``matriz_imposible`` where shape and bytes
+    disagree, or a truth value or letter is none.
+    """
+    size = size_of(dtype, shape)
+    assert isinstance(dtype, np.dtype) and isinstance(shape, tuple)
+    if dtype.hasobject:
+        raise _not_allowed("object")
+    if order not in ("C", "F"):
+        raise _impossible("su orden no es C ni F", "its order is neither C nor F")
+    if size != len(raw):
+        raise _impossible(
+            f"declara {size} bytes y tiene {len(raw)}",
+            f"it declares {size} bytes and has {len(raw)}",
+        )
+    if size == 0:
+        return np.empty(shape, dtype.newbyteorder("="))
+    array: Array = np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
+    array.flags.writeable = False
+    _check_values(array, charge)
+    if not dtype.isnative:
+        charge(size)
+        array = array.astype(dtype.newbyteorder("="))
+    return array
+
+
+def _check_values(array: Array, charge: Charge) -> None:
+    """Refuse truth values other than 0 and 1, and letters that Unicode does not have."""
+    if array.dtype.names is not None:
+        for name in array.dtype.names:
+            _check_values(array[name], charge)
+    elif array.dtype.kind in "bU":
+        charge(array.nbytes)
+        wide = array.dtype.kind == "U"
+        native = np.ascontiguousarray(array).reshape(-1)
+        if wide and not native.dtype.isnative:
+            native = native.byteswap().view(native.dtype.newbyteorder("="))
+        highest = native.view(np.uint32 if wide else np.uint8).max()
+        if highest > (0x10FFFF if wide else 1):
+            raise _impossible("tiene valores que no existen", "it has values that do not exist")
+
+
+def array_from_state(state: object, charge: Charge) -> Array | Node:
+    """The array that numpy's own pickle state describes: numbers, text or objects."""
+    if type(state) is not tuple or len(state) != 5 or state[0] != 1:
+        raise _impossible("su estado no es el de numpy", "its state is not numpy's")
+    _, shape, dtype, fortran, raw = state
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
+        # numpy lists objects in C order, whatever the array's own order is.
+        return objects_from(raw, shape, charge)
+    if isinstance(raw, str):  # the bytes of Python 2, when they happen to be ASCII
+        raw = raw.encode("latin-1", "replace")
+    if not isinstance(raw, bytes):
+        raise _impossible("sus datos no son bytes", "its data are not bytes")
+    return array_from_bytes(raw, dtype, shape, "F" if fortran else "C", charge)
+
+
+def array_from_buffer(args: tuple[object, ...], charge: Charge) -> Array:
+    """The array of ``numpy._frombuffer(buffer, dtype, shape, order[, axes])``, protocol 5."""
+    if len(args) not in (4, 5) or not isinstance(args[0], bytes):
+        raise _impossible("sus datos no son bytes", "its data are not bytes")
+    raw, dtype, shape, order = args[:4]
+    axes = args[4] if len(args) == 5 else None
+    if order == "K" and axes is not None:
+        array = array_from_bytes(raw, dtype, shape, "C", charge)
+        if type(axes) is not tuple or any(type(axis) is not int for axis in axes):
+            raise _impossible("sus ejes no son ejes", "its axes are not axes")
+        if sorted(axes) != list(range(array.ndim)):
+            raise _impossible("sus ejes no son ejes", "its axes are not axes")
+        return array.transpose(axes)
+    return array_from_bytes(raw, dtype, shape, order, charge)
+
+
+def scalar_from(args: tuple[object, ...], charge: Charge) -> object:
+    """The plain Python value of ``numpy.scalar(dtype, bytes)``."""
+    if len(args) != 2:
+        raise _impossible("un número sin tipo o sin bytes", "a number without type or bytes")
+    dtype, raw = args
+    if isinstance(raw, str):
+        raw = raw.encode("latin-1", "replace")
+    if not isinstance(raw, bytes):
+        raise _impossible("un número sin bytes", "a number without bytes")
+    value: object = array_from_bytes(raw, dtype, (), "C", charge).item()
+    return value
+
+
+def objects_from(elements: object, shape: object, charge: Charge) -> Array | Node:
+    """An array of text and plain numbers; or, where it holds objects, a node that lists them.
+
+    The node is made by ``numpy.ndarray``, has the shape as its argument and the elements, in C
+    order, as its items: so ``nodes.walk`` finds what is in it. Objects are such as have
+    attributes, as the trees of gradient boosting; the result of a bare call is refused.
+    """
+    size = size_of(np.dtype("O"), shape)
+    assert isinstance(shape, tuple)
+    if type(elements) is not list or size != len(elements) * np.dtype("O").itemsize:
+        raise _impossible("su forma y sus objetos no cuadran", "its shape and objects disagree")
+    if len(shape) > 2:
+        raise _not_allowed("object", f"{len(shape)} dimensiones")
+    if len(elements) > OBJECTS_LIMIT:
+        raise Refusal(
+            "demasiado_grande",
+            f"una matriz de {len(elements)} objetos",
+            f"an array of {len(elements)} objects",
+        )
+    charge(len(elements))
+    plain = True
+    for element in elements:
+        if type(element) in _SCALARS:
+            continue
+        if not isinstance(element, Node) or type(element.state) is not dict:
+            name = str(element) if isinstance(element, Global) else type(element).__name__
+            name = element.name if isinstance(element, Node) else name
+            raise Refusal("contenido_no_permitido", f"`{shown(name)}` (matriz de objetos)")
+        plain = False
+    if not plain:
+        return Node(NDARRAY, (shape,), items=list(elements))
+    array = np.empty(len(elements), dtype=object)
+    array[:] = elements
+    array = array.reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def _impossible(detail: str, detail_en: str) -> Refusal:
+    return Refusal("matriz_imposible", detail, detail_en)
+
+
+def _not_allowed(spec: str, more: str = "") -> Refusal:
+    name = f"numpy.dtype({shown(spec)!r}){' ' if more else ''}{more}"
+    return Refusal("contenido_no_permitido", f"`{name}`")

@@ -1,0 +1,262 @@
+"""The contract: what a caller sends and the columns a model gets, declared in a TOML file.
+
+Nothing in Python knows the name of a parameter or column; they are strings of the contract.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from propensia import faults, files
+
+KINDS = ("category", "number", "integer", "month", "python_float", "python_int")
+STEPS = ("map", "floor_divide", "clip", "divide", "band", "present")
+LANGUAGES = ("es", "en")
+
+
+class ContractError(Exception):
+    """A contract file that cannot be used; the text names the part and what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One value that a caller sends, and how its text is read.
+
+    ``kind`` is one of ``KINDS``: ``category`` (a text of ``values`` or a synonym), ``number`` and
+    ``integer`` (within ``min``..``max``, or a text of ``labels``), ``month`` (``YYYYMM``), and
+    ``python_float`` / ``python_int``, which read whatever Python's own ``float`` and ``int`` do.
+    No data is a fault unless ``fill`` (the value used instead, shown to the caller as
+    ``fill_shown``) or ``optional`` is given.
+    """
+
+    name: str
+    feature: str
+    kind: str
+    label: Mapping[str, str]
+    example: str
+    help: Mapping[str, str] = field(default_factory=dict)
+    values: tuple[str, ...] = ()
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, float] = field(default_factory=dict)
+    otherwise: str | None = None
+    min: float = float("-inf")
+    max: float = float("inf")
+    fault: str | None = None
+    fill: str | float | None = None
+    fill_shown: str | None = None
+    optional: bool = False
+    absent_as: str | None = None
+    shares: tuple[float, ...] = ()
+    quantiles: tuple[tuple[float, float], ...] = ()
+    missing_share: float = 0.0
+
+    @property
+    def is_category(self) -> bool:
+        """Whether a value is a text; otherwise it is a number."""
+        return self.kind == "category"
+
+    def admits(self) -> str:
+        """What a caller may send, as a short text that is the same in every language."""
+        if self.is_category:
+            texts = [*self.values, *(f"{a} (= {b})" for a, b in self.synonyms.items())]
+            return ", ".join(texts)
+        if self.kind == "month":
+            span = f"{self.min:.0f}–{self.max:.0f}"
+        else:
+            span = f"{self.min:g}–{self.max:.0f}"
+        parts = [span, *self.labels]
+        if self.fill is not None or self.optional:
+            parts.append("NaN")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One model column: the parameter it comes from and the steps, applied in order."""
+
+    name: str
+    source: str
+    steps: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A whole contract; make it with ``load``. ``fingerprint`` names its exact content."""
+
+    name: str
+    title: Mapping[str, str]
+    no_data: frozenset[str]
+    forgive_case: bool
+    repeated: str
+    bad_utf8: str
+    label_column: str
+    positive: frozenset[str]
+    negative: frozenset[str]
+    form: str
+    text: str
+    threshold: float
+    flag: str
+    positive_name: Mapping[str, str]
+    negative_name: Mapping[str, str]
+    own_faults: Mapping[str, Mapping[str, str]]
+    parameters: tuple[Parameter, ...]
+    columns: tuple[Column, ...]
+    demonstration: Mapping[str, Any]
+    fingerprint: str
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The model columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def parameter(self, name: str) -> Parameter:
+        """The parameter of that short name. Raises ``KeyError``."""
+        return next(p for p in self.parameters if p.name == name)
+
+    def example(self) -> dict[str, str]:
+        """The documented example: a text per parameter."""
+        return {parameter.name: parameter.example for parameter in self.parameters}
+
+
+def shipped() -> list[str]:
+    """The names of the contracts that come with the package."""
+    folder = resources.files("propensia") / "contracts"
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def load(name_or_path: str) -> Contract:
+    """The contract of a shipped name, or of a TOML file's path. Raises ``ContractError``."""
+    if name_or_path in shipped():
+        data = (resources.files("propensia") / "contracts" / f"{name_or_path}.toml").read_bytes()
+    else:
+        try:
+            data = files.read(Path(name_or_path), 1 << 20)
+        except (OSError, files.FileTooLarge) as error:
+            names = ", ".join(shipped())
+            raise ContractError(
+                f"no hay contrato {name_or_path!r}: use {names} o la ruta de un fichero TOML"
+            ) from error
+    try:
+        table = tomllib.loads(data.decode("utf-8-sig"))
+    except ValueError as error:
+        raise ContractError(f"el contrato {name_or_path!r} no es TOML válido: {error}") from error
+    return parse(table)
+
+
+def parse(table: Mapping[str, Any]) -> Contract:
+    """A contract from its table. Raises ``ContractError`` that names the first wrong part."""
+    try:
+        contract = _build(table)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ContractError(f"al contrato le falta o le sobra algo: {error}") from error
+    _check(contract)
+    return contract
+
+
+def _build(table: Mapping[str, Any]) -> Contract:
+    reading, label, answer = table["reading"], table["label"], table["answer"]
+    canonical = json.dumps(table, sort_keys=True, default=str, ensure_ascii=True)
+    return Contract(
+        name=table["name"],
+        title=table["title"],
+        no_data=frozenset(reading["no_data"]),
+        forgive_case=reading["forgive_case"],
+        repeated=reading["repeated"],
+        bad_utf8=reading["bad_utf8"],
+        label_column=label["column"],
+        positive=frozenset(label["positive"]),
+        negative=frozenset(label["negative"]),
+        form=answer["form"],
+        text=answer.get("text", "class"),
+        threshold=float(answer["threshold"]),
+        flag=answer.get("flag", "pagador"),
+        positive_name=answer["positive"],
+        negative_name=answer["negative"],
+        own_faults=table.get("faults", {}),
+        parameters=tuple(_parameter(item) for item in table["parameters"]),
+        columns=tuple(_column(item) for item in table["columns"]),
+        demonstration=table.get("demonstration", {}),
+        fingerprint=files.sha256(canonical.encode("ascii"))[:16],
+    )
+
+
+def _parameter(item: Mapping[str, Any]) -> Parameter:
+    values = dict(item)
+    for name in ("values", "shares"):
+        if name in values:
+            values[name] = tuple(values[name])
+    if "quantiles" in values:
+        values["quantiles"] = tuple((float(p), float(q)) for p, q in values["quantiles"])
+    return Parameter(**values)
+
+
+def _column(item: Mapping[str, Any]) -> Column:
+    steps = []
+    for step in item["steps"]:
+        ((verb, argument),) = step.items()
+        steps.append((verb, argument))
+    return Column(item["name"], item["from"], tuple(steps))
+
+
+def _check(contract: Contract) -> None:
+    names = [parameter.name for parameter in contract.parameters]
+    _require(len(set(names)) == len(names), "hay dos parámetros con el mismo nombre")
+    columns = contract.column_names
+    _require(len(set(columns)) == len(columns) > 0, "hay dos columnas con el mismo nombre")
+    _require(contract.form in ("json", "text", "html"), "answer.form: json, text o html")
+    _require(contract.text in ("class", "numpy"), "answer.text: class o numpy")
+    _require(contract.repeated in ("refuse", "first"), "reading.repeated: refuse o first")
+    _require(contract.bad_utf8 in ("refuse", "replace"), "reading.bad_utf8: refuse o replace")
+    for parameter in contract.parameters:
+        _check_parameter(parameter, contract)
+    for column in contract.columns:
+        _require(column.source in names, f"{column.name}: no existe {column.source!r}")
+        _check_steps(column, contract.parameter(column.source))
+
+
+def _check_parameter(parameter: Parameter, contract: Contract) -> None:
+    name = parameter.name
+    _require(parameter.kind in KINDS, f"{name}: kind debe ser {', '.join(KINDS)}")
+    for texts in (parameter.label, parameter.help or parameter.label):
+        _require(set(LANGUAGES) <= set(texts), f"{name}: faltan textos en es o en")
+    if parameter.is_category:
+        _require(bool(parameter.values), f"{name}: faltan values")
+        targets = {*parameter.synonyms.values(), *(() if parameter.fill is None else (parameter.fill,))}
+        _require(targets <= set(parameter.values), f"{name}: synonyms o fill fuera de values")
+        _require(
+            len(parameter.shares) in (0, len(parameter.values)), f"{name}: un share por valor"
+        )
+    elif parameter.fill is not None:
+        _require(isinstance(parameter.fill, int | float), f"{name}: fill debe ser un número")
+    known = parameter.fault is None or parameter.fault in {*faults.TEXTS, *contract.own_faults}
+    _require(known, f"{name}: fault {parameter.fault!r} no tiene texto")
+
+
+def _check_steps(column: Column, parameter: Parameter) -> None:
+    for place, (verb, argument) in enumerate(column.steps):
+        _require(verb in STEPS, f"{column.name}: paso {verb!r}; hay {', '.join(STEPS)}")
+        _require(
+            (verb == "map") == (place == 0 and parameter.is_category),
+            f"{column.name}: una categoría empieza por map, y un número no lo lleva",
+        )
+        if verb == "map":
+            wanted = {*parameter.values, *(() if parameter.otherwise is None else (parameter.otherwise,))}
+            _require(set(argument) == wanted, f"{column.name}: map debe nombrar cada valor")
+        if verb in ("clip", "band"):
+            low, high = argument
+            _require(low <= high, f"{column.name}: {verb} va de menor a mayor")
+        if verb in ("divide", "floor_divide"):
+            _require(argument != 0, f"{column.name}: {verb} entre 0")
+    absent = parameter.optional and (not column.steps or column.steps[0][0] != "present")
+    _require(not absent, f"{column.name}: {parameter.name} puede faltar: empiece por present")
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise ContractError(f"contrato: {problem}")

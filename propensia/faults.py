@@ -1,0 +1,108 @@
+"""What can be wrong with a request, and what was assumed: stable codes and their sentences.
+
+A sentence names the parameter, never the value that was received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# code -> (Spanish, English). {p} is the parameter, {admits} what it accepts.
+TEXTS: dict[str, tuple[str, str]] = {
+    "parametro_ausente": ("Falta {p}. Admite: {admits}", "{p} is missing. It takes: {admits}"),
+    "parametro_repetido": (
+        "{p} aparece más de una vez; envíelo una sola vez",
+        "{p} appears more than once; send it once",
+    ),
+    "sin_dato": (
+        "{p} necesita un dato. Admite: {admits}",
+        "{p} needs a value. It takes: {admits}",
+    ),
+    "numero_no_valido": (
+        "{p} no es un número; use solo cifras y un punto, sin separador de miles",
+        "{p} is not a number; use digits and one point only, no thousands separator",
+    ),
+    "numero_no_finito": ("{p} debe ser un número normal", "{p} must be an ordinary number"),
+    "numero_negativo": ("{p} no puede ser negativo", "{p} cannot be negative"),
+    "no_es_entero": ("{p} debe ser un número entero", "{p} must be a whole number"),
+    "fuera_de_rango": ("{p} está fuera de rango. Admite: {admits}", "{p} is out of range. It takes: {admits}"),
+    "categoria_desconocida": ("{p} admite: {admits}", "{p} takes: {admits}"),
+    "caracter_parecido": (
+        "{p} contiene caracteres que parecen cifras o letras y no lo son; escríbalos de nuevo",
+        "{p} has characters that look like digits or letters and are not; type them again",
+    ),
+    "mes_no_valido": (
+        "{p} es aaaamm, por ejemplo 202310",
+        "{p} is yyyymm, for example 202310",
+    ),
+    "texto_demasiado_largo": (
+        "{p} es demasiado largo. Admite: {admits}",
+        "{p} is too long. It takes: {admits}",
+    ),
+    "caracter_de_control": (
+        "{p} contiene un carácter no permitido (de control)",
+        "{p} has a character that is not allowed (a control character)",
+    ),
+    "codificacion_no_valida": (
+        "La dirección debe ir en UTF-8 con la codificación %XX correcta",
+        "The address must be UTF-8 with correct %XX encoding",
+    ),
+    "opcion_no_valida": ("{p} admite: {admits}", "{p} takes: {admits}"),
+    # avisos: told beside an answer
+    "valor_supuesto": ("{p} venía sin dato: se ha usado {used}", "{p} came empty: {used} was used"),
+    "texto_normalizado": (
+        "{p} tenía mayúsculas o espacios distintos: se ha leído {used}",
+        "{p} had another case or blanks: it was read as {used}",
+    ),
+    "coma_decimal": (
+        "{p} llevaba coma decimal: se ha leído {used}",
+        "{p} had a decimal comma: it was read as {used}",
+    ),
+    "parametro_desconocido": (
+        "No se usa un parámetro que no está en el contrato",
+        "A parameter that is not in the contract is not used",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one parameter (``parameter`` may be empty: the request itself)."""
+
+    parameter: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that was assumed: the parameter, a code, and the value that was used."""
+
+    parameter: str
+    code: str
+    used: str | float | None
+
+
+class BadRow(Exception):
+    """Everything wrong with one row, at once; ``faults`` is never empty."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(", ".join(f"{fault.parameter}: {fault.code}" for fault in faults))
+        self.faults = faults
+
+
+def sentence(
+    code: str,
+    parameter: str,
+    language: str,
+    *,
+    admits: str = "",
+    used: str | float | None = None,
+    own: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
+    """The sentence of ``code`` in ``es`` or ``en``; ``own`` are the contract's own sentences."""
+    if own and code in own:
+        template = own[code][language]
+    else:
+        template = TEXTS[code][0 if language == "es" else 1]
+    return template.format(p=parameter, admits=admits, used=used)

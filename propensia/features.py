@@ -1,0 +1,326 @@
+"""From texts to model columns: one reading of the contract, for one row and for many.
+
+The scalar and the vectorised path give the same bits; a property test holds them together.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from propensia.contract import Column, Contract, Parameter
+from propensia.faults import BadRow, Fault, Note
+
+Value = str | float | None
+Matrix = npt.NDArray[np.float64]
+
+# The plain spelling that nearly every caller uses, and the whole grammar of a number.
+PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?").fullmatch
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,4})?").fullmatch
+# One to three digits, a comma, three digits: a thousand or a fraction, nobody knows which.
+THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}").fullmatch
+NOT_FINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE).fullmatch
+BLANKS = " \t"
+LONGEST = 400
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+class Features:
+    """The reader of one contract. Immutable after it is made; safe to share between threads."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self._parameters = contract.parameters
+        self._readers = {p.name: _reader(p, contract) for p in contract.parameters}
+        place = {p.name: i for i, p in enumerate(contract.parameters)}
+        self._columns = [
+            (place[column.source], _column(column, contract.parameter(column.source)))
+            for column in contract.columns
+        ]
+
+    def read(self, texts: Mapping[str, str]) -> tuple[list[Value], list[Note]]:
+        """The values of one row, in the order of the contract's parameters, and what was assumed.
+
+        ``texts`` holds a text per parameter name; other names are not looked at. Raises
+        ``BadRow`` with every fault.
+        """
+        values: list[Value] = []
+        notes: list[Note] = []
+        faults: list[Fault] = []
+        for name, read in self._readers.items():
+            text = texts.get(name)
+            try:
+                value, note = read(text)
+            except BadRow as bad:
+                faults += bad.faults
+                continue
+            values.append(value)
+            if note is not None:
+                notes.append(note)
+        if faults:
+            raise BadRow(faults)
+        return values, notes
+
+    def row(self, values: Sequence[Value]) -> list[float]:
+        """The model columns of one row of values, in order.
+
+        Raises ``BadRow`` where a column is too large for the 32-bit numbers of the model
+        libraries (only a contract without limits can get there).
+        """
+        row = [compute(values[place]) for place, compute in self._columns]
+        for (place, _), number in zip(self._columns, row, strict=True):
+            if not -FLOAT32_MAX <= number <= FLOAT32_MAX:
+                raise BadRow([Fault(self._parameters[place].name, "numero_no_finito")])
+        return row
+
+    def read_many(
+        self, texts: Mapping[str, Sequence[str]]
+    ) -> tuple[dict[str, npt.NDArray[Any]], list[tuple[int, Fault]]]:
+        """The values of n rows: an array of n per parameter, and ``(row, fault)`` in order.
+
+        Categories are object arrays of text, everything else float64 with NaN for no data. A
+        value with a fault is NaN or ``None``. Each distinct text is read once, by the very
+        reader that reads one row.
+        """
+        values: dict[str, npt.NDArray[Any]] = {}
+        faults: list[tuple[int, Fault]] = []
+        for parameter in self._parameters:
+            read = self._readers[parameter.name]
+            column = texts[parameter.name]
+            known: dict[str, Value] = {}
+            bad: dict[str, list[Fault]] = {}
+            for text in set(column):
+                try:
+                    known[text] = read(text)[0]
+                except BadRow as error:
+                    bad[text] = error.faults
+                    known[text] = None
+            kind = object if parameter.is_category else np.float64
+            values[parameter.name] = np.array([known[text] for text in column], dtype=kind)
+            if bad:
+                faults += [(i, f) for i, text in enumerate(column) for f in bad.get(text, ())]
+        return values, sorted(faults, key=lambda item: item[0])
+
+    def matrix(self, values: Mapping[str, npt.NDArray[Any]]) -> Matrix:
+        """The model columns of n rows, ``(n, k) float64``, from the arrays of ``read_many``."""
+        columns = [_column_many(column, values[column.source]) for column in self.contract.columns]
+        return np.column_stack(columns)
+
+
+def _reader(
+    parameter: Parameter, contract: Contract
+) -> Callable[[str | None], tuple[Value, Note | None]]:
+    exact: dict[str, Value] = {}
+    forgiven: dict[str, Value] = {}
+    if parameter.is_category:
+        exact = {text: text for text in parameter.values} | dict(parameter.synonyms)
+    else:
+        exact = dict(parameter.labels)
+    if contract.forgive_case:
+        forgiven = {text.upper(): value for text, value in exact.items()}
+    nothing = {text.upper() if contract.forgive_case else text for text in contract.no_data}
+    convert = CONVERT[parameter.kind]
+    name, low, high = parameter.name, parameter.min, parameter.max
+    plain = parameter.kind == "number"
+
+    def fault(code: str) -> BadRow:
+        return BadRow([Fault(name, code)])
+
+    def no_data() -> tuple[Value, Note | None]:
+        if parameter.fill is not None:
+            fill = parameter.fill
+            value = fill if isinstance(fill, str) else float(fill)
+            return value, Note(name, "valor_supuesto", parameter.fill_shown or value)
+        if parameter.optional:
+            return None, None
+        raise fault("sin_dato")
+
+    def read(text: str | None) -> tuple[Value, Note | None]:
+        if text is None:
+            if parameter.absent_as is None:
+                raise fault("parametro_ausente")
+            text = parameter.absent_as
+        if text in exact:
+            return exact[text], None
+        if plain and PLAIN(text):
+            number = float(text)
+            if low <= number <= high:
+                return number, None
+        return slowly(text)
+
+    def slowly(text: str) -> tuple[Value, Note | None]:
+        note = None
+        if contract.forgive_case:
+            if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text.strip(BLANKS)):
+                raise fault("caracter_de_control")
+            if len(text) > LONGEST:
+                raise fault("texto_demasiado_largo")
+            bare = text.strip(BLANKS)
+            folded = bare.upper() if bare.isascii() else bare
+            if folded in forgiven:
+                value = forgiven[folded]
+                used = value if parameter.is_category else folded
+                return value, Note(name, "texto_normalizado", used)
+            if folded in nothing:
+                return no_data()
+            if bare != text:
+                note = "texto_normalizado"
+            text = bare
+        elif text in nothing:
+            return no_data()
+        try:
+            value, comma = convert(text, low, high)
+        except _Unreadable as error:
+            if parameter.otherwise is not None:
+                return parameter.otherwise, None
+            keep = error.code in KEPT or parameter.fault is None
+            raise fault(error.code if keep else str(parameter.fault)) from None
+        note = "coma_decimal" if comma else note
+        return value, None if note is None else Note(name, note, value)
+
+    return read
+
+
+# Codes that say more than a parameter's own fault sentence would.
+KEPT = frozenset({"numero_no_finito", "caracter_parecido", "caracter_de_control"})
+
+
+class _Unreadable(Exception):
+    """A text that is not a value of its kind."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+
+def _number(text: str, low: float, high: float) -> tuple[float, bool]:
+    if not text.isascii():
+        raise _Unreadable("caracter_parecido" if _looks_like_number(text) else "numero_no_valido")
+    if NOT_FINITE(text):
+        raise _Unreadable("numero_no_finito")
+    if not NUMBER(text) or THOUSANDS(text):
+        raise _Unreadable("numero_no_valido")
+    comma = "," in text
+    number = float(text.replace(",", "."))
+    if math.isinf(number):
+        raise _Unreadable("numero_no_finito")
+    if number < 0 <= low:
+        raise _Unreadable("numero_negativo")
+    if not low <= number <= high:
+        raise _Unreadable("fuera_de_rango")
+    return number + 0.0, comma  # adding zero turns -0.0 into 0.0
+
+
+def _looks_like_number(text: str) -> bool:
+    return any(character.isnumeric() and not character.isascii() for character in text)
+
+
+def _integer(text: str, low: float, high: float) -> tuple[float, bool]:
+    number, comma = _number(text, min(low, 0.0) if low < 0 else 0.0, math.inf)
+    if not number.is_integer():
+        raise _Unreadable("no_es_entero")
+    if not low <= number <= high:
+        raise _Unreadable("fuera_de_rango")
+    return number, comma
+
+
+def _month(text: str, low: float, high: float) -> tuple[float, bool]:
+    try:
+        number, comma = _integer(text, low, high)
+    except _Unreadable as error:
+        keep = error.code in KEPT
+        raise _Unreadable(error.code if keep else "mes_no_valido") from None
+    if comma or not 1 <= number % 100 <= 12:
+        raise _Unreadable("mes_no_valido")
+    return number, False
+
+
+def _category(text: str, low: float, high: float) -> tuple[Value, bool]:
+    raise _Unreadable("categoria_desconocida" if text.isascii() else "caracter_parecido")
+
+
+def _python_float(text: str, low: float, high: float) -> tuple[float, bool]:
+    return _python(float, text)
+
+
+def _python_int(text: str, low: float, high: float) -> tuple[float, bool]:
+    return _python(int, text)
+
+
+def _python(kind: Callable[[str], float], text: str) -> tuple[float, bool]:
+    try:
+        number = float(kind(text))
+    except ValueError:
+        raise _Unreadable("numero_no_valido") from None
+    except OverflowError:  # an integer of more than 308 digits
+        number = -math.inf if text.strip().startswith("-") else math.inf
+    if math.isnan(number):
+        raise _Unreadable("numero_no_finito")
+    return number, False
+
+
+CONVERT: dict[str, Callable[[str, float, float], tuple[Value, bool]]] = {
+    "category": _category,
+    "number": _number,
+    "integer": _integer,
+    "month": _month,
+    "python_float": _python_float,
+    "python_int": _python_int,
+}
+
+
+def _column(column: Column, parameter: Parameter) -> Callable[[Value], float]:
+    """One column from one value; the steps are folded into nested calls, first step innermost."""
+    if parameter.is_category:
+        (_, table), *rest = column.steps
+        mapped = {text: _apply(rest, float(number)) for text, number in table.items()}
+        return lambda value: mapped[value]  # type: ignore[index]
+    steps = column.steps
+    if [verb for verb, _ in steps] == ["clip", "divide"]:
+        (low, high), divisor = steps[0][1], steps[1][1]
+
+        def clip_and_divide(value: Any) -> float:
+            clipped = low if value < low else high if value > high else value
+            return clipped / divisor  # type: ignore[no-any-return]
+
+        return clip_and_divide
+    return lambda value: _apply(steps, value)
+
+
+def _apply(steps: Sequence[tuple[str, Any]], value: Any) -> float:
+    for verb, argument in steps:
+        if verb == "present":
+            value = 0.0 if value is None else 1.0
+        elif verb == "floor_divide":
+            value = value // argument
+        elif verb == "divide":
+            value = value / argument
+        elif verb == "clip":
+            low, high = argument
+            value = low if value < low else high if value > high else value
+        elif verb == "band":
+            low, high = argument
+            value = 1.0 if low <= value <= high else 0.0
+    return float(value)
+
+
+def _column_many(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    for verb, argument in column.steps:
+        if verb == "map":
+            values = np.array([argument.get(v, np.nan) for v in values], dtype=np.float64)
+        elif verb == "present":
+            values = np.where(np.isnan(values), 0.0, 1.0)
+        elif verb == "floor_divide":
+            values = np.floor_divide(values, argument)
+        elif verb == "divide":
+            values = values / argument
+        elif verb == "clip":
+            values = np.clip(values, *argument)
+        elif verb == "band":
+            low, high = argument
+            values = np.where((values >= low) & (values <= high), 1.0, 0.0)
+    return values.astype(np.float64)

@@ -1,0 +1,118 @@
+"""Files that are whole or absent: bounded reads, and writes that other processes never see half.
+
+No handle outlives a function here, and nothing written is ever visible under its name unfinished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+# Antivirus, indexers and backups hold files for moments on Windows; give them this long.
+RETRIES = 6
+FIRST_PAUSE_S = 0.02
+
+
+class FileTooLarge(Exception):
+    """A file is over the limit; nothing of it was read."""
+
+
+def retry(action: Callable[[], Result]) -> Result:
+    """What ``action`` returns; a ``PermissionError`` is retried a bounded time, then raised."""
+    pause = FIRST_PAUSE_S
+    for _ in range(RETRIES):
+        try:
+            return action()
+        except PermissionError:
+            time.sleep(pause)
+            pause *= 2
+    return action()
+
+
+def read(path: Path, limit_bytes: int | None = None) -> bytes:
+    """The bytes of a regular file, read once.
+
+    Raises ``FileTooLarge`` before reading when it is over ``limit_bytes``, ``OSError`` when it
+    is not a regular file (a pipe or device would block) or cannot be read.
+    """
+
+    def attempt() -> bytes:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(f"{path.name} is not a regular file")
+        with path.open("rb") as stream:
+            if limit_bytes is None:
+                return stream.read()
+            if os.fstat(stream.fileno()).st_size > limit_bytes:
+                raise FileTooLarge(path.name)
+            data = stream.read(limit_bytes + 1)
+        if len(data) > limit_bytes:
+            raise FileTooLarge(path.name)
+        return data
+
+    return retry(attempt)
+
+
+def write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write ``data`` under ``path``: readers see the old bytes or the new, never a mixture.
+
+    ``durable=False`` spares the disk: whole for every reader, but a power cut may lose it.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        retry(lambda: os.replace(temporary, path))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """As ``write``, for UTF-8 text with the line ends of ``text`` as they are."""
+    write(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object, *, durable: bool = True) -> None:
+    """As ``write``, for a JSON value; NaN and infinities are refused with ``ValueError``."""
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+    write(path, text.encode("utf-8"), durable=durable)
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a small file (16 MiB at most). Raises ``OSError`` or ``ValueError``."""
+    return json.loads(read(path, 16 << 20).decode("utf-8"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in ``folder`` survive a power cut, on systems that need it (not Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(*parts: bytes) -> str:
+    """The hexadecimal SHA-256 of one part, or of the digests of several parts, in order."""
+    if len(parts) == 1:
+        return hashlib.sha256(parts[0]).hexdigest()
+    joined = b"".join(hashlib.sha256(part).digest() for part in parts)
+    return hashlib.sha256(joined).hexdigest()

@@ -1,0 +1,163 @@
+"""Other Python processes: started the same way on every system, bounded, and never left behind.
+
+The only place that starts processes, and the only one that limits the one it runs in.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+try:
+    import resource  # POSIX only; on Windows the time limit is what bounds a child
+except ImportError:  # pragma: no cover - Windows
+    resource = None  # type: ignore[assignment]
+
+ROOT = Path(__file__).resolve().parent.parent
+# -I ignores PYTHONPATH and the working folder, so the package's own place is handed over.
+BOOT = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+
+_running: set[subprocess.Popen[bytes]] = set()
+_guard = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a process ended: its exit code (negative: by a signal), and whether it took too long."""
+
+    code: int
+    timed_out: bool
+    errors: str
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module of this package in a fresh, isolated Python."""
+    return [sys.executable, "-I", "-c", BOOT, str(ROOT), module, *arguments]
+
+
+def run(
+    module: str,
+    *arguments: str,
+    timeout_s: float,
+    environment: Mapping[str, str] | None = None,
+    show: bool = False,
+) -> Finished:
+    """Run a module to its end, or kill it after ``timeout_s`` seconds.
+
+    ``environment`` is all the child gets, besides what the system itself needs; ``show`` lets it
+    write to our own output, otherwise the last of its error output comes back.
+    """
+    child = subprocess.Popen(
+        command(module, *arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=None if show else subprocess.DEVNULL,
+        stderr=None if show else subprocess.PIPE,
+        env=_system_environment() | dict(environment or {}),
+        **_detached(),
+    )
+    with _guard:
+        _running.add(child)
+    try:
+        _, errors = child.communicate(timeout=timeout_s)
+        return Finished(child.returncode, False, (errors or b"").decode("utf-8", "replace")[-4000:])
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        return Finished(child.returncode, True, "")
+    finally:
+        with _guard:
+            _running.discard(child)
+
+
+def kill_children() -> None:
+    """End every process that ``run`` is waiting for; for a process that must go now."""
+    with _guard:
+        for child in _running:
+            child.kill()
+
+
+def start(module: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a background process that ends when this one does.
+
+    Its standard input is a pipe that we hold: it closes with us, however we end, and the other
+    side (``when_parent_ends``) takes that as its sign to go.
+    """
+    return subprocess.Popen(
+        command(module),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=dict(os.environ) | dict(environment),
+        **_detached(),
+    )
+
+
+def when_parent_ends(action: threading.Event) -> None:
+    """Set ``action`` when the process that started this one with ``start`` has ended."""
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        action.set()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def is_free(lock: Path) -> bool:
+    """Whether no living process holds that lock at this moment."""
+    try:
+        with FileLock(lock, timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
+def _detached() -> dict[str, object]:
+    if os.name == "nt":
+        return {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
+    return {"start_new_session": True}  # a Ctrl-C in the console is for the server alone
+
+
+def _system_environment() -> dict[str, str]:
+    kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL")
+    found = {name: os.environ[name] for name in kept if name in os.environ}
+    return found | {"PYTHONUTF8": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def confine(memory_mb: int, cpu_s: int, file_mb: int) -> list[str]:
+    """Limit this process for good, as far as the system permits; the names of what is on.
+
+    To be called before other libraries start threads. Nothing here is the gate that keeps a
+    hostile file out (that is reading it as data); it bounds what a mistake could cost.
+    """
+    layers = []
+    if resource is not None:
+        limits = {
+            "memoria": (resource.RLIMIT_AS, memory_mb << 20),
+            "procesador": (resource.RLIMIT_CPU, cpu_s),
+            "ficheros": (resource.RLIMIT_FSIZE, file_mb << 20),
+            "volcados": (resource.RLIMIT_CORE, 0),
+        }
+        for name, (which, value) in limits.items():
+            resource.setrlimit(which, (value, value))
+            layers.append(name)
+    if sys.platform == "linux" and _without_network():
+        layers.append("sin red")
+    return layers
+
+
+def _without_network() -> bool:
+    library = ctypes.CDLL(None, use_errno=True)
+    flags = CLONE_NEWNET if os.geteuid() == 0 else CLONE_NEWNET | CLONE_NEWUSER
+    return bool(library.unshare(flags) == 0)

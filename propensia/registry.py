@@ -1,0 +1,247 @@
+"""What was admitted and what is served: immutable versions, and releases that are only added.
+
+The release with the largest number is the pointer. Nothing here is ever overwritten, and nothing
+is visible before it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from propensia import files
+
+RELEASE = re.compile(r"([0-9]{6,})\.json").fullmatch
+VERSION = re.compile(r"[0-9a-f]{12}").fullmatch
+LOCK_TIMEOUT_S = 30
+
+
+class RegistryError(Exception):
+    """A version or release that does not exist or cannot be used; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One decision about what is served. ``threshold`` ``None`` means the version's own."""
+
+    number: int
+    version: str
+    model: str
+    threshold: float | None
+    pinned: bool
+    cause: str
+    why: str
+    who: str
+    at: str
+
+
+class Registry:
+    """The versions and releases below one state folder. Safe for several processes."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self._versions = state / "versions"
+        self._releases = state / "releases"
+        self._verdicts = state / "verdicts"
+
+    def prepare(self) -> None:
+        """Make the folders. Raises ``OSError`` where that is not possible."""
+        for folder in (self._versions, self._releases, self._verdicts):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    # Releases
+
+    def current(self) -> Release | None:
+        """The release with the largest number; ``None`` before the first."""
+        numbers = self._numbers()
+        return self.release(max(numbers)) if numbers else None
+
+    def current_number(self) -> int:
+        """The largest release number; 0 before the first. Cheap enough for every tick."""
+        return max(self._numbers(), default=0)
+
+    def release(self, number: int) -> Release:
+        """The release of that number. Raises ``OSError`` or ``RegistryError``."""
+        try:
+            return Release(**files.read_json(self._releases / f"{number:06d}.json"))
+        except (ValueError, TypeError) as error:
+            raise RegistryError(f"la publicación {number} está dañada") from error
+
+    def history(self) -> list[Release]:
+        """Every release, newest first."""
+        return [self.release(number) for number in sorted(self._numbers(), reverse=True)]
+
+    def previous(self) -> Release | None:
+        """The newest release of another version than the current one."""
+        current = self.current()
+        if current is None:
+            return None
+        for number in sorted(self._numbers(), reverse=True):
+            release = self.release(number)
+            if release.version != current.version:
+                return release
+        return None
+
+    def publish(
+        self,
+        version: str,
+        *,
+        cause: str,
+        who: str,
+        why: str = "",
+        threshold: float | None = None,
+        pinned: bool = False,
+        only_after: int | None = None,
+    ) -> Release:
+        """Add the next release and return it: from then on it is what is served.
+
+        ``only_after``: publish only while that is still the current number, else
+        ``RegistryError`` (somebody else decided in between).
+        """
+        manifest = self.manifest(version)
+        with self._writing():
+            last = self.current_number()
+            if only_after is not None and last != only_after:
+                raise RegistryError("otra publicación se ha adelantado; vuelva a mirar")
+            release = Release(
+                number=last + 1,
+                version=version,
+                model=manifest["model"],
+                threshold=threshold,
+                pinned=pinned,
+                cause=cause,
+                why=why,
+                who=who,
+                at=now(),
+            )
+            files.write_json(self._releases / f"{release.number:06d}.json", asdict(release))
+        return release
+
+    def _numbers(self) -> list[int]:
+        try:
+            names = os.listdir(self._releases)
+        except FileNotFoundError:
+            return []
+        return [int(match[1]) for name in names if (match := RELEASE(name))]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        lock = FileLock(self.state / "releases.lock", timeout=LOCK_TIMEOUT_S)
+        try:
+            with lock:
+                yield
+        except Timeout as error:
+            raise RegistryError("otro programa está publicando; inténtelo de nuevo") from error
+
+    # Versions
+
+    def add_version(self, version: str, manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
+        """Add a version folder: written under another name, flushed, then renamed.
+
+        ``parts`` are its files by name. A version that is there already stays as it is.
+        """
+        target = self._versions / version
+        if (target / "manifest.json").exists():
+            return
+        temporary = self._versions / f".{version}.{secrets.token_hex(4)}.tmp"
+        temporary.mkdir(parents=True)
+        try:
+            for name, data in parts.items():
+                files.write(temporary / name, data)
+            files.write_json(temporary / "manifest.json", dict(manifest))
+            files.retry(lambda: temporary.rename(target))
+        finally:
+            if temporary.exists():
+                shutil.rmtree(temporary, ignore_errors=True)
+        files.sync_folder(self._versions)
+
+    def versions(self) -> list[str]:
+        """The ids of the whole versions, in no order."""
+        try:
+            names = os.listdir(self._versions)
+        except FileNotFoundError:
+            return []
+        return [n for n in names if VERSION(n) and (self._versions / n / "manifest.json").exists()]
+
+    def find(self, text: str) -> str:
+        """The version whose id starts with ``text``. Raises ``RegistryError`` for none or two."""
+        found = [version for version in self.versions() if version.startswith(text.lower())]
+        if len(found) != 1:
+            count = "ninguna versión empieza" if not found else "varias versiones empiezan"
+            raise RegistryError(f"{count} por {text!r}; véalas con: propensia models")
+        return found[0]
+
+    def manifest(self, version: str) -> dict[str, Any]:
+        """What is known of a version. Raises ``RegistryError`` when it is not there."""
+        try:
+            return dict(files.read_json(self._versions / version / "manifest.json"))
+        except (OSError, ValueError) as error:
+            raise RegistryError(f"no existe la versión {version}") from error
+
+    def model(self, version: str) -> bytes:
+        """The ONNX bytes of a version."""
+        return files.read(self._versions / version / "model.onnx")
+
+    def part(self, version: str, name: str) -> Path:
+        """Where a file of a version is."""
+        return self._versions / version / name
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove the versions that were published longest ago (or never), all but ``keep``.
+
+        The current one and the one before are never counted nor removed. Left-overs of an
+        interrupted ``add_version`` go too. Returns the ids removed.
+        """
+        with self._writing():
+            history = self.history()
+            held = [history[0].version] if history else []
+            before = self.previous()
+            held += [before.version] if before else []
+            order = {release.version: release.number for release in reversed(history)}
+            others = [version for version in self.versions() if version not in held]
+            others.sort(
+                key=lambda v: (order.get(v, 0), self.manifest(v).get("admitted", "")), reverse=True
+            )
+            removed = others[keep:]
+            for version in removed:
+                shutil.rmtree(self._versions / version)
+            for rest in self._versions.glob(".*.tmp"):
+                shutil.rmtree(rest, ignore_errors=True)
+        return removed
+
+    # Verdicts: one per content, final
+
+    def verdict(self, sha256: str) -> dict[str, Any] | None:
+        """What was decided about that content, or ``None``."""
+        path = self._verdicts / f"{sha256}.json"
+        try:
+            return dict(files.read_json(path))
+        except FileNotFoundError:
+            return None
+
+    def record_verdict(self, sha256: str, verdict: Mapping[str, Any]) -> None:
+        """Remember what was decided about a content."""
+        files.write_json(self._verdicts / f"{sha256}.json", dict(verdict))
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Every verdict, oldest first."""
+        try:
+            paths = [p for p in self._verdicts.iterdir() if p.suffix == ".json"]
+        except FileNotFoundError:
+            return []
+        return sorted((dict(files.read_json(path)) for path in paths), key=lambda v: v["at"])
+
+
+def now() -> str:
+    """The time, in UTC, as ISO 8601 text with seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

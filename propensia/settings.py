@@ -1,0 +1,143 @@
+"""The settings, each once: name, type, default and help in one table.
+
+Values come from ``propensia.toml``, then from the environment (``PROPENSIA_NAME``), which wins.
+An unknown key is an error that names the nearest one; nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+PREFIX = "PROPENSIA_"
+FILE = "propensia.toml"
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has a wrong value; the text says which, and what it takes."""
+
+
+def _setting(default: Any, help: str, least: float | None = None) -> Any:
+    return field(default=default, metadata={"help": help, "least": least})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One value per row of the table; make it with ``load``."""
+
+    models: Path = _setting(Path("models"), "Carpeta donde los analistas dejan los PKL")
+    state: Path = _setting(Path("var"), "Carpeta local con todo lo que es del programa")
+    contract: str = _setting("cobranza", "Contrato: un nombre incluido o la ruta de un TOML")
+    host: str = _setting("127.0.0.1", "Dirección en la que escucha")
+    port: int = _setting(5000, "Puerto en el que escucha", 0)
+    server: str = _setting("granian", "Servidor: granian, gunicorn o waitress")
+    workers: int = _setting(0, "Procesos que responden; 0: los que convienen a la máquina", 0)
+    poll_seconds: float = _setting(
+        0.0, "Cada cuánto se mira la carpeta; 0: 1 s, o 5 s en una unidad de red", 0
+    )
+    stable_polls: int = _setting(3, "Miradas sin cambios antes de comprobar un fichero", 1)
+    max_file_mb: int = _setting(200, "Tamaño máximo de un PKL", 1)
+    max_unpacked_mb: int = _setting(1024, "Tamaño máximo de un PKL ya descomprimido", 1)
+    admission_seconds: int = _setting(60, "Tiempo máximo para comprobar un PKL", 1)
+    admission_memory_mb: int = _setting(4096, "Memoria máxima para comprobar un PKL", 256)
+    keep_versions: int = _setting(24, "Versiones que se guardan, además de activa y anterior", 0)
+    header_timeout_s: float = _setting(10.0, "Tiempo máximo para recibir una cabecera", 1)
+    demonstration: bool = _setting(True, "Crear un modelo de demostración si no hay ninguno")
+
+
+def load(environment: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
+    """The settings of this process.
+
+    ``environment`` defaults to the real one, ``file`` to ``propensia.toml`` in the working
+    folder (absent is fine). Relative folders are made absolute against the working folder.
+    Raises ``SettingsError``.
+    """
+    environment = os.environ if environment is None else environment
+    path = file or Path(FILE)
+    values = _from_file(path) if path.exists() else {}
+    values |= _from_environment(environment)
+    loaded = Settings(**values)
+    if loaded.server not in ("granian", "gunicorn", "waitress"):
+        raise SettingsError("server: debe ser granian, gunicorn o waitress")
+    return _absolute(loaded)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path.name}: no se puede leer ({error})") from error
+    return {name: _typed(name, value, path.name) for name, value in table.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    for key, text in environment.items():
+        if key.upper().startswith(PREFIX):
+            name = key[len(PREFIX) :].lower()
+            values[name] = _typed(name, text, "entorno")
+    return values
+
+
+def _typed(name: str, value: Any, source: str) -> Any:
+    known = {row.name: row for row in fields(Settings)}
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        raise SettingsError(
+            f"{source}: no existe el ajuste {name!r}; ¿quería decir {nearest[0]!r}?"
+        )
+    row = known[name]
+    try:
+        typed = _convert(type(row.default), value)
+    except (TypeError, ValueError) as error:
+        wanted = type(row.default).__name__
+        raise SettingsError(f"{source}: el ajuste {name!r} debe ser de tipo {wanted}") from error
+    least = row.metadata["least"]
+    if least is not None and typed < least:
+        raise SettingsError(f"{source}: el ajuste {name!r} debe ser al menos {least}")
+    return typed
+
+
+def _convert(kind: type, value: Any) -> Any:
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        words = {"1": True, "true": True, "si": True, "sí": True, "yes": True}
+        words |= {"0": False, "false": False, "no": False}
+        return words[str(value).strip().lower()] if str(value).strip().lower() in words else _bad()
+    if isinstance(value, bool):
+        return _bad()
+    if kind in (int, float) and isinstance(value, str):
+        value = value.strip()
+    return kind(value)
+
+
+def _bad() -> Any:
+    raise ValueError("wrong type")
+
+
+def _absolute(loaded: Settings) -> Settings:
+    values = {row.name: getattr(loaded, row.name) for row in fields(Settings)}
+    values["models"] = Path(values["models"]).absolute()
+    values["state"] = Path(values["state"]).absolute()
+    return Settings(**values)
+
+
+def poll_interval(settings: Settings) -> float:
+    """Seconds between two looks at the models folder: the setting, or 5 on a share, else 1."""
+    if settings.poll_seconds > 0:
+        return settings.poll_seconds
+    return 5.0 if str(settings.models).startswith(("\\\\", "//")) else 1.0
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The settings as environment variables, to hand them to another process unchanged."""
+    return {
+        f"{PREFIX}{row.name.upper()}": str(getattr(settings, row.name))
+        for row in fields(Settings)
+    }

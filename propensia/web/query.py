@@ -1,0 +1,122 @@
+"""The query string, read strictly: which text was sent under which name, exactly once each.
+
+Web frameworks forgive bytes that are not UTF-8, broken escapes and repeated names; a score must
+not rest on a guess, so none of that passes here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from propensia.contract import Contract
+from propensia.faults import Fault, Note
+
+OPTIONS = frozenset({"ref", "formato", "motivos", "idioma"})
+FORMS = {"json": "json", "texto": "text", "html": "html"}
+LONGEST_QUERY = 2048
+LONGEST_REF = 64
+LONGEST_NAME = 32
+ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+
+
+@dataclass(slots=True)
+class Query:
+    """What one request says: texts by parameter, options by name, and what is odd about it."""
+
+    texts: dict[str, str]
+    options: dict[str, str]
+    notes: list[Note] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def form(self) -> str | None:
+        """``json``, ``text`` or ``html`` where the caller asked for one."""
+        return FORMS.get(self.options.get("formato", ""))
+
+    @property
+    def reasons(self) -> int:
+        """How many reasons the caller asked for."""
+        text = self.options.get("motivos", "0")
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else 0
+
+
+class QueryReader:
+    """Reads the query strings of one contract. Immutable; safe for threads."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._parameters = frozenset(p.name for p in contract.parameters)
+        self._strict = contract.bad_utf8 == "refuse"
+        self._first_wins = contract.repeated == "first"
+
+    def read(self, raw: str) -> Query:
+        """``raw`` is WSGI's QUERY_STRING: the bytes of the address as Latin-1 characters."""
+        query = Query({}, {})
+        texts, parameters = query.texts, self._parameters
+        plain = raw.isascii() and "%" not in raw and "+" not in raw and raw.isprintable()
+        for item in raw.split("&") if plain else self._decoded(raw, query):
+            name, _, text = item.partition("=")
+            if name in parameters:
+                if name not in texts:
+                    texts[name] = text
+                elif not self._first_wins:
+                    query.faults.append(Fault(name, "parametro_repetido"))
+            elif item:
+                self._other(name, text, query)
+        return query
+
+    def _other(self, name: str, text: str, query: Query) -> None:
+        if name not in OPTIONS:
+            query.notes.append(Note(name[:LONGEST_NAME], "parametro_desconocido", None))
+            return
+        if name in query.options:
+            query.faults.append(Fault(name, "parametro_repetido"))
+            return
+        query.options[name] = text
+        if name == "ref":
+            if len(text) > LONGEST_REF:
+                query.faults.append(Fault(name, "texto_demasiado_largo"))
+            elif not text.isprintable():
+                query.faults.append(Fault(name, "caracter_de_control"))
+        elif not self._option_is_known(name, text):
+            query.faults.append(Fault(name, "opcion_no_valida"))
+
+    def _option_is_known(self, name: str, text: str) -> bool:
+        if name == "formato":
+            return text in FORMS
+        if name == "idioma":
+            return text in ("es", "en")
+        return text.isascii() and text.isdigit() and int(text[:4]) <= len(self._parameters)
+
+    def _decoded(self, raw: str, query: Query) -> Iterable[str]:
+        """The items with escapes undone; ``=`` and ``&`` inside a text stay text."""
+        for item in raw.encode("latin-1", "replace").split(b"&"):
+            name, equals, text = item.partition(b"=")
+            try:
+                clean = self._text(name).replace("=", "\x00"), self._text(text)
+            except ValueError:
+                fault = Fault("", "codificacion_no_valida")
+                if fault not in query.faults:
+                    query.faults.append(fault)
+                continue
+            yield clean[0] + equals.decode() + clean[1]
+
+    def _text(self, data: bytes) -> str:
+        def undo(match: re.Match[bytes]) -> bytes:
+            if match[1] is None:
+                if self._strict:
+                    raise ValueError("a % without two hexadecimal digits")
+                return match[0]
+            return bytes.fromhex(match[1].decode())
+
+        data = ESCAPE.sub(undo, data.replace(b"+", b" "))
+        return data.decode("utf-8", "strict" if self._strict else "replace")
+
+
+OPTION_ADMITS = {
+    "formato": "json, texto, html",
+    "idioma": "es, en",
+    "motivos": "0, 1, 2, 3…",
+    "ref": "≤ 64",
+}

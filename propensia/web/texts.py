@@ -1,0 +1,129 @@
+"""What the pages say, in Spanish and English.
+
+Never names a parameter, a model column or a class of one contract: those texts come with it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# key -> (Spanish, English). A sentence with {braces} is filled in by `pages`.
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    # every page
+    "skip": ("Ir al contenido", "Skip to content"),
+    "tagline": ("Propensión, al momento", "Propensity, on the spot"),
+    "switch": ("English", "Español"),
+    "model": ("Modelo", "Model"),
+    "version": ("Versión", "Version"),
+    "threshold": ("Umbral", "Threshold"),
+    "demo_title": ("Modelo de demostración.", "Demonstration model."),
+    "demo_text": (
+        "Está entrenado con datos inventados: sirve para probar el servicio, no para decidir.",
+        "It was trained on made-up data: good for trying the service, not for deciding.",
+    ),
+    # form
+    "form_title": ("Probar un caso", "Try one case"),
+    "form_intro": (
+        "Rellene los datos y pida la puntuación. Los valores de ejemplo ya sirven.",
+        "Fill in the values and ask for the score. The example values work as they are.",
+    ),
+    "form_legend": ("Datos del caso", "Case data"),
+    "example": ("Ejemplo:", "Example:"),
+    "optional": ("opcional", "optional"),
+    "no_data": ("(sin dato)", "(no data)"),
+    "reasons_label": (
+        "Explicar la puntuación con los {n} parámetros que más pesan",
+        "Explain the score with the {n} parameters that weigh most",
+    ),
+    "submit": ("Calcular la puntuación", "Get the score"),
+    "examples_again": ("Volver a los valores de ejemplo", "Back to the example values"),
+    "model_heading": ("Responde ahora", "Answering now"),
+    "no_model_title": ("Todavía no hay ningún modelo.", "There is no model yet."),
+    "no_model_text": (
+        "Copie un fichero .pkl en la carpeta de modelos: se comprueba y empieza a responder solo.",
+        "Copy a .pkl file into the models folder: it is checked and starts answering by itself.",
+    ),
+    # faults
+    "error_prefix": ("Error: ", "Error: "),
+    "error_word": ("Corrija:", "Fix this:"),
+    "faults_one": ("Hay 1 dato que corregir", "There is 1 value to fix"),
+    "faults_many": ("Hay {n} datos que corregir", "There are {n} values to fix"),
+    "admits": ("Se admite:", "Accepted:"),
+    "cut": (
+        "El valor enviado era más largo: aquí se muestra cortado.",
+        "The value that was sent was longer: it is shown cut here.",
+    ),
+    "fault_status": ("Código", "Status"),
+    "to_form": ("Ir al formulario", "Go to the form"),
+    # result
+    "result_title": ("Resultado", "Result"),
+    "back": ("Cambiar los datos", "Change the values"),
+    "class": ("Clasificación", "Class"),
+    "probability": ("Probabilidad", "Probability"),
+    "reaches": (
+        "La probabilidad, {p}, alcanza el umbral de {u}.",
+        "The probability, {p}, reaches the threshold of {u}.",
+    ),
+    "below": (
+        "La probabilidad, {p}, no alcanza el umbral de {u}.",
+        "The probability, {p}, does not reach the threshold of {u}.",
+    ),
+    "gauge_title": (
+        "Escala de 0 a 100 %: probabilidad {p}, umbral {u}",
+        "Scale from 0 to 100%: probability {p}, threshold {u}",
+    ),
+    "reasons_heading": ("Qué ha movido la puntuación", "What moved the score"),
+    "reasons_caption": (
+        "Efecto de cada parámetro en la probabilidad, en puntos porcentuales, respecto al caso "
+        "típico. Con + la sube; con − la baja.",
+        "Effect of each parameter on the probability, in percentage points, against the typical "
+        "case. With + it raises it; with − it lowers it.",
+    ),
+    "parameter": ("Parámetro", "Parameter"),
+    "effect": ("Efecto", "Effect"),
+    "picture": ("Gráfico", "Chart"),
+    "notices_heading": ("Qué se ha supuesto", "What was assumed"),
+    "no_notices": (
+        "Nada. Todos los datos han llegado completos y se han usado tal como llegaron.",
+        "Nothing. Every value arrived complete and was used as it came.",
+    ),
+    "value_used": ("Se ha usado", "Used"),
+    "values_heading": ("Datos enviados", "Values sent"),
+    "value": ("Valor", "Value"),
+    "empty": ("(vacío)", "(empty)"),
+    "not_sent": ("(no enviado)", "(not sent)"),
+    "yes": ("sí", "yes"),
+    "no": ("no", "no"),
+    "origin_heading": ("De dónde sale", "Where it comes from"),
+    "release": ("Publicación", "Release"),
+    "answer_id": ("Identificador", "Identifier"),
+    "reference": ("Referencia", "Reference"),
+    "exact": ("Probabilidad exacta", "Exact probability"),
+    "copy_heading": ("Repetir la consulta", "Repeat the query"),
+    "copy_intro": (
+        "Las mismas preguntas, desde otro sitio. Llevan los datos del caso: trátelas como tales.",
+        "The same query from elsewhere. They carry the case data: handle them as such.",
+    ),
+    "copy": ("Copiar", "Copy"),
+    "copied": ("Copiado", "Copied"),
+    "copy_failed": ("Pulse Ctrl+C para copiar", "Press Ctrl+C to copy"),
+    "url_label": ("Dirección (URL)", "Address (URL)"),
+    "curl_label": ("Línea de órdenes", "Command line"),
+    "curl_hint": (
+        "En un fichero .bat de Windows, escriba cada % dos veces.",
+        "In a Windows .bat file, write every % twice.",
+    ),
+    "excel_es_label": ("Excel en español", "Excel in Spanish"),
+    "excel_en_label": ("Excel en inglés", "Excel in English"),
+    "excel_hint": (
+        "La celda muestra solo la clase: 1 o 0. Necesita Excel para Windows.",
+        "The cell shows the bare class: 1 or 0. It needs Excel for Windows.",
+    ),
+    "excel_too_long": (
+        "Excel no admite direcciones de más de {n} caracteres, y esta tiene más.",
+        "Excel does not take addresses of more than {n} characters, and this one has more.",
+    ),
+}
+
+# The surface speaks Spanish; a class that is not listed is shown as it is.
+CLASSES_EN: Final = {"pagador": "payer", "no pagador": "non-payer"}
