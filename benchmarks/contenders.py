@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from benchmarks import rows
-from benchmarks.services import ROOT, Service, clean_environment
+from benchmarks.services import ROOT, Service, ServiceError, clean_environment
+from propensia.heartbeat import look_all
 from propensia.registry import Registry
 
 PATHS = rows.paths(2000)
@@ -53,15 +54,12 @@ class Bench:
         if home.exists():
             return home
         (home / "models").mkdir(parents=True)
-        for model in models:
-            dropped = shutil.copy(self.model(model), home / "models")
-            subprocess.run(
-                [sys.executable, "-m", "propensia", "admit", dropped],
-                cwd=home,
-                env=clean_environment() | _settings(home),
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+        try:
+            for model in models:
+                _admit(Path(shutil.copy(self.model(model), home / "models")), home)
+        except ServiceError:
+            shutil.rmtree(home)  # or the next figure would take it for finished
+            raise
         return home
 
     def propensia(self, home: Path, workers: int = 1) -> Service:
@@ -75,10 +73,7 @@ class Bench:
 
     def bare_flask(self) -> Service:
         """The bare Flask route under Propensia's default server, with one worker."""
-        command = [
-            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--factory"),
-            *("--port", "{port}", "--no-ws", "benchmarks.baselines.bare_flask:create_app"),
-        ]
+        command = [sys.executable, "-m", "benchmarks.baselines.same_server", "{port}"]
         return Service("bare Flask, granian", command, PATHS[0])
 
     def bare_flask_on_gunicorn(self) -> Service:
@@ -118,6 +113,21 @@ def constant() -> Service:
     return Service("constant answer", command, "/")
 
 
+def _admit(file: Path, home: Path) -> None:
+    admission = subprocess.run(
+        [sys.executable, "-m", "propensia", "admit", str(file)],
+        cwd=home,
+        env=clean_environment() | _settings(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if admission.returncode != 0:
+        raise ServiceError(f"{file.name} was not admitted:\n{admission.stdout[-2000:]}")
+
+
 def _settings(home: Path) -> dict[str, str]:
     return {
         "PROPENSIA_MODELS": str(home / "models"),
@@ -126,13 +136,16 @@ def _settings(home: Path) -> dict[str, str]:
     }
 
 
-def publish_other(home: Path) -> None:
-    """Make Propensia serve the version before the active one, by adding a release: a swap."""
+def publish_other(home: Path, turn: int) -> None:
+    """Make Propensia serve the next of its versions in turn, by adding a release: a swap."""
     registry = Registry(home / "state")
-    previous = registry.previous()
-    if previous is None:
-        raise LookupError("There is no second version to swap to.")
-    registry.publish(previous.version, cause="rollback", who="benchmark")
+    versions = sorted(registry.versions())
+    registry.publish(versions[turn % len(versions)], cause="rollback", who="benchmark")
+
+
+def versions_served(home: Path) -> set[str]:
+    """The version that each living worker says it serves; empty text for none yet."""
+    return {str(note["version"] or "") for note in look_all(home / "state" / "workers")}
 
 
 def admission_seconds(home: Path, version: str) -> float:

@@ -70,6 +70,7 @@ def _network() -> object:
 RECIPES: dict[str, Callable[[], object]] = {
     "forest": lambda: _forest(123),
     "forest_other": lambda: _forest(124),
+    "forest_third": lambda: _forest(125),
     "logistic": _logistic,
     "network": _network,
 }

@@ -52,7 +52,12 @@ class Running:
 
     def tree(self) -> list[psutil.Process]:
         """Every process of the service that lives now."""
-        return [process for process in psutil.process_iter() if _marked(process, self.mark)]
+        marked = [process for process in psutil.process_iter() if _marked(process, self.mark)]
+        found = set(marked)
+        for process in marked:  # a child may have been given an environment without the mark
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.update(process.children(recursive=True))
+        return list(found)
 
     def memory_bytes(self) -> int:
         """Proportional memory (PSS) of the whole process tree.
@@ -131,7 +136,7 @@ def started(
             if not _answers(running, service.ready_path, timeout_s):
                 log.seek(0)
                 last = log.read().decode("utf-8", "replace")[-2000:]
-                raise ServiceError(f"{service.name} is not ready after {timeout_s:.0f} s:\n{last}")
+                raise ServiceError(f"{service.name} ended, or was not ready in time:\n{last}")
             yield running
         finally:
             _stop(running)
@@ -172,10 +177,11 @@ def _free_port() -> int:
 
 def _stop(running: Running) -> None:
     """Ask the parent to end, wait, then end whatever is left of the tree."""
+    before = running.tree()
     running.process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         running.process.wait(10)
-    left = running.tree()
+    left = {*before, *running.tree()}
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

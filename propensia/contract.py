@@ -227,7 +227,10 @@ def _check_parameter(parameter: Parameter, contract: Contract) -> None:
         _require(set(LANGUAGES) <= set(texts), f"{name}: faltan textos en es o en")
     if parameter.is_category:
         _require(bool(parameter.values), f"{name}: faltan values")
-        targets = {*parameter.synonyms.values(), *(() if parameter.fill is None else (parameter.fill,))}
+        targets = {
+            *parameter.synonyms.values(),
+            *(() if parameter.fill is None else (parameter.fill,)),
+        }
         _require(targets <= set(parameter.values), f"{name}: synonyms o fill fuera de values")
         _require(
             len(parameter.shares) in (0, len(parameter.values)), f"{name}: un share por valor"
@@ -246,7 +249,10 @@ def _check_steps(column: Column, parameter: Parameter) -> None:
             f"{column.name}: una categoría empieza por map, y un número no lo lleva",
         )
         if verb == "map":
-            wanted = {*parameter.values, *(() if parameter.otherwise is None else (parameter.otherwise,))}
+            wanted = {
+                *parameter.values,
+                *(() if parameter.otherwise is None else (parameter.otherwise,)),
+            }
             _require(set(argument) == wanted, f"{column.name}: map debe nombrar cada valor")
         if verb in ("clip", "band"):
             low, high = argument

@@ -26,7 +26,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "numero_no_finito": ("{p} debe ser un número normal", "{p} must be an ordinary number"),
     "numero_negativo": ("{p} no puede ser negativo", "{p} cannot be negative"),
     "no_es_entero": ("{p} debe ser un número entero", "{p} must be a whole number"),
-    "fuera_de_rango": ("{p} está fuera de rango. Admite: {admits}", "{p} is out of range. It takes: {admits}"),
+    "fuera_de_rango": (
+        "{p} está fuera de rango. Admite: {admits}",
+        "{p} is out of range. It takes: {admits}",
+    ),
     "categoria_desconocida": ("{p} admite: {admits}", "{p} takes: {admits}"),
     "caracter_parecido": (
         "{p} contiene caracteres que parecen cifras o letras y no lo son; escríbalos de nuevo",
@@ -50,7 +53,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "opcion_no_valida": ("{p} admite: {admits}", "{p} takes: {admits}"),
     # avisos: told beside an answer
-    "valor_supuesto": ("{p} venía sin dato: se ha usado {used}", "{p} came empty: {used} was used"),
+    "valor_supuesto": (
+        "{p} venía sin dato: se ha usado {used}",
+        "{p} came empty: {used} was used",
+    ),
     "texto_normalizado": (
         "{p} tenía mayúsculas o espacios distintos: se ha leído {used}",
         "{p} had another case or blanks: it was read as {used}",

@@ -71,7 +71,9 @@ def run(
         _running.add(child)
     try:
         _, errors = child.communicate(timeout=timeout_s)
-        return Finished(child.returncode, False, (errors or b"").decode("utf-8", "replace")[-4000:])
+        return Finished(
+            child.returncode, False, (errors or b"").decode("utf-8", "replace")[-4000:]
+        )
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()

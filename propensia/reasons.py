@@ -30,7 +30,9 @@ def effects(score: Score, row: Matrix, base: Matrix, groups: Sequence[Sequence[i
     to eight groups that differ; above that, the mean over 32 orders and their reverses, drawn
     with a fixed seed, so the same row always gets the same answer.
     """
-    differing = [i for i, group in enumerate(groups) if np.any(row[list(group)] != base[list(group)])]
+    differing = [
+        i for i, group in enumerate(groups) if np.any(row[list(group)] != base[list(group)])
+    ]
     players = [list(groups[i]) for i in differing]
     found = np.zeros(len(groups))
     if not players:
@@ -42,9 +44,17 @@ def effects(score: Score, row: Matrix, base: Matrix, groups: Sequence[Sequence[i
 
 def _exact(score: Score, row: Matrix, base: Matrix, players: list[list[int]]) -> Matrix:
     count = len(players)
-    worth = score(_mixed(row, base, players, np.array(
-        [[coalition >> p & 1 for p in range(count)] for coalition in range(1 << count)], dtype=bool
-    )))
+    worth = score(
+        _mixed(
+            row,
+            base,
+            players,
+            np.array(
+                [[coalition >> p & 1 for p in range(count)] for coalition in range(1 << count)],
+                dtype=bool,
+            ),
+        )
+    )
     found = np.zeros(count)
     for player in range(count):
         others = [p for p in range(count) if p != player]

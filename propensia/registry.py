@@ -145,7 +145,9 @@ class Registry:
 
     # Versions
 
-    def add_version(self, version: str, manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
+    def add_version(
+        self, version: str, manifest: Mapping[str, Any], parts: Mapping[str, bytes]
+    ) -> None:
         """Add a version folder: written under another name, flushed, then renamed.
 
         ``parts`` are its files by name. A version that is there already stays as it is.

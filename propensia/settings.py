@@ -138,6 +138,5 @@ def poll_interval(settings: Settings) -> float:
 def as_environment(settings: Settings) -> dict[str, str]:
     """The settings as environment variables, to hand them to another process unchanged."""
     return {
-        f"{PREFIX}{row.name.upper()}": str(getattr(settings, row.name))
-        for row in fields(Settings)
+        f"{PREFIX}{row.name.upper()}": str(getattr(settings, row.name)) for row in fields(Settings)
     }

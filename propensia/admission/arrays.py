@@ -22,13 +22,15 @@ Array = np.ndarray[tuple[int, ...], Dtype]
 
 NDARRAY = Global("numpy", "ndarray")
 OBJECTS_LIMIT = 100_000
-_FIELDS_LIMIT = 256
+_FIELDS_LIMIT = 64
+# Making a record type costs about as much as reading this many bytes, for each field.
+_FIELD_COST = 32
 _DIMENSIONS_LIMIT = 32
 # An array without elements may still declare a long side; nobody has so many columns.
 _EMPTY_SIDE_LIMIT = 10_000_000
 
-_SPEC = re.compile(r"[<>=|]?(?:([b?iuf][1248]?)|([SU])(\d{1,7})|V(\d{1,7})|(O)[48]?)")
-_NUMBERS = frozenset("b1 ? i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split())
+_SPEC = re.compile(r"[<>=|]?(?:([biuf][1248])|[SU][0-9]{1,7}|V[0-9]{1,7}|O[48]?)")
+_NUMBERS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
 _SCALARS = frozenset({str, bytes, type(None), bool, int, float})
 
 
@@ -56,7 +58,7 @@ def unfilled_dtype(spec: object) -> Unfilled:
     return Unfilled(spec=spec.lstrip("<>=|"))
 
 
-def dtype_from(spec: str, state: object) -> Dtype:
+def dtype_from(spec: str, state: object, charge: Charge) -> Dtype:
     """The number type that ``spec`` and the state written by numpy describe together.
 
     Number, text, object, or a flat record of numbers and text.
@@ -67,35 +69,37 @@ def dtype_from(spec: str, state: object) -> Dtype:
     if base is not None or order not in ("<", ">", "|", "="):
         raise _not_allowed(spec)
     if spec.startswith("V"):
-        return _record(spec, names, fields, size)
+        return _record(int(spec[1:]), names, fields, size, charge)
     dtype: Dtype = np.dtype("O" if spec.startswith("O") else order + spec)
     if names is not None or fields is not None or size not in (-1, dtype.itemsize):
         raise _not_allowed(spec)
     return dtype
 
 
-def _record(spec: str, names: object, fields: object, size: object) -> Dtype:
-    if type(names) is not tuple or type(fields) is not dict or size != int(spec[1:]):
-        raise _not_allowed(spec)
-    if not 0 < len(names) <= _FIELDS_LIMIT or set(names) != set(fields):
-        raise _not_allowed(spec)
+def _record(spec: int, names: object, fields: object, size: object, charge: Charge) -> Dtype:
+    """A flat record ``spec`` bytes long."""
+    if type(names) is not tuple or type(fields) is not dict or size != spec:
+        raise _not_allowed(f"V{spec}")
+    if not 0 < len(names) <= _FIELDS_LIMIT or len(names) != len(fields):
+        raise _not_allowed(f"V{spec}")
+    charge(_FIELD_COST * len(names))
     formats: list[Dtype] = []
     offsets: list[int] = []
     for name in names:
-        entry = fields[name]
-        if type(name) is not str or type(entry) is not tuple or len(entry) != 2:
-            raise _not_allowed(spec)
+        entry = fields.get(name) if type(name) is str and name else None
+        if type(entry) is not tuple or len(entry) != 2 or not isinstance(entry[0], np.dtype):
+            raise _not_allowed(f"V{spec}")
         dtype, offset = entry
-        if not isinstance(dtype, np.dtype) or dtype.hasobject or dtype.names is not None:
-            raise _not_allowed(f"{name}: {dtype}" if isinstance(dtype, np.dtype) else name)
-        if type(offset) is not int or not 0 <= offset <= int(spec[1:]) - dtype.itemsize:
+        if dtype.hasobject or dtype.names is not None:
+            raise _not_allowed(f"V{spec}, {dtype.kind}")
+        if type(offset) is not int or not 0 <= offset <= spec - dtype.itemsize:
             raise _impossible("un campo se sale de su registro", "a field lies outside its record")
         formats.append(dtype)
         offsets.append(offset)
     if len(set(names)) != len(names):
-        raise _not_allowed(spec)
+        raise _not_allowed(f"V{spec}")
     return np.dtype(
-        {"names": list(names), "formats": formats, "offsets": offsets, "itemsize": size}
+        {"names": list(names), "formats": formats, "offsets": offsets, "itemsize": spec}
     )
 
 
@@ -169,18 +173,14 @@ def array_from_state(state: object, charge: Charge) -> Array | Node:
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         # numpy lists objects in C order, whatever the array's own order is.
         return objects_from(raw, shape, charge)
-    if isinstance(raw, str):  # the bytes of Python 2, when they happen to be ASCII
-        raw = raw.encode("latin-1", "replace")
-    if not isinstance(raw, bytes):
-        raise _impossible("sus datos no son bytes", "its data are not bytes")
-    return array_from_bytes(raw, dtype, shape, "F" if fortran else "C", charge)
+    return array_from_bytes(_bytes(raw), dtype, shape, "F" if fortran else "C", charge)
 
 
 def array_from_buffer(args: tuple[object, ...], charge: Charge) -> Array:
     """The array of ``numpy._frombuffer(buffer, dtype, shape, order[, axes])``, protocol 5."""
-    if len(args) not in (4, 5) or not isinstance(args[0], bytes):
-        raise _impossible("sus datos no son bytes", "its data are not bytes")
-    raw, dtype, shape, order = args[:4]
+    if len(args) not in (4, 5):
+        raise _impossible("su estado no es el de numpy", "its state is not numpy's")
+    raw, (dtype, shape, order) = _bytes(args[0]), args[1:4]
     axes = args[4] if len(args) == 5 else None
     if order == "K" and axes is not None:
         array = array_from_bytes(raw, dtype, shape, "C", charge)
@@ -197,11 +197,7 @@ def scalar_from(args: tuple[object, ...], charge: Charge) -> object:
     if len(args) != 2:
         raise _impossible("un número sin tipo o sin bytes", "a number without type or bytes")
     dtype, raw = args
-    if isinstance(raw, str):
-        raw = raw.encode("latin-1", "replace")
-    if not isinstance(raw, bytes):
-        raise _impossible("un número sin bytes", "a number without bytes")
-    value: object = array_from_bytes(raw, dtype, (), "C", charge).item()
+    value: object = array_from_bytes(_bytes(raw), dtype, (), "C", charge).item()
     return value
 
 
@@ -241,6 +237,15 @@ def objects_from(elements: object, shape: object, charge: Charge) -> Array | Nod
     array = array.reshape(shape)
     array.flags.writeable = False
     return array
+
+
+def _bytes(raw: object) -> bytes:
+    # Python 2 wrote bytes as text, and the machine reads as text what happens to be ASCII.
+    if isinstance(raw, str) and raw.isascii():
+        return raw.encode("ascii")
+    if not isinstance(raw, bytes):
+        raise _impossible("sus datos no son bytes", "its data are not bytes")
+    return raw
 
 
 def _impossible(detail: str, detail_en: str) -> Refusal:

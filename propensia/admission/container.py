@@ -112,8 +112,10 @@ def unpack(data: bytes, *, limit_bytes: int = LIMIT_BYTES, ratio: int = RATIO) -
             raise Refusal("no_es_un_modelo", what, f"it begins like another kind ({what})")
     for magic, make in _MAGIC.items():
         if data.startswith(magic):
-            limit = min(limit_bytes, max(ratio * len(data), _ALWAYS_ALLOWED))
-            return _decompress(data, make(), limit)
+            by_ratio = max(ratio * len(data), _ALWAYS_ALLOWED)
+            if limit_bytes <= by_ratio:
+                return _decompress(data, make(), limit_bytes, _too_large(limit_bytes))
+            return _decompress(data, make(), by_ratio, _too_dense(ratio))
         if magic.startswith(data):
             raise Refusal("fichero_incompleto", "acaba enseguida", "it ends at once")
     if len(data) > limit_bytes:
@@ -121,13 +123,16 @@ def unpack(data: bytes, *, limit_bytes: int = LIMIT_BYTES, ratio: int = RATIO) -
     return data
 
 
-def _decompress(data: bytes, decompressor: _Decompressor, limit: int) -> bytes:
+def _decompress(data: bytes, decompressor: _Decompressor, limit: int, beyond: Refusal) -> bytes:
+    """All of it, or the refusal ``beyond`` once it is more than ``limit`` bytes."""
     unpacked = io.BytesIO()
     try:
         consumed = _feed(data, decompressor, limit, unpacked)
     # lz4 says RuntimeError, bz2 OSError (ValueError in some cases), the others their own.
     except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError, RuntimeError) as error:
         raise _damaged(data) from error
+    if consumed is None:
+        raise beyond
     if not decompressor.eof:
         raise Refusal(
             "fichero_incompleto",
@@ -141,8 +146,8 @@ def _decompress(data: bytes, decompressor: _Decompressor, limit: int) -> bytes:
 
 def _feed(
     data: bytes, decompressor: _Decompressor, limit: int, unpacked: io.BytesIO
-) -> int:
-    """Decompress into ``unpacked``; how much of ``data`` was handed over."""
+) -> int | None:
+    """Decompress into ``unpacked``: how many of the bytes were used, ``None`` over the limit."""
     consumed = 0
     while not decompressor.eof:
         chunk = b""
@@ -150,11 +155,11 @@ def _feed(
             chunk = data[consumed : consumed + _INPUT_CHUNK]
             consumed += len(chunk)
         piece = decompressor.decompress(chunk, _OUTPUT_CHUNK)
-        if not piece and not chunk and not decompressor.eof and consumed >= len(data):
-            break
         if unpacked.tell() + len(piece) > limit:
-            raise _too_large(limit)
+            return None
         unpacked.write(piece)
+        if not piece and not chunk and consumed >= len(data):
+            break
     return consumed
 
 
@@ -164,6 +169,14 @@ def _too_large(limit: int) -> Refusal:
         "demasiado_grande",
         f"ocupa más de {mebibytes} MiB sin comprimir",
         f"it takes more than {mebibytes} MiB unpacked",
+    )
+
+
+def _too_dense(ratio: int) -> Refusal:
+    return Refusal(
+        "demasiado_grande",
+        f"sin comprimir ocupa más de {ratio} veces lo que comprimido",
+        f"unpacked it takes more than {ratio} times what it takes packed",
     )
 
 

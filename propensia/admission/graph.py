@@ -48,6 +48,10 @@ class Graph:
         """The tensor as ``DOUBLE`` or ``FLOAT``."""
         return self.add("Cast", tensor, to=to)
 
+    def complement(self, chance: str) -> str:
+        """One minus a probability, in double."""
+        return self.add("Sub", self.constant(np.ones(1)), chance)
+
     def to_bytes(self, tensor: str) -> bytes:
         """The finished ONNX model, whose output ``p`` is ``tensor``; call it once, last."""
         for node in self._nodes:

@@ -128,6 +128,113 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Check that the training converges and export it again.",
         ),
     ),
+    "filas_doradas_nan": (
+        (
+            "El modelo da resultados imposibles: {detail}.",
+            "Compruebe que el entrenamiento converge y expórtelo de nuevo.",
+        ),
+        (
+            "The model gives impossible results: {detail}.",
+            "Check that the training converges and export it again.",
+        ),
+    ),
+    "filas_doradas_constantes": (
+        (
+            "El modelo da siempre el mismo resultado: {detail}.",
+            "Compruebe las etiquetas y las columnas del entrenamiento.",
+        ),
+        (
+            "The model always gives the same result: {detail}.",
+            "Check the labels and the columns of the training.",
+        ),
+    ),
+    "filas_doradas_distintas": (
+        (
+            "El modelo no repite los resultados esperados: {detail}.",
+            "Exporte el modelo y su ficha a la vez, del mismo entrenamiento.",
+        ),
+        (
+            "The model does not repeat the expected results: {detail}.",
+            "Export the model and its sidecar together, from the same training.",
+        ),
+    ),
+    "paridad_no_alcanzada": (
+        (
+            "Las probabilidades no son las de la biblioteca original: {detail}.",
+            "Envíe el fichero a quien mantiene Propensia: es un fallo nuestro.",
+        ),
+        (
+            "The probabilities are not those of the original library: {detail}.",
+            "Send the file to whoever maintains Propensia: it is a fault of ours.",
+        ),
+    ),
+    "modelo_invertido": (
+        (
+            "El modelo ordena a los deudores al revés que el activo: {detail}.",
+            "Compruebe que 1 es pagador; si el cambio es correcto: propensia admit --force.",
+        ),
+        (
+            "The model ranks debtors the other way round than the active one: {detail}.",
+            "Check that 1 is a payer; if the change is right: propensia admit --force.",
+        ),
+    ),
+    "demasiado_lento": (
+        (
+            "El modelo es demasiado lento: {detail}.",
+            "Entrene un modelo más pequeño (menos árboles o menos capas).",
+        ),
+        ("The model is too slow: {detail}.", "Train a smaller model (fewer trees or layers)."),
+    ),
+    "demasiada_memoria": (
+        (
+            "El modelo necesita demasiada memoria: {detail}.",
+            "Entrene un modelo más pequeño o pida que se suba el límite en los ajustes.",
+        ),
+        (
+            "The model needs too much memory: {detail}.",
+            "Train a smaller model, or ask for a higher limit in the settings.",
+        ),
+    ),
+    "proceso_muerto": (
+        (
+            "La comprobación terminó de golpe: {detail}. El servicio no se ha visto afectado.",
+            "El fichero está dañado o manipulado: expórtelo de nuevo.",
+        ),
+        (
+            "The check ended abruptly: {detail}. The service was not affected.",
+            "The file is damaged or tampered with: export it again.",
+        ),
+    ),
+    "ficha_no_valida": (
+        (
+            "La ficha JSON que acompaña al modelo no es válida: {detail}.",
+            "Corríjala o quítela; el modelo puede ir sin ficha.",
+        ),
+        (
+            "The JSON sidecar of the model is not valid: {detail}.",
+            "Mend it or remove it; a model may come without one.",
+        ),
+    ),
+    "contrato_distinto": (
+        (
+            "La ficha dice que el modelo se entrenó con otro contrato: {detail}.",
+            "Entrene con el contrato de este servidor.",
+        ),
+        (
+            "The sidecar says that the model was trained with another contract: {detail}.",
+            "Train with the contract of this server.",
+        ),
+    ),
+    "no_es_un_fichero": (
+        (
+            "No es un fichero normal: {detail}.",
+            "Copie el fichero PKL mismo, no un enlace ni una carpeta.",
+        ),
+        (
+            "It is not a regular file: {detail}.",
+            "Copy the PKL file itself, not a link or a folder.",
+        ),
+    ),
 }
 
 
@@ -136,7 +243,9 @@ def shown(name: str) -> str:
 
     Control, format and direction characters could forge a line or hide a name.
     """
-    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:81])
+    text = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:81]
+    )
     return text if len(name) <= 80 else f"{text[:79]}…"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from .texts import CLASSES_EN, TEXTS
+from propensia.web.texts import CLASSES_EN, TEXTS
 
 Context = dict[str, Any]
 Plain = Mapping[str, Any]
@@ -23,8 +23,7 @@ _EXCEL_LITERAL: Final = 255
 _EXCEL_URL: Final = 2048
 _REASONS: Final = 5
 _INPUT_MODES: Final = {"number": "decimal", "integer": "numeric", "month": "numeric"}
-# The characters that sh, cmd, PowerShell and curl's globbing leave alone between double quotes
-# (cmd expands %NAME% even there, but only if such a variable exists).
+# Not left alone between double quotes by all of sh, cmd, PowerShell and curl's own globbing.
 _UNSAFE_IN_QUOTES: Final = re.compile(r"[^A-Za-z0-9\-._~:/?#@&=+,;()*%]")
 # Control, format (direction marks), private, half and line-breaking characters: they would
 # hide what was sent, or cannot be encoded at all.
@@ -46,12 +45,13 @@ def form_page(
     that the form cannot mend comes with no fields, and is shown without a form.
     """
     words = texts(language)
-    sent = dict(values or {})
+    examples = {f["name"]: f.get("example", "") for f in fields}
+    sent = dict(values or ({} if faults else examples))
     wrong: dict[str, list[Plain]] = {}
     for error in (faults or {}).get("errores") or ():
         wrong.setdefault(str(error["parametro"]), []).append(error)
-    pairs = _sent(fields, sent)
-    if sent.get("motivos"):
+    pairs = _sent(fields, values or {})
+    if pairs and sent.get("motivos"):
         pairs.append(("motivos", sent["motivos"]))
     title = words["error_prefix"] + faults["title"] if faults else words["form_title"]
     path = "prediccion" if faults and pairs else ""
@@ -59,7 +59,7 @@ def form_page(
         "model": model and {**model, "threshold": _threshold(model["threshold"], language)},
         "fields": [_field(f, sent, wrong.get(f["name"], ()), words) for f in fields],
         "reasons": _REASONS,
-        "explain": not sent or bool(sent.get("motivos")),
+        "explain": not values or bool(values.get("motivos")),
         "problem": faults and _problem(faults, fields, words),
     }
 
@@ -84,8 +84,7 @@ def result_page(
     shown, line = _percent_apart(*shares, language)
     labels = {f["name"]: f["label"] for f in fields}
     verdict = str(answer["clasificacion"])
-    if language == "en":
-        verdict = CLASSES_EN.get(verdict, verdict)
+    verdict = CLASSES_EN.get(verdict, verdict) if language == "en" else verdict
     verdict = verdict[:1].upper() + verdict[1:]
     return _frame(f"{verdict}, {shown}", language, "prediccion", again) | {
         "answer": answer,
@@ -99,7 +98,7 @@ def result_page(
         "reasons": _reasons(answer.get("motivos") or (), labels, language),
         "notices": [_notice(n, labels, language, words) for n in answer.get("avisos") or ()],
         "values": [_value(f, values, words) for f in fields],
-        "boxes": _boxes(url, pairs, words),
+        "boxes": _boxes(url, pairs, language),
         "back": "./?" + _query([*again, ("idioma", language)]),
     }
 
@@ -179,12 +178,8 @@ def _frame(title: str, language: str, path: str, pairs: list[tuple[str, str]]) -
 
 def _sent(fields: Sequence[Plain], values: Mapping[str, str]) -> list[tuple[str, str]]:
     """The contract's parameters that were sent, in its order; an empty optional one is left."""
-    present = [f for f in fields if f["name"] in values]
-    return [
-        (f["name"], values[f["name"]])
-        for f in present
-        if values[f["name"]] or not f.get("optional")
-    ]
+    names = [(f["name"], f.get("optional")) for f in fields if f["name"] in values]
+    return [(n, values[n]) for n, optional in names if values[n] or not optional]
 
 
 def _query(pairs: Iterable[tuple[str, str]]) -> str:
@@ -202,9 +197,8 @@ def _percent_apart(share: float, threshold: float, language: str) -> tuple[str, 
         shown, line = f"{share * 100:.{decimals}f}", f"{threshold * 100:.{decimals}f}"
         if share == threshold or shown != line:
             break
-    return percent(share, language, decimals), _localised(
-        line.rstrip("0").rstrip(".") + "%", language
-    )
+    line = line.rstrip("0").rstrip(".") + "%"
+    return percent(share, language, decimals), _localised(line, language)
 
 
 def _threshold(threshold: float, language: str) -> str:
@@ -218,12 +212,12 @@ def _field(
     field: Plain, sent: Mapping[str, str], errors: Sequence[Plain], words: Mapping[str, str]
 ) -> Context:
     name, choices = field["name"], field.get("choices") or ()
-    raw = str(sent.get(name, "") if sent else field.get("example", ""))
+    raw = str(sent.get(name, ""))
     return {
         "name": name,
         "label": field["label"],
         "feature": field["feature"],
-        "help": field.get("help", ""),
+        "help": field.get("help", "").rstrip("."),
         "example": "" if choices else field.get("example", ""),
         "optional": field.get("optional", False),
         "value": visible(raw),
@@ -336,21 +330,20 @@ def _value(field: Plain, values: Mapping[str, str], words: Mapping[str, str]) ->
     }
 
 
-def _boxes(url: str, pairs: list[tuple[str, str]], words: Mapping[str, str]) -> list[Context]:
-    """What can be copied: label, text and a hint for each box."""
-    parts = urlsplit(url)
+def _boxes(url: str, pairs: list[tuple[str, str]], language: str) -> list[Context]:
+    """What can be copied: label, text and hint of each box, the reader's own Excel first."""
+    words, parts = texts(language), urlsplit(url)
     plain = urlunsplit(parts._replace(query=_query(pairs), fragment=""))
     bare = urlunsplit(parts._replace(query=_query([*pairs, ("formato", "texto")]), fragment=""))
-    excel = words["excel_hint"]
-    if len(bare) > _EXCEL_URL:
-        excel = words["excel_too_long"].format(n=_EXCEL_URL)
+    fits = len(bare) <= _EXCEL_URL
+    excel = words["excel_hint"] if fits else words["excel_too_long"].format(n=_EXCEL_URL)
     curl = curl_line(plain)
-    boxes = [
-        ("url", plain, ""),
-        ("curl", curl, words["curl_hint"] if "%" in curl else ""),
+    formulas = [
         ("excel_es", excel_formula(bare, "SERVICIOWEB"), excel),
         ("excel_en", excel_formula(bare, "WEBSERVICE"), excel),
     ]
+    boxes = [("url", plain, ""), ("curl", curl, words["curl_hint"] if "%" in curl else "")]
+    boxes += formulas if language == "es" else formulas[::-1]
     return [
         {"id": f"copia-{key}", "label": words[f"{key}_label"], "text": text, "hint": hint}
         for key, text, hint in boxes

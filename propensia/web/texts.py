@@ -11,7 +11,6 @@ from typing import Final
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     # every page
     "skip": ("Ir al contenido", "Skip to content"),
-    "tagline": ("Propensión, al momento", "Propensity, on the spot"),
     "switch": ("English", "Español"),
     "model": ("Modelo", "Model"),
     "version": ("Versión", "Version"),
@@ -56,7 +55,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "fault_status": ("Código", "Status"),
     "to_form": ("Ir al formulario", "Go to the form"),
     # result
-    "result_title": ("Resultado", "Result"),
     "back": ("Cambiar los datos", "Change the values"),
     "class": ("Clasificación", "Class"),
     "probability": ("Probabilidad", "Probability"),
@@ -75,13 +73,12 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "reasons_heading": ("Qué ha movido la puntuación", "What moved the score"),
     "reasons_caption": (
         "Efecto de cada parámetro en la probabilidad, en puntos porcentuales, respecto al caso "
-        "típico. Con + la sube; con − la baja.",
+        "típico. Con + la sube; con \u2212 la baja.",
         "Effect of each parameter on the probability, in percentage points, against the typical "
-        "case. With + it raises it; with − it lowers it.",
+        "case. With + it raises it; with \u2212 it lowers it.",
     ),
     "parameter": ("Parámetro", "Parameter"),
     "effect": ("Efecto", "Effect"),
-    "picture": ("Gráfico", "Chart"),
     "notices_heading": ("Qué se ha supuesto", "What was assumed"),
     "no_notices": (
         "Nada. Todos los datos han llegado completos y se han usado tal como llegaron.",
@@ -101,10 +98,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "exact": ("Probabilidad exacta", "Exact probability"),
     "copy_heading": ("Repetir la consulta", "Repeat the query"),
     "copy_intro": (
-        "Las mismas preguntas, desde otro sitio. Llevan los datos del caso: trátelas como tales.",
-        "The same query from elsewhere. They carry the case data: handle them as such.",
+        "La misma consulta, desde otro programa. Lleva los datos del caso: cuídela igual.",
+        "The same query, from another program. It carries the case data: handle it with care.",
     ),
-    "copy": ("Copiar", "Copy"),
+    "copy_button": ("Copiar", "Copy"),
     "copied": ("Copiado", "Copied"),
     "copy_failed": ("Pulse Ctrl+C para copiar", "Press Ctrl+C to copy"),
     "url_label": ("Dirección (URL)", "Address (URL)"),

@@ -14,13 +14,12 @@ import numpy as np
 
 from propensia.admission.graph import INPUT, Graph
 from propensia.admission.nodes import Global, Node
-from propensia.admission.refusal import Refusal
+from propensia.admission.refusal import Refusal, shown
 
 Pair: TypeAlias = tuple[str, str]
 
 # A good model is made of few estimators; a file may repeat one of them without end.
 _MOST_PARTS = 256
-_NAME_LENGTH = 64
 _NAMES_SHOWN = 20
 
 
@@ -76,8 +75,8 @@ class Workshop:
         if pair not in self._classifiers:
             raise Refusal(
                 "no_es_clasificador_binario",
-                f"{node.name} no clasifica",
-                f"{node.name} does not classify",
+                f"{pair[1]} no clasifica",
+                f"{pair[1]} does not classify",
             )
         return self._classifiers[pair](node, self._arranged(node, flow), self)
 
@@ -85,7 +84,9 @@ class Workshop:
         """The rows of a flow after the transformer described by ``value``."""
         node, pair = self._open(value)
         if pair not in self._transformers:
-            raise Refusal("familia_desconocida", node.name)
+            raise Refusal(
+                "familia_desconocida", f"{pair[1]} (no transforma)", f"{pair[1]} (no transformer)"
+            )
         return self._transformers[pair](node, self._arranged(node, flow), self)
 
     def count(self, fact: str, number: int) -> None:
@@ -155,10 +156,11 @@ def attribute_of(node: Node) -> Global | None:
     if node.made_by != Global("builtins", "getattr") or len(node.args) != 2:
         return None
     owner, attribute = node.args
-    name = owner if isinstance(owner, Global) else maker(owner)
-    if name is None or not isinstance(attribute, str):
+    if isinstance(owner, Node):
+        owner = owner.made_by
+    if not isinstance(owner, Global) or not isinstance(attribute, str):
         return None
-    return Global(name.module, f"{name.name}.{attribute}")
+    return Global(owner.module, f"{owner.name}.{attribute}")
 
 
 def fitted(node: Node, attribute: str) -> object:
@@ -166,7 +168,9 @@ def fitted(node: Node, attribute: str) -> object:
     value = node.attributes().get(attribute)
     if value is None:
         raise Refusal(
-            "no_entrenado", f"{node.name} sin {attribute}", f"{node.name} without {attribute}"
+            "no_entrenado",
+            f"{short_name(node)} sin {attribute}",
+            f"{short_name(node)} without {attribute}",
         )
     return value
 
@@ -187,7 +191,11 @@ def numbers(node: Node, attribute: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def bad_weights(node: Node, attribute: str) -> Refusal:
     """The refusal of numbers that no fitting leaves behind."""
-    return Refusal("pesos_imposibles", f"{attribute} de {node.name}", f"{attribute} of {node.name}")
+    return Refusal(
+        "pesos_imposibles",
+        f"{attribute} de {short_name(node)}",
+        f"{attribute} of {short_name(node)}",
+    )
 
 
 def whole(node: Node, attribute: str) -> int:
@@ -223,8 +231,8 @@ def binary_classes(node: Node) -> tuple[str, str]:
     if len(labels) != 2:
         raise Refusal(
             "no_es_clasificador_binario",
-            f"{node.name} tiene {len(labels)} clases",
-            f"{node.name} has {len(labels)} classes",
+            f"{short_name(node)} tiene {len(labels)} clases",
+            f"{short_name(node)} has {len(labels)} classes",
         )
     return labels[0], labels[1]
 
@@ -234,8 +242,8 @@ def check_width(node: Node, width: int, flow: Flow) -> None:
     if width != flow.width:
         raise Refusal(
             "columnas_distintas",
-            f"{node.name} espera {width} columnas y recibe {flow.width}",
-            f"{node.name} expects {width} columns and gets {flow.width}",
+            f"{short_name(node)} espera {width} columnas y recibe {flow.width}",
+            f"{short_name(node)} expects {width} columns and gets {flow.width}",
         )
 
 
@@ -250,17 +258,12 @@ def short_name(node: Node) -> str:
     return node.name.rpartition(".")[2]
 
 
-def shown(text: str) -> str:
-    """A name out of a file, fit to be shown: short and printable."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_NAME_LENGTH])
-
-
 def _text(value: object) -> str:
-    if isinstance(value, np.generic):
-        value = value.item()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value) if isinstance(value, str | int | float | bool) else type(value).__name__
+    # Python refuses to write out a whole number of thousands of digits.
+    small = isinstance(value, int) and abs(value) < 1 << 64
+    return str(value) if small or isinstance(value, str | float) else type(value).__name__
 
 
 def _different_columns(given: tuple[str, ...], wanted: tuple[str, ...]) -> Refusal:

@@ -1,0 +1,299 @@
+"""Decide what a call and a state in the stream come to: a plain value, an array, or a node.
+
+It must never call anything that the file names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from propensia.admission import arrays
+from propensia.admission.arrays import Unfilled
+from propensia.admission.machine import Machine, broken, forbidden
+from propensia.admission.nodes import Global, Node
+from propensia.admission.refusal import Refusal, shown
+
+Args = tuple[object, ...]
+
+_JOBLIB = ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle")
+_JOBLIB_OLD = ("joblib.numpy_pickle_compat", "sklearn.externals.joblib.numpy_pickle_compat")
+_WRAPPERS = frozenset((module, "NumpyArrayWrapper") for module in _JOBLIB)
+_OLD_WRAPPERS = frozenset(
+    (module, name)
+    for module in _JOBLIB + _JOBLIB_OLD
+    for name in ("NDArrayWrapper", "ZNDArrayWrapper")
+)
+_WRAPPER_STATE = frozenset(
+    {"subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"}
+)
+_ARRAY_CLASSES = frozenset(
+    {
+        ("numpy", "ndarray"),
+        ("numpy", "memmap"),
+        ("numpy", "matrix"),
+        ("numpy.core.memmap", "memmap"),
+        ("numpy.matrixlib.defmatrix", "matrix"),
+    }
+)
+_PADDING = b"\xff"
+
+
+def call(machine: Machine, maker: object, args: object) -> object:
+    """What ``maker(*args)`` stands for; a node, but for the few helpers of plain data."""
+    if type(args) is not tuple:
+        raise broken("una llamada sin argumentos", "a call without arguments")
+    if type(maker) is Global:
+        helper = _HELPERS.get((maker.module, maker.name))
+        return Node(maker, args) if helper is None else helper(machine, args)
+    if type(maker) is Node:
+        # Keras calls a method that getattr gave; nothing calls what such a call gives.
+        if type(maker.made_by) is Node:
+            raise forbidden("una llamada de una llamada de otra", "a call of a call of a call")
+        return Node(maker, args)
+    raise forbidden("una llamada a un dato", "a call of a value")
+
+
+def instance(cls: object, args: object, kwargs: object = None) -> Node:
+    """The node for ``cls.__new__(cls, *args, **kwargs)``; keyword arguments, if any, come last."""
+    if type(cls) is not Global:
+        raise forbidden("un objeto sin clase", "an object without a class")
+    if type(args) is not tuple or type(kwargs) not in (dict, type(None)):
+        raise broken("un objeto sin argumentos", "an object without arguments")
+    return Node(cls, (*args, kwargs) if kwargs else args)
+
+
+def changeable(target: object) -> Node:
+    """``target`` if the file may add to it: an object it made, not a name, nor what getattr gave.
+
+    Adding to a class would change it for the whole process of whoever loads the file.
+    """
+    if type(target) is Node and type(target.made_by) is Global:
+        if target.made_by.module != "builtins":
+            return target
+        raise Refusal("contenido_no_permitido", f"`{shown(target.name)}`")
+    if type(target) is Global:
+        name = shown(str(target))
+        raise forbidden(f"un cambio de `{name}`", f"a change of `{name}`")
+    kind = type(target).__name__
+    raise forbidden(f"un cambio de un dato {kind}", f"a change of a value of type {kind}")
+
+
+def build(machine: Machine, state: object) -> None:
+    """Give ``state`` to the topmost value, as ``__setstate__`` would get it."""
+    target = machine.top()
+    if type(target) is Unfilled:
+        charge = machine.budget.charge
+        if target.spec:
+            machine.fill(arrays.dtype_from(target.spec, state, charge))
+        else:
+            machine.fill(arrays.array_from_state(state, charge))
+        return
+    node = changeable(target)
+    if node.state is not None or state is None:
+        raise forbidden("un objeto con dos estados", "an object with two states")
+    node.state = state
+    maker = node.made_by
+    assert isinstance(maker, Global)
+    if (maker.module, maker.name) in _WRAPPERS:
+        machine.stack[-1] = _stored_array(machine, node)
+    elif (maker.module, maker.name) in _OLD_WRAPPERS:
+        raise Refusal(
+            "formato_no_admitido",
+            "sus matrices están en ficheros .npy aparte (joblib anterior a 0.10)",
+            "its arrays are in .npy files beside it (joblib older than 0.10)",
+        )
+
+
+def _stored_array(machine: Machine, node: Node) -> object:
+    """The array whose bytes joblib has put into the stream behind the wrapper ``node``."""
+    state = node.state
+    if type(state) is not dict or not _WRAPPER_STATE.issuperset(state):
+        raise broken("una matriz de joblib sin descripción", "a joblib array not described")
+    if machine.nested:
+        raise forbidden("una matriz guardada dentro de otra", "an array stored within another")
+    if machine.framed and machine.pos != machine.end:
+        raise broken("una matriz dentro de un marco", "an array inside a frame")
+    _check_class(state.get("subclass"))
+    dtype, shape = state.get("dtype"), state.get("shape")
+    size = arrays.size_of(dtype, shape)
+    machine.framed, machine.end = False, len(machine.data)
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
+        value = machine.nested_value()
+        if _shape(value) != shape:
+            raise Refusal(
+                "matriz_imposible",
+                "su forma y sus objetos no cuadran",
+                "its shape and objects disagree",
+            )
+        return value
+    if state.get("numpy_array_alignment_bytes") is not None:
+        length = machine.number(1)
+        padding = machine.take(length)
+        if padding != _PADDING * length:
+            raise broken("el relleno de una matriz está dañado", "an array's padding is damaged")
+    start = machine.pos
+    if start + size > len(machine.data):
+        raise machine.short(size)
+    machine.pos = start + size
+    # A view: the array's bytes are not copied.
+    raw = memoryview(machine.data)[start : machine.pos]
+    return arrays.array_from_bytes(raw, dtype, shape, state.get("order"), machine.budget.charge)
+
+
+def _shape(value: object) -> object:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        return value.shape
+    if isinstance(value, Node) and value.made_by == arrays.NDARRAY:
+        return value.args[0]
+    return None
+
+
+def _check_class(cls: object) -> None:
+    if type(cls) is not Global or (cls.module, cls.name) not in _ARRAY_CLASSES:
+        name = str(cls) if type(cls) is Global else type(cls).__name__
+        raise Refusal("contenido_no_permitido", f"`{shown(name)}` (numpy)")
+
+
+# The helpers of plain data, by the name that the file gives
+
+
+def _array(machine: Machine, args: Args) -> object:
+    _check_class(args[0] if args else None)
+    machine.unfilled += 1
+    return Unfilled()
+
+
+def _dtype(machine: Machine, args: Args) -> object:
+    announced = arrays.unfilled_dtype(args[0] if args else None)
+    machine.unfilled += 1
+    return announced
+
+
+def _frombuffer(machine: Machine, args: Args) -> object:
+    return arrays.array_from_buffer(args, machine.budget.charge)
+
+
+def _scalar(machine: Machine, args: Args) -> object:
+    return arrays.scalar_from(args, machine.budget.charge)
+
+
+def _reconstructor(machine: Machine, args: Args) -> object:
+    """``copyreg._reconstructor(cls, base, state)``, how protocols 0 and 1 make any object."""
+    if len(args) != 3 or type(args[1]) is not Global or args[1].module != "builtins":
+        raise broken("un objeto sin clase", "an object without a class")
+    cls, base, state = args
+    if base.name == "object":
+        return instance(cls, ())
+    if base.name == "list" and type(state) is list:
+        machine.budget.charge(len(state))
+        node = instance(cls, ())
+        node.items = list(state)
+        return node
+    if base.name == "dict" and type(state) is dict:
+        machine.budget.charge(len(state))
+        node = instance(cls, ())
+        node.entries = list(state.items())
+        return node
+    return instance(cls, (state,))
+
+
+def _newobj(machine: Machine, args: Args) -> object:
+    return instance(args[0] if args else None, args[1:])
+
+
+def _newobj_ex(machine: Machine, args: Args) -> object:
+    if len(args) != 3:
+        raise broken("un objeto sin argumentos", "an object without arguments")
+    return instance(*args)
+
+
+def _elements(machine: Machine, args: Args) -> list[object]:
+    """The members of ``set(list)`` and its like, each fit to be one."""
+    if not args:
+        return []
+    if len(args) != 1 or not isinstance(args[0], list | tuple | set | frozenset):
+        raise broken("un conjunto sin elementos", "a set without elements")
+    machine.budget.charge(len(args[0]))
+    return [machine.key(item) for item in args[0]]
+
+
+def _set(machine: Machine, args: Args) -> object:
+    return set(_elements(machine, args))
+
+
+def _frozenset(machine: Machine, args: Args) -> object:
+    return frozenset(_elements(machine, args))
+
+
+def _dict(machine: Machine, args: Args) -> object:
+    """``dict()`` and ``OrderedDict()``; Python 2 also gave the entries as a list of pairs."""
+    entries: dict[object, object] = {}
+    pairs = args[0] if len(args) == 1 else []
+    if len(args) > 1 or type(pairs) is not list:
+        raise broken("un diccionario sin entradas", "a dictionary without entries")
+    machine.budget.charge(len(pairs))
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise broken("un diccionario sin entradas", "a dictionary without entries")
+        entries[machine.key(pair[0])] = pair[1]
+    return entries
+
+
+def _bytes(machine: Machine, args: Args) -> object:
+    """``bytes()``, ``bytearray(b"…")``, ``bytearray("…", "latin-1")``, ``encode(…, "latin1")``."""
+    if not args:
+        return b""
+    if len(args) == 1 and type(args[0]) is bytes:
+        return args[0]
+    if len(args) == 2 and type(args[0]) is str and args[1] in ("latin1", "latin-1"):
+        machine.budget.charge(len(args[0]))
+        try:
+            return args[0].encode("latin-1")
+        except UnicodeEncodeError:
+            pass
+    raise broken("unos bytes mal escritos", "bytes badly written")
+
+
+def _complex(machine: Machine, args: Args) -> object:
+    if len(args) == 2 and type(args[0]) is float and type(args[1]) is float:
+        return complex(args[0], args[1])
+    raise broken("un número complejo mal escrito", "a complex number badly written")
+
+
+def _slice(machine: Machine, args: Args) -> object:
+    if len(args) == 3 and all(item is None or type(item) in (int, str) for item in args):
+        return slice(*args)
+    raise broken("un tramo mal escrito", "a slice badly written")
+
+
+_Helper = Callable[[Machine, Args], object]
+_HELPERS: dict[tuple[str, str], _Helper] = {
+    ("numpy", "dtype"): _dtype,
+    ("copyreg", "_reconstructor"): _reconstructor,
+    ("copyreg", "__newobj__"): _newobj,
+    ("copyreg", "__newobj_ex__"): _newobj_ex,
+    ("collections", "OrderedDict"): _dict,
+    ("builtins", "dict"): _dict,
+    ("builtins", "set"): _set,
+    ("builtins", "frozenset"): _frozenset,
+    ("builtins", "bytes"): _bytes,
+    ("builtins", "bytearray"): _bytes,
+    ("builtins", "complex"): _complex,
+    ("builtins", "slice"): _slice,
+    ("_codecs", "encode"): _bytes,
+    ("codecs", "encode"): _bytes,
+}
+for _package in ("numpy.core", "numpy._core"):
+    _HELPERS[f"{_package}.multiarray", "_reconstruct"] = _array
+    _HELPERS[f"{_package}.multiarray", "scalar"] = _scalar
+    _HELPERS[f"{_package}.numeric", "_frombuffer"] = _frombuffer
+
+# Names that the machine itself understands, and that leave nothing of themselves in the value.
+UNDERSTOOD = (
+    frozenset(_HELPERS)
+    | _WRAPPERS
+    | _ARRAY_CLASSES
+    | {("builtins", name) for name in ("object", "list", "tuple", "int", "float", "str")}
+)

@@ -1,0 +1,128 @@
+"""From the inert nodes of a model file to the ONNX graph that answers as its library would.
+
+No name in the file is imported or called: what is not in the tables of ``families`` is refused.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from propensia.admission.families import CLASSIFIERS, HELPERS, TRANSFORMERS
+from propensia.admission.families.parts import Chance, Workshop, attribute_of
+from propensia.admission.nodes import Global, Node, children
+from propensia.admission.refusal import Refusal, shown
+
+# Packages of models: a name of theirs that is not in the tables is a family not known here.
+_LIBRARIES = {"sklearn", "keras", "xgboost", "lightgbm", "imblearn", "catboost", "__main__"}
+_NO_CLASSIFIERS = {
+    "LinearRegression",
+    "Ridge",
+    "Lasso",
+    "ElasticNet",
+    "SVR",
+    "LinearSVR",
+    "KMeans",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A model as an ONNX graph: ``x`` double (n, columns) to ``p`` double (n, 1).
+
+    ``p`` is the probability of the positive class. ``kind`` is ``sklearn`` or ``keras``;
+    ``libraries`` the versions that the file names; ``named_columns`` whether it named its
+    columns; ``order`` the contract column behind each of its columns; ``positive`` the place of
+    the positive class among its two; ``facts`` counts for the report (trees, nodes, depth,
+    layers, parameters).
+    """
+
+    onnx: bytes
+    family: str
+    kind: str
+    libraries: dict[str, str]
+    named_columns: bool
+    order: tuple[int, ...]
+    positive: int
+    facts: dict[str, object]
+
+
+def compile_model(
+    root: object, columns: tuple[str, ...], positive: frozenset[str], negative: frozenset[str]
+) -> Compiled:
+    """The ONNX graph of the binary classifier that a file describes.
+
+    ``root`` is what the reader gave; ``columns`` the model columns of the contract in order;
+    ``positive`` and ``negative`` the spellings of the two class labels. Raises ``Refusal``.
+    """
+    _check_names(root)
+    shop = Workshop(columns, CLASSIFIERS, TRANSFORMERS)
+    chance = shop.classifier(root, shop.rows)
+    place = _place_of_positive(chance, positive, negative)
+    tensor = chance.tensor
+    if place == 0:
+        tensor = shop.graph.complement(tensor)
+    return Compiled(
+        onnx=shop.graph.to_bytes(tensor),
+        family=chance.label,
+        kind="keras" if "keras" in shop.libraries else "sklearn",
+        libraries=dict(shop.libraries),
+        named_columns=shop.named,
+        order=shop.order,
+        positive=place,
+        facts=dict(shop.facts),
+    )
+
+
+def allowed_globals() -> frozenset[tuple[str, str]]:
+    """Every (module, name) that a file may mention; a method reads as ``Class.method``."""
+    return frozenset(CLASSIFIERS) | frozenset(TRANSFORMERS) | HELPERS
+
+
+def _check_names(root: object) -> None:
+    """Refuses a file that mentions a name outside the tables, the most suspicious name first."""
+    allowed = allowed_globals()
+    unknown = [name for name in _mentioned(root) if (name.module, name.name) not in allowed]
+    if not unknown:
+        return
+    for name in unknown:
+        if name.module.partition(".")[0] not in _LIBRARIES:
+            raise Refusal("contenido_no_permitido", f"`{shown(str(name))}`")
+    outermost = unknown[0]
+    if outermost.name.endswith("Regressor") or outermost.name in _NO_CLASSIFIERS:
+        raise Refusal("no_es_clasificador_binario", f"`{shown(str(outermost))}`")
+    raise Refusal("familia_desconocida", f"`{shown(str(outermost))}`")
+
+
+def _mentioned(root: object) -> Iterator[Global]:
+    """Every name in a value, from the outside in; ``getattr(Class, "x")`` as ``Class.x``."""
+    seen: set[int] = set()
+    waiting = deque([root])
+    while waiting:
+        value = waiting.popleft()
+        if isinstance(value, Global):
+            yield value
+        elif id(value) not in seen and isinstance(
+            value, Node | dict | list | tuple | set | frozenset
+        ):
+            seen.add(id(value))
+            method = attribute_of(value) if isinstance(value, Node) else None
+            if method is not None and isinstance(value, Node):
+                yield method
+                # The owner of the method still counts where it is an object, not a name.
+                waiting.extend(arg for arg in value.args if isinstance(arg, Node))
+            else:
+                waiting.extend(children(value))
+
+
+def _place_of_positive(chance: Chance, positive: frozenset[str], negative: frozenset[str]) -> int:
+    """0 or 1: which of the two classes is the positive one."""
+    if chance.classes is None:
+        return 1
+    first, second = chance.classes
+    if first in negative and second in positive:
+        return 1
+    if first in positive and second in negative:
+        return 0
+    raise Refusal("clases_distintas", f"{shown(first)}, {shown(second)}")

@@ -1,0 +1,96 @@
+"""The four scalers, in double and in the order of operations of scikit-learn.
+
+A scale of zero or a number that is not finite never reaches a graph.
+
+Source: ``transform`` of each class in ``sklearn/preprocessing/_data.py``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from propensia.admission.families.parts import (
+    Flow,
+    Workshop,
+    bad_weights,
+    flag,
+    numbers,
+    short_name,
+)
+from propensia.admission.nodes import Node
+
+_LARGEST = np.finfo(np.float64).max
+
+
+def standard(node: Node, flow: Flow, shop: Workshop) -> Flow:
+    """``(x - mean) / scale``, each part only if it was asked for."""
+    tensor = flow.tensor
+    if flag(node, "with_mean", True):
+        tensor = _by_column(node, "Sub", tensor, "mean_", flow, shop)
+    if flag(node, "with_std", True):
+        tensor = _by_column(node, "Div", tensor, "scale_", flow, shop)
+    return _scaled(node, flow, tensor)
+
+
+def robust(node: Node, flow: Flow, shop: Workshop) -> Flow:
+    """``(x - center) / scale``, each part only if it was asked for."""
+    tensor = flow.tensor
+    if flag(node, "with_centering", True):
+        tensor = _by_column(node, "Sub", tensor, "center_", flow, shop)
+    if flag(node, "with_scaling", True):
+        tensor = _by_column(node, "Div", tensor, "scale_", flow, shop)
+    return _scaled(node, flow, tensor)
+
+
+def min_max(node: Node, flow: Flow, shop: Workshop) -> Flow:
+    """``x * scale + min``, cut to the range if that was asked for."""
+    tensor = _by_column(node, "Mul", flow.tensor, "scale_", flow, shop)
+    tensor = _by_column(node, "Add", tensor, "min_", flow, shop)
+    if flag(node, "clip", False):
+        ends = node.attributes().get("feature_range")
+        if not isinstance(ends, tuple | list) or len(ends) != 2:
+            raise bad_weights(node, "feature_range")
+        tensor = _clip(node, tensor, ends[0], ends[1], shop)
+    return _scaled(node, flow, tensor)
+
+
+def max_abs(node: Node, flow: Flow, shop: Workshop) -> Flow:
+    """``x / scale``, cut to [-1, 1] if that was asked for."""
+    tensor = _by_column(node, "Div", flow.tensor, "scale_", flow, shop)
+    if flag(node, "clip", False):
+        tensor = _clip(node, tensor, -1.0, 1.0, shop)
+    return _scaled(node, flow, tensor)
+
+
+def _by_column(
+    node: Node, operator: str, tensor: str, attribute: str, flow: Flow, shop: Workshop
+) -> str:
+    values = numbers(node, attribute, (flow.width,))
+    if attribute == "scale_" and (values == 0).any():
+        raise bad_weights(node, attribute)
+    return shop.graph.add(operator, tensor, shop.graph.constant(values))
+
+
+def _clip(node: Node, tensor: str, low: object, high: object, shop: Workshop) -> str:
+    ends = []
+    for end in (low, high):
+        if not isinstance(end, int | float) or not abs(end) <= _LARGEST:
+            raise bad_weights(node, "feature_range")
+        ends.append(shop.graph.constant(np.asarray(end, np.float64)))
+    return shop.graph.add("Clip", tensor, *ends)
+
+
+def _scaled(node: Node, flow: Flow, tensor: str) -> Flow:
+    return Flow(tensor, flow.width, flow.names, short_name(node))
+
+
+TRANSFORMERS = {
+    (module, name): transform
+    for name, transform in {
+        "StandardScaler": standard,
+        "RobustScaler": robust,
+        "MinMaxScaler": min_max,
+        "MaxAbsScaler": max_abs,
+    }.items()
+    for module in ("sklearn.preprocessing._data", "sklearn.preprocessing.data")
+}

@@ -1,0 +1,171 @@
+"""The first child of an admission: a dropped file read as data and compiled to ONNX.
+
+It runs in a short-lived, confined process: ``python -m propensia.admission.reading FOLDER``.
+Nothing that the file names is imported, but for the parity check, which builds only the exact
+classes of the known families out of what was read.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from propensia import contract as contracts
+from propensia import features, files, processes, sampling
+from propensia.admission import compiler, container, parity, reader
+from propensia.admission.ladder import Check, Remark, climb
+from propensia.admission.refusal import Refusal
+from propensia.scorer import Scorer
+
+PARITY_ROWS = 2_000
+TOLERANCE = {"sklearn": 1e-6, "keras": 1e-5}
+FAMILY, BINARY, COLUMNS = (
+    frozenset({"familia_desconocida", "contenido_no_permitido"}),
+    frozenset({"no_es_clasificador_binario", "clases_distintas", "no_entrenado"}),
+    frozenset({"columnas_distintas"}),
+)
+
+
+@dataclass(slots=True)
+class Case:
+    """One file on its way through the first ladder; the checks fill it in."""
+
+    data: bytes
+    contract: contracts.Contract
+    limit_bytes: int
+    threshold: float
+    root: object = None
+    compiled: compiler.Compiled | None = None
+    refusal: Refusal | None = None
+    parity: dict[str, Any] = field(default_factory=dict)
+
+
+def complete(case: Case) -> None:
+    """El fichero está entero y se descomprime dentro de los límites."""
+    case.data = container.unpack(case.data, limit_bytes=case.limit_bytes)
+
+
+def read_as_data(case: Case) -> None:
+    """Se lee como datos, de principio a fin; no se ejecuta nada de lo que nombra."""
+    case.root = reader.read(case.data)
+
+
+def known_family(case: Case) -> None:
+    """Todo lo que contiene es parte de una familia de modelos conocida."""
+    contract = case.contract
+    try:
+        case.compiled = compiler.compile_model(
+            case.root, contract.column_names, contract.positive, contract.negative
+        )
+    except Refusal as refusal:  # told by the check that it belongs to
+        case.refusal = refusal
+    _raise_if(case, FAMILY)
+
+
+def binary_classifier(case: Case) -> None:
+    """Es un clasificador entrenado de dos clases, las del contrato."""
+    _raise_if(case, BINARY)
+
+
+def contract_columns(case: Case) -> Remark | None:
+    """Las columnas del modelo son las del contrato."""
+    _raise_if(case, COLUMNS)
+    if case.compiled is not None and not case.compiled.named_columns:
+        return Remark(
+            "aviso",
+            "El fichero no trae nombres de columnas: se toman por su orden en el contrato.",
+        )
+    return None
+
+
+def compiles(case: Case) -> None:
+    """Se traduce a ONNX; sus árboles y pesos son posibles."""
+    if case.refusal is not None:
+        raise case.refusal
+
+
+def same_as_original(case: Case) -> Remark:
+    """Da las probabilidades de la biblioteca que lo hizo."""
+    assert case.compiled is not None
+    reference = parity.reference(case.root, case.compiled)
+    if reference.predict is None:
+        case.parity = {"reason": reference.reason}
+        return Remark(
+            "omitida", f"No se ha comparado con la biblioteca original: {reference.reason}"
+        )
+    rows = sample_rows(case.contract, PARITY_ROWS, seed=1)
+    scorer = Scorer(case.compiled.onnx, files.sha256(case.compiled.onnx))
+    ours, theirs = scorer.many(rows), reference.predict(rows)
+    tolerance = TOLERANCE[case.compiled.kind]
+    difference = float(np.abs(ours - theirs).max())
+    apart = np.abs(theirs - case.threshold) > tolerance
+    flipped = int(((ours >= case.threshold) != (theirs >= case.threshold))[apart].sum())
+    case.parity = {
+        "library": reference.library,
+        "rows": len(rows),
+        "largest_difference": difference,
+        "flipped": flipped,
+    }
+    found = f"diferencia máxima {difference:.1e} en {len(rows)} filas, {flipped} clases cambiadas"
+    if not difference <= tolerance or flipped:
+        raise Refusal("paridad_no_alcanzada", found)
+    return Remark("bien", f"Da las probabilidades de {reference.library}: {found}.")
+
+
+def _raise_if(case: Case, codes: frozenset[str]) -> None:
+    if case.refusal is not None and case.refusal.code in codes:
+        raise case.refusal
+
+
+CHECKS = [
+    Check("entero", complete),
+    Check("leído como datos", read_as_data),
+    Check("familia conocida", known_family),
+    Check("clasificador de dos clases", binary_classifier),
+    Check("columnas del contrato", contract_columns),
+    Check("se traduce", compiles),
+    Check("igual que el original", same_as_original),
+]
+
+
+def sample_rows(contract: contracts.Contract, count: int, seed: int) -> features.Matrix:
+    """Model columns of in-contract rows, ``(count, k)``: half typical, half spread to the limits."""
+    reader_ = features.Features(contract)
+    half = count // 2
+    typical = reader_.matrix(sampling.draw(contract, half, seed))
+    return np.vstack([typical, reader_.matrix(sampling.edges(contract, count - half, seed))])
+
+
+def main(folder: Path) -> None:
+    """Read ``request.json`` and ``model.pkl`` in the folder; leave ``read.json`` and, for a good
+    file, ``model.onnx``."""
+    request = files.read_json(folder / "request.json")
+    layers = processes.confine(request["memory_mb"], request["cpu_s"], request["file_mb"])
+    case = Case(
+        data=files.read(folder / "model.pkl"),
+        contract=contracts.load(request["contract"]),
+        limit_bytes=request["max_unpacked_mb"] << 20,
+        threshold=request["threshold"],
+    )
+    checks, refusal = climb(CHECKS, case)
+    result: dict[str, Any] = {"checks": checks, "layers": layers, "parity": case.parity}
+    if refusal is not None:
+        result["refusal"] = [refusal.code, refusal.detail, refusal.detail_en]
+    elif case.compiled is not None:
+        compiled = case.compiled
+        files.write(folder / "model.onnx", compiled.onnx, durable=False)
+        result |= {
+            "family": compiled.family,
+            "kind": compiled.kind,
+            "libraries": compiled.libraries,
+            "facts": compiled.facts,
+        }
+    files.write_json(folder / "read.json", result, durable=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,340 @@
+"""The keeper: one background process per machine that watches the models folder.
+
+It judges what is dropped and publishes what is good; it never changes a dropped file, and
+whatever happens to the folder, what is served stays a function of the releases alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from propensia import __version__, admission, files, heartbeat, inbox, processes
+from propensia import contract as contracts
+from propensia import settings as settings_table
+from propensia.contract import Contract
+from propensia.registry import Registry, RegistryError, Release
+from propensia.settings import Settings
+from propensia.training import demonstration
+
+log = logging.getLogger(__name__)
+
+UNFINISHED_S = 30 * 60
+BACK_OFF_S = (5.0, 30.0, 120.0, 600.0)
+Say = Callable[[str], None]
+
+
+class Keeper:
+    """The watcher of one folder; ``turn`` is one look and everything that follows from it."""
+
+    def __init__(
+        self, settings: Settings, contract: Contract, registry: Registry, say: Say = log.info
+    ) -> None:
+        self.settings = settings
+        self.contract = contract
+        self.registry = registry
+        self.problems: list[str] = []
+        self._say = say
+        self._watches: dict[str, inbox.Watch] = {}
+        self._retry: dict[str, tuple[int, float]] = {}
+        self._memory_path = settings.state / "inbox.json"
+        self._memory = self._remembered()
+
+    def turn(self) -> None:
+        """Look once; judge, publish and tell. Faults of the machine end up in ``problems``."""
+        problems: list[str] = []
+        try:
+            seen = inbox.look(self.settings.models)
+            folder = inbox.identity(self.settings.models)
+        except OSError as error:
+            self.problems = [f"no se puede leer la carpeta de modelos ({error.strerror})"]
+            return
+        before = (self._memory.folder, dict(self._memory.names))
+        inbox.forget_vanished(self._memory, {one.name for one in seen}, folder)
+        inbox.watch(self._watches, seen, time.monotonic())
+        for one in seen:
+            try:
+                self._attend(one)
+            except (OSError, RegistryError) as error:
+                log.error("%s: %s", one.name, error)
+                problems.append(f"{one.name}: {error}")
+                self._put_off(one.name)
+        self.problems = problems
+        if (self._memory.folder, self._memory.names) != before:
+            self._remember()
+
+    # One file
+
+    def _attend(self, seen: inbox.Seen) -> None:
+        watch = self._watches[seen.name]
+        if self._memory.marks.get(seen.name) == seen.marks or watch.told == "final":
+            return
+        if time.monotonic() < self._retry.get(seen.name, (0, 0.0))[1]:
+            return
+        if seen.irregular is not None:
+            self._tell_refused(seen, "no_es_un_fichero", seen.irregular)
+            watch.told = "final"
+            return
+        if watch.looks < self.settings.stable_polls:
+            if watch.told is None:
+                self._tell(seen, "RECIBIDO", "Se espera a que termine la copia.")
+                watch.told = "received"
+            return
+        if seen.marks[0] > self.settings.max_file_mb << 20:
+            limit = self.settings.max_file_mb
+            self._tell_refused(seen, "demasiado_grande", f"más de {limit} MB")
+            watch.told = "final"
+            return
+        self._consider(seen, watch)
+
+    def _consider(self, seen: inbox.Seen, watch: inbox.Watch) -> None:
+        """A file that stood still: read it once, then judge only that copy."""
+        dropped = read_dropped(seen, self.settings)
+        if inbox.look_again(seen) != seen.marks:
+            return  # it moved while it was read: the next looks will tell
+        sha256 = dropped.sha256
+        current = self.registry.current()
+        active = self.registry.manifest(current.version)["sha256"] if current else None
+        fate = inbox.fate(
+            sha256,
+            self.registry.verdict(sha256),
+            active,
+            self._memory.names.get(seen.name),
+            (self.contract.fingerprint, __version__),
+        )
+        if fate.action == "judge":
+            if not self._judge(seen, watch, dropped, current):
+                return
+        elif fate.action == "promote":
+            self._promote(seen, dropped, current, "vuelta")
+        elif fate.action == "refuse":
+            verdict = self.registry.verdict(sha256) or {}
+            self._tell(seen, "RECHAZADO", str(verdict.get("why", "")))
+        elif fate.why:
+            self._tell(seen, "ACEPTADO", f"Ya {fate.why} ({dropped.version}); nada cambia.")
+        self._retry.pop(seen.name, None)
+        self._memory.names[seen.name] = sha256
+        self._memory.marks[seen.name] = seen.marks
+
+    def _judge(
+        self,
+        seen: inbox.Seen,
+        watch: inbox.Watch,
+        dropped: admission.Dropped,
+        current: Release | None,
+    ) -> bool:
+        """Admit a new content; whether that settled it (an unfinished file is not settled)."""
+        if watch.told == "unfinished":
+            late = time.monotonic() - watch.first > UNFINISHED_S
+            if late:
+                text = "La copia parece sin terminar desde hace media hora; cópielo de nuevo."
+                self._tell(seen, "RECHAZADO", text)
+            return late
+        self._tell(seen, "COMPROBANDO", "Se comprueba; tarda unos segundos.")
+        verdict, outcome = admission.admit(dropped, self.settings, self.contract, self.registry)
+        if verdict["code"] == "fichero_incompleto":
+            self._tell(seen, "RECIBIDO", f"{verdict['why']} (Se espera a que se complete.)")
+            watch.told = "unfinished"
+            return False
+        if not verdict["accepted"]:
+            self._tell(seen, "RECHAZADO", verdict["why"])
+            return True
+        self._leave_report(seen, outcome.report)
+        self._promote(seen, dropped, current, "fichero")
+        removed = self.registry.prune(self.settings.keep_versions)
+        if removed:
+            log.info("pruned %s", ", ".join(removed))
+        return True
+
+    def _promote(
+        self, seen: inbox.Seen, dropped: admission.Dropped, current: Release | None, cause: str
+    ) -> None:
+        reason = None
+        if current is not None:
+            reason = inbox.may_promote(seen.name, current.model, current.pinned)
+        if reason is not None:
+            text = (
+                f"Queda como candidata ({dropped.version}): {reason}. "
+                f"Para publicarla: propensia admit {seen.name}"
+            )
+            self._tell(seen, "ACEPTADO", text)
+            return
+        release = self.registry.publish(dropped.version, cause=cause, who="carpeta", why=seen.name)
+        self._tell(
+            seen,
+            "ACEPTADO",
+            f"Publicado como versión {release.version} (publicación {release.number}).",
+        )
+
+    # What the folder says
+
+    def _tell_refused(self, seen: inbox.Seen, code: str, detail: str) -> None:
+        self._tell(seen, "RECHAZADO", admission.Refusal(code, detail).text("es"))
+
+    def _tell(self, seen: inbox.Seen, word: str, text: str) -> None:
+        """Leave the state beside the file; a folder that cannot be written is a problem told
+        elsewhere, never a reason to stop."""
+        self._say(f"{word} {seen.name}: {text}")
+        at = time.strftime("%Y-%m-%d %H:%M:%S")
+        content = f"{word}\r\n\r\n{text}\r\n\r\n{at} · Propensia {__version__}\r\n"
+        self._leave(seen, inbox.STATE_SUFFIX, content)
+
+    def _leave_report(self, seen: inbox.Seen, page: str) -> None:
+        self._leave(seen, inbox.REPORT_SUFFIX, page)
+
+    def _leave(self, seen: inbox.Seen, suffix: str, content: str) -> None:
+        try:
+            path = seen.path.with_name(seen.name + suffix)
+            # The mark at the start lets Notepad and browsers on Windows read the accents.
+            files.write(path, content.encode("utf-8-sig"), durable=False)
+        except OSError as error:
+            log.warning("cannot write beside %s: %s", seen.name, error.strerror)
+
+    # What survives a restart
+
+    def _remembered(self) -> inbox.Memory:
+        try:
+            table = files.read_json(self._memory_path)
+            folder = table["folder"]
+            return inbox.Memory(
+                folder=(folder[0], folder[1]) if folder else None,
+                names=dict(table["names"]),
+                marks={name: tuple(marks) for name, marks in table["marks"].items()},
+            )
+        except FileNotFoundError:
+            return inbox.Memory()
+        except (ValueError, KeyError, TypeError) as error:
+            # Starting anew would promote whatever lies in the folder; take it as seen instead.
+            log.error(
+                "inbox.json is damaged (%s): the files that lie there are taken as seen", error
+            )
+            return self._taken_as_seen()
+
+    def _taken_as_seen(self) -> inbox.Memory:
+        memory = inbox.Memory()
+        with contextlib.suppress(OSError):
+            memory.folder = inbox.identity(self.settings.models)
+            for seen in inbox.look(self.settings.models):
+                if seen.irregular is None:
+                    memory.names[seen.name] = read_dropped(seen, self.settings).sha256
+                    memory.marks[seen.name] = seen.marks
+        return memory
+
+    def _remember(self) -> None:
+        memory = self._memory
+        table = {"folder": memory.folder, "names": memory.names, "marks": memory.marks}
+        files.write_json(self._memory_path, table)
+
+    def _put_off(self, name: str) -> None:
+        tries = self._retry.get(name, (0, 0.0))[0]
+        pause = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
+        self._retry[name] = (tries + 1, time.monotonic() + pause)
+
+
+def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
+    """The bytes of a file and its sidecar, read once. Raises ``OSError`` or ``FileTooLarge``."""
+    data = files.read(seen.path, settings.max_file_mb << 20)
+    beside = None
+    if seen.sidecar is not None:
+        beside = files.read(seen.sidecar, admission.SIDECAR_LIMIT_BYTES)
+    return admission.Dropped(seen.path.stem, data, beside)
+
+
+def prepare(settings: Settings, contract: Contract, registry: Registry, say: Say) -> None:
+    """Make and admit a demonstration model, if nothing was ever published and the models folder
+    holds no model. Raises ``OSError`` or ``demonstration.DemonstrationError``."""
+    if not settings.demonstration or registry.current_number() or not contract.demonstration:
+        return
+    with contextlib.suppress(OSError):
+        settings.models.mkdir(parents=True, exist_ok=True)
+    try:
+        if inbox.look(settings.models):
+            return
+    except OSError:
+        log.warning("the models folder cannot be read")
+    say("No hay ningún modelo: se entrena uno de demostración con datos sintéticos…")
+    data = demonstration.make(settings, contract)
+    say("Se comprueba, como cualquier fichero que se deje en la carpeta…")
+    dropped = admission.Dropped(demonstration.NAME, data)
+    verdict, _ = admission.admit(dropped, settings, contract, registry, demonstration=True)
+    if not verdict["accepted"]:
+        raise demonstration.DemonstrationError(verdict["why"])
+    registry.publish(dropped.version, cause="demostración", who="propensia", why="sin modelos")
+    say(f"Publicado el modelo de demostración, versión {dropped.version}.")
+
+
+def acquire(settings: Settings, patience_s: float = 2.0) -> FileLock | None:
+    """The lock that makes this process the one keeper of the machine, or ``None``."""
+    lock = FileLock(settings.state / "keeper.lock", timeout=patience_s)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock
+
+
+def main() -> None:
+    """Be the keeper until the process that started this one ends."""
+    logging.basicConfig(level=logging.INFO, format="keeper %(levelname)s %(message)s")
+    settings = settings_table.load()
+    registry = Registry(settings.state)
+    registry.prepare()
+    lock = acquire(settings)
+    if lock is None:
+        return
+    ended = threading.Event()
+    processes.when_parent_ends(ended)
+    threading.Thread(target=_leave_when, args=(ended,), name="leave", daemon=True).start()
+    with lock:
+        _watch(settings, contracts.load(settings.contract), registry, ended)
+
+
+def _leave_when(ended: threading.Event) -> None:
+    ended.wait()
+    processes.kill_children()
+    os._exit(0)  # the lock goes with the process; nothing published is ever half there
+
+
+def _watch(
+    settings: Settings, contract: Contract, registry: Registry, ended: threading.Event
+) -> None:
+    sweep_work(settings.state / "work")
+    keeper = Keeper(settings, contract, registry)
+    beat = threading.Thread(target=_beat, args=(settings.state, keeper, ended), daemon=True)
+    beat.start()
+    while not ended.is_set():
+        try:
+            prepare(settings, contract, registry, log.info)
+            keeper.turn()
+            heartbeat.sweep(settings.state / "workers")
+        except Exception as error:  # a full disk or a lost folder must not end the watch
+            log.exception("turn failed")
+            keeper.problems = [f"el vigilante tuvo un fallo ({type(error).__name__})"]
+        ended.wait(settings_table.poll_interval(settings))
+
+
+def _beat(state: Path, keeper: Keeper, ended: threading.Event) -> None:
+    """Show that the keeper lives, also while an admission takes its time."""
+    while not ended.wait(1.0):
+        with contextlib.suppress(OSError):  # told by the age of the note
+            note = {"pid": os.getpid(), "problemas": keeper.problems}
+            heartbeat.leave(state / "keeper.json", note)
+
+
+def sweep_work(folder: Path) -> None:
+    """Remove what interrupted admissions left behind; only the keeper, before it starts."""
+    for left in folder.glob("*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

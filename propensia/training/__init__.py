@@ -1,0 +1,1 @@
+"""Making models. It may write a PKL, and never reads one."""

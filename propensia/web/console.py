@@ -1,0 +1,64 @@
+"""``propensia serve``: prepare a first model, say the address to try, and run a server.
+
+It composes; the server modules do the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from propensia import contract as contracts
+from propensia import keeper, settings
+from propensia.contract import Contract
+from propensia.registry import Registry
+from propensia.settings import Settings, SettingsError
+from propensia.training.demonstration import DemonstrationError
+from propensia.web import servers
+from propensia.web.listen import Listen, ServerError
+
+EXIT_ENVIRONMENT = 3
+
+
+def serve(given: Mapping[str, Any]) -> None:
+    """Serve until Ctrl-C; ``given`` are settings that the command line overrides."""
+    chosen = replace(settings.load(), **given)
+    contract = contracts.load(chosen.contract)
+    registry = Registry(chosen.state)
+    registry.prepare()
+    # The workers load their settings themselves: hand ours over the one way they know.
+    os.environ.update(settings.as_environment(chosen))
+    try:
+        _first_model(chosen, contract, registry)
+        workers = chosen.workers or servers.default_workers(chosen.server)
+        listen = Listen(
+            chosen.host, chosen.port, workers, header_timeout_s=chosen.header_timeout_s
+        )
+        _announce(chosen, contract, registry, workers)
+        servers.run(chosen.server, "propensia.web:create_app", listen)
+    except (ServerError, DemonstrationError) as error:
+        raise SettingsError(str(error)) from error
+
+
+def _first_model(chosen: Settings, contract: Contract, registry: Registry) -> None:
+    lock = keeper.acquire(chosen)
+    if lock is None:  # another server of this machine looks after the folder already
+        return
+    with lock:
+        keeper.prepare(chosen, contract, registry, click.echo)
+
+
+def _announce(chosen: Settings, contract: Contract, registry: Registry, workers: int) -> None:
+    base = f"http://{chosen.host}:{chosen.port}"
+    query = "&".join(f"{name}={text}" for name, text in contract.example().items())
+    current = registry.current()
+    model = f"{current.model} ({current.version})" if current else "todavía ninguno"
+    click.echo(f"Modelo:      {model}")
+    click.echo(f"Carpeta:     {chosen.models}  (deje aquí el PKL de cada mes)")
+    click.echo(f"Servidor:    {chosen.server}, {workers} procesos")
+    click.echo(f"Formulario:  {base}/")
+    click.echo(f"Pruebe:      {base}/prediccion?{query}")

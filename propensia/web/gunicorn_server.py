@@ -1,0 +1,186 @@
+"""Runs the application under gunicorn's threads, on Linux.
+
+It must never be imported on Windows, where gunicorn does not exist, and never give a thread to a
+connection whose request head is not complete.
+"""
+
+import os
+import selectors
+import sys
+import time
+from functools import partial
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.http import get_parser
+from gunicorn.util import write_error
+from gunicorn.workers.gthread import ThreadWorker
+
+from propensia.web.listen import (
+    HEAD_LIMIT_BYTES,
+    Listen,
+    ServerError,
+    allow_open_files,
+    claim,
+    is_loopback,
+    load,
+)
+
+THREADS = 4
+
+STOP_S = 5
+"""How long a stopping worker may take to end its requests before it is killed."""
+
+_RECV_BYTES = 16 * 1024
+
+
+def run(target: str, listen: Listen) -> None:
+    """Serve `target` ("module:factory") until Ctrl-C or SIGTERM; each worker makes its own.
+
+    Raises ServerError if nothing can listen there, or if a worker could not make the application.
+    """
+    address = claim(listen)
+    allow_open_files(listen.connections)
+    if not is_loopback(address):
+        print(
+            "Aviso: gunicorn no se defiende de quien envía un contenido muy despacio; en una "
+            "dirección pública ponga delante un proxy (nginx) o use --server granian.",
+            file=sys.stderr,
+        )
+    supervisor = os.getpid()
+    try:
+        _Application(target, address, listen).run()
+    except SystemExit as end:
+        # Workers leave through here too; only the supervisor may go on after this function.
+        if os.getpid() != supervisor:
+            raise
+        if end.code:
+            raise ServerError(
+                "gunicorn se detuvo porque un trabajador no pudo arrancar; la causa está en las "
+                "líneas anteriores. / A gunicorn worker could not start; see the lines above."
+            ) from end
+
+
+class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """Our settings and nothing else: no command line, no gunicorn files, no environment."""
+
+    def __init__(self, target: str, address: str, listen: Listen) -> None:
+        self._target, self._address, self._listen = target, address, listen
+        super().__init__()
+
+    def load_config(self) -> None:
+        listen = self._listen
+        host = f"[{self._address}]" if ":" in self._address else self._address
+        settings = {
+            "bind": f"{host}:{listen.port}",
+            "workers": listen.workers,
+            "worker_class": _worker_class(listen.header_timeout_s),
+            "threads": THREADS,
+            "worker_connections": listen.connections,
+            "backlog": listen.backlog,
+            "keepalive": max(1, round(listen.header_timeout_s)),
+            "graceful_timeout": STOP_S,
+            "limit_request_line": 0,  # the head as a whole has a limit
+            "loglevel": "warning",
+            "accesslog": None,  # an address holds personal data
+            "control_socket_disable": True,
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return load(self._target)
+
+
+def _worker_class(header_timeout_s: float) -> type[ThreadWorker]:
+    """Return the worker with its deadline; gunicorn makes workers itself and passes no more."""
+    return type("HeadFirstWorker", (HeadFirstWorker,), {"header_timeout_s": header_timeout_s})
+
+
+class _Head:
+    """A request head on its way: the bytes so far, and when it must be whole."""
+
+    __slots__ = ("data", "deadline", "watched")
+
+    def __init__(self, data: bytes, timeout_s: float) -> None:
+        self.data = bytearray(data)
+        self.deadline = time.monotonic() + timeout_s
+        self.watched = False
+
+
+class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's thread worker, but its main loop gathers each request head.
+
+    The original hands a connection to a thread at its first byte, and the thread waits for the
+    rest for ever: as many slow clients as threads stop the worker. Every path of the original to
+    its threads goes through `enqueue_req`, in the main loop.
+    """
+
+    header_timeout_s = 10.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._heads: dict[Any, _Head] = {}
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Take a connection that is to send a request; a thread gets it when the head is whole."""
+        if conn.parser is None:
+            conn.parser = get_parser(self.cfg, conn.sock, conn.client)
+        conn.sock.setblocking(False)
+        head = _Head(conn.parser.unreader.take_buffered(), self.header_timeout_s)
+        self._heads[conn] = head
+        if head.data and self._dispatch(conn, head):
+            return  # pipelined, and already here
+        self._gather(conn, conn.sock)
+
+    def murder_pending(self) -> None:
+        """Close what is overdue; the original calls this about once a second."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn, head in self._heads.items() if head.deadline < now]:
+            self._drop(conn)
+
+    def _gather(self, conn: Any, sock: Any) -> None:
+        head = self._heads[conn]
+        try:
+            data = sock.recv(_RECV_BYTES)
+        except (BlockingIOError, InterruptedError):
+            data = None
+        except OSError:
+            data = b""
+        if data == b"":
+            self._drop(conn)
+            return
+        if data:
+            head.data += data
+            if self._dispatch(conn, head):
+                return
+        if not head.watched:
+            head.watched = True
+            self.poller.register(sock, selectors.EVENT_READ, partial(self._gather, conn))
+
+    def _dispatch(self, conn: Any, head: _Head) -> bool:
+        """Pass a whole head to a thread, or refuse one that is too long; False if neither."""
+        # Blank lines before a request are allowed, and must not pass for the end of its head.
+        data = bytes(head.data).lstrip(b"\r\n")
+        if b"\r\n\r\n" in data:
+            self._forget(conn, head)
+            conn.parser.unreader.unread(data)
+            conn.data_ready = True
+            super().enqueue_req(conn)
+            return True
+        if len(data) > HEAD_LIMIT_BYTES:
+            write_error(conn.sock, 431, "Request Header Fields Too Large", "")
+            self._drop(conn)
+            return True
+        return False
+
+    def _forget(self, conn: Any, head: _Head) -> None:
+        del self._heads[conn]
+        if head.watched:
+            self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: Any) -> None:
+        self._forget(conn, self._heads[conn])
+        self.nr_conns -= 1
+        conn.close()

@@ -1,0 +1,281 @@
+"""The hot route, ``GET /prediccion``, taken ahead of Flask's own dispatch.
+
+Flask's dispatch costs more than a score. Every rule of the other routes holds here too, and the
+page form is handed on to Flask, which renders it from the same answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from propensia.contract import Contract
+from propensia.faults import BadRow, Note, sentence
+from propensia.scorer import Unreliable
+from propensia.serving import Answer, Bundle, NoModel, Serving
+from propensia.web.problems import Problem, problem
+from propensia.web.query import LONGEST_QUERY, Query, QueryReader
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+ROUTE = "/prediccion"
+# Sent with every answer of every route: debtors' data stay out of caches and referrers.
+SAFE_HEADERS = [
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Vary", "Accept, Accept-Language"),
+]
+JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain; charset=utf-8"
+STATUS = {
+    400: "400 BAD REQUEST",
+    414: "414 REQUEST URI TOO LONG",
+    500: "500 INTERNAL SERVER ERROR",
+    503: "503 SERVICE UNAVAILABLE",
+}
+
+
+class Scoring:
+    """One query string to one answer or one problem, whatever the form it is shown in."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving = serving
+        self.contract: Contract = serving.contract
+        self._reader = QueryReader(serving.contract)
+
+    def read(self, raw: str) -> Query:
+        """The query; nothing is raised here, faults are inside."""
+        return self._reader.read(raw)
+
+    def score(self, raw: str, query: Query, language: str) -> Answer | Problem:
+        """The answer, or the problem that says why there is none. Raises nothing."""
+        serving = self.serving
+        try:
+            if len(raw) > LONGEST_QUERY:
+                return problem("peticion_demasiado_larga", serving.new_id(), language)
+            if query.faults:
+                self._with_row_faults(query)
+            answer = serving.answer(query.texts, query.reasons)
+            answer.notes.extend(query.notes)
+            return answer
+        except BadRow as bad:
+            code, faults = "peticion_no_valida", bad.faults
+            return problem(code, serving.new_id(), language, faults, self.contract)
+        except NoModel:
+            return problem("sin_modelo", serving.new_id(), language)
+        except Unreliable:
+            return problem("modelo_no_fiable", serving.new_id(), language)
+        except Exception as error:
+            id = serving.new_id()
+            # The type and place only: a message could carry a debtor's value.
+            log.error("answer %s failed: %s", id, type(error).__name__)
+            return problem("error_interno", id, language)
+
+    def _with_row_faults(self, query: Query) -> None:
+        """Raise the faults of the query together with those of the row."""
+        faults = list(query.faults)
+        try:
+            self.serving.features.read(query.texts)
+        except BadRow as bad:
+            broken = any(fault.code == "codificacion_no_valida" for fault in faults)
+            # After a broken escape nobody knows which parameters were meant.
+            faults += [f for f in bad.faults if not (broken and f.code == "parametro_ausente")]
+        raise BadRow(faults)
+
+
+class HotRoute:
+    """WSGI in front of Flask's: answers the JSON and text forms of the one hot route."""
+
+    def __init__(self, app: WSGIApplication, scoring: Scoring, start: Callable[[], None]) -> None:
+        self._app = app
+        self._scoring = scoring
+        self._start = start
+        self._pid = 0
+        self._tail: tuple[Bundle | None, str, tuple[str, str]] = (None, "", ("", ""))
+
+    def begin(self) -> None:
+        """Start what this process needs in the background."""
+        self._pid = os.getpid()
+        self._start()
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer the hot route; hand everything else to Flask."""
+        if os.getpid() != self._pid:  # after a fork the background thread did not come along
+            self.begin()
+        if environ["PATH_INFO"] != ROUTE or environ["REQUEST_METHOD"] != "GET":
+            return self._app(environ, start)
+        raw = environ.get("QUERY_STRING", "")
+        query = self._scoring.read(raw)
+        form = query.form or wanted_form(
+            environ.get("HTTP_ACCEPT", ""), self._scoring.contract.form
+        )
+        if form == "html":
+            return self._app(environ, start)
+        language = wanted_language(query, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+        result = self._scoring.score(raw, query, language)
+        if isinstance(result, Problem):
+            return _refuse(result, form, start)
+        tail, version = self._of_bundle(result.bundle)
+        if form == "json":
+            body, kind = self._json(result, query, language, tail), JSON
+        else:
+            body, kind = text_body(result, self._scoring.contract), TEXT
+        start(
+            "200 OK",
+            [
+                ("Content-Type", kind),
+                ("Content-Length", str(len(body))),
+                version,
+                ("X-Propensia-Id", result.id),
+                *SAFE_HEADERS,
+            ],
+        )
+        return (body,)
+
+    def _of_bundle(self, bundle: Bundle) -> tuple[str, tuple[str, str]]:
+        """The part of an answer that only changes with the release, made once per release."""
+        held, tail, version = self._tail
+        if held is not bundle:
+            release = bundle.release
+            tail = (
+                f',"umbral":{bundle.decision.threshold!r},"modelo":{json.dumps(release.model)}'
+                f',"version":"{release.version}","publicacion":{release.number},"avisos":'
+            )
+            version = ("X-Propensia-Version", release.version)
+            self._tail = (bundle, tail, version)
+        return tail, version
+
+    def _json(self, answer: Answer, query: Query, language: str, tail: str) -> bytes:
+        contract = self._scoring.contract
+        names = contract.positive_name if answer.positive else contract.negative_name
+        rest = ""
+        if "ref" in query.options:
+            rest += f',"ref":{json.dumps(query.options["ref"])}'
+        if answer.effects is not None:
+            rest += f',"motivos":{json.dumps(effects_shape(answer))}'
+        notes = ",".join([_note_json(note, language) for note in answer.notes])
+        return (
+            f'{{"id":"{answer.id}","clasificacion":{_quoted(names["es"])},'
+            f'"{contract.flag}":{"true" if answer.positive else "false"},'
+            f'"probabilidad":{answer.probability!r}{tail}[{notes}]{rest}}}'
+        ).encode()
+
+
+def answer_shape(
+    answer: Answer, query: Query, contract: Contract, language: str
+) -> dict[str, Any]:
+    """The answer as the dictionary that the JSON form writes, for pages and batches."""
+    release = answer.bundle.release
+    names = contract.positive_name if answer.positive else contract.negative_name
+    shape: dict[str, Any] = {
+        "id": answer.id,
+        "clasificacion": names["es"],
+        contract.flag: answer.positive,
+        "probabilidad": answer.probability,
+        "umbral": answer.bundle.decision.threshold,
+        "modelo": release.model,
+        "version": release.version,
+        "publicacion": release.number,
+        "avisos": [_note_shape(note, language) for note in answer.notes],
+    }
+    if "ref" in query.options:
+        shape["ref"] = query.options["ref"]
+    if answer.effects is not None:
+        shape["motivos"] = effects_shape(answer)
+    return shape
+
+
+def effects_shape(answer: Answer) -> list[dict[str, Any]]:
+    """``motivos``: parameter and effect in probability (0.1 = ten points up), largest first."""
+    return [{"parametro": name, "efecto": effect} for name, effect in answer.effects or ()]
+
+
+def text_body(answer: Answer, contract: Contract) -> bytes:
+    """The bare class, ``1`` or ``0``; or a network's number in brackets where the contract
+    keeps that old habit."""
+    if contract.text == "numpy" and answer.bundle.kind == "keras":
+        return str(np.array([answer.probability], dtype=np.float32)).encode()
+    return b"1" if answer.positive else b"0"
+
+
+def wanted_form(accept: str, default: str) -> str:
+    """``json``, ``text`` or ``html`` for an Accept header.
+
+    Old HTTP libraries send ``text/html`` among others without wanting a page; a page is for who
+    also names XHTML, as every browser does, or asks for ``text/html`` and nothing else.
+    """
+    if not accept or accept == "*/*":
+        return default
+    kinds = [part.split(";")[0].strip().lower() for part in accept.split(",")]
+    if "application/xhtml+xml" in kinds or kinds == ["text/html"]:
+        return "html"
+    for kind, form in (("application/json", "json"), ("text/plain", "text")):
+        if kind in kinds:
+            return form
+    return default
+
+
+def wanted_language(query: Query | None, accept: str) -> str:
+    """``es`` or ``en``: what the query says, else what the header prefers, else Spanish."""
+    if query is not None and query.options.get("idioma") in ("es", "en"):
+        return query.options["idioma"]
+    best, weight = "es", 0.0
+    for part in accept.split(",") if accept else ():
+        tag, _, quality = part.partition(";q=")
+        language = tag.strip()[:2].lower()
+        try:
+            share = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        if language in ("es", "en") and share > weight:
+            best, weight = language, share
+    return best
+
+
+def refusal_headers(refused: Problem) -> list[tuple[str, str]]:
+    """The headers of a problem besides its type and length."""
+    headers = [("X-Propensia-Id", refused.body["id"]), *SAFE_HEADERS]
+    if refused.retry_s:
+        headers.append(("Retry-After", str(refused.retry_s)))
+    return headers
+
+
+def _refuse(refused: Problem, form: str, start: StartResponse) -> Iterable[bytes]:
+    body, kind = (refused.text(), TEXT) if form == "text" else (refused.json(), PROBLEM)
+    headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+    start(STATUS[refused.status], headers + refusal_headers(refused))
+    return (body,)
+
+
+def _note_shape(note: Note, language: str) -> dict[str, Any]:
+    return {
+        "parametro": note.parameter,
+        "codigo": note.code,
+        "mensaje": sentence(note.code, note.parameter, language, used=note.used),
+        "valor_usado": note.used,
+    }
+
+
+def _note_json(note: Note, language: str) -> str:
+    if note.code == "valor_supuesto":  # always the same few: what the contract fills in
+        return _assumed_json(note, language)
+    return json.dumps(_note_shape(note, language), ensure_ascii=False)
+
+
+@functools.lru_cache(maxsize=256)
+def _assumed_json(note: Note, language: str) -> str:
+    return json.dumps(_note_shape(note, language), ensure_ascii=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,117 @@
+"""Problem details (RFC 9457) in the caller's language: one shape for every refusal.
+
+A problem names parameters and codes; it never carries a value that was received.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from propensia.contract import Contract
+from propensia.faults import Fault, sentence
+from propensia.web.query import OPTION_ADMITS
+
+# code -> (status, (title, detail) in Spanish, the same in English, seconds to wait or 0)
+KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
+    "peticion_no_valida": (
+        400,
+        ("Petición no válida", "Corrija lo que se indica en «errores» y repita la petición."),
+        ("Invalid request", "Mend what «errores» lists and send the request again."),
+        0,
+    ),
+    "no_encontrado": (
+        404,
+        ("No encontrado", "Esa dirección no existe; la de puntuar es /prediccion."),
+        ("Not found", "There is no such address; the one that scores is /prediccion."),
+        0,
+    ),
+    "metodo_no_permitido": (
+        405,
+        ("Método no permitido", "Use uno de los métodos de la cabecera Allow."),
+        ("Method not allowed", "Use one of the methods in the Allow header."),
+        0,
+    ),
+    "peticion_demasiado_larga": (
+        414,
+        ("Petición demasiado larga", "La parte tras «?» puede tener 2048 caracteres."),
+        ("Request too long", "The part after “?” may have 2048 characters."),
+        0,
+    ),
+    "error_interno": (
+        500,
+        ("Error interno", "Error nuestro; indique este id a quien mantiene el servicio."),
+        ("Internal error", "Our fault; give this id to whoever keeps the service."),
+        0,
+    ),
+    "sin_modelo": (
+        503,
+        ("Sin modelo", "Aún no hay modelo publicado; repita la petición en unos segundos."),
+        ("No model", "No model is published yet; send the request again in some seconds."),
+        5,
+    ),
+    "modelo_no_fiable": (
+        503,
+        ("Modelo no fiable", "El modelo dio un resultado imposible; avise a analítica."),
+        ("Model not reliable", "The model gave an impossible result; tell the analysts."),
+        5,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A refusal, ready to be shown. ``retry_s`` is 0 where waiting does not help."""
+
+    code: str
+    status: int
+    retry_s: int
+    body: dict[str, Any]
+
+    def json(self) -> bytes:
+        """The body of ``application/problem+json``."""
+        return json.dumps(self.body, ensure_ascii=False).encode("utf-8")
+
+    def text(self) -> bytes:
+        """The sentences, one a line, for ``text/plain``."""
+        lines = [error["mensaje"] for error in self.body["errores"]] or [self.body["detail"]]
+        return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def problem(
+    code: str,
+    id: str,
+    language: str,
+    faults: Iterable[Fault] = (),
+    contract: Contract | None = None,
+) -> Problem:
+    """The problem of that ``code``; ``faults`` become its ``errores``, all at once."""
+    status, spanish, english, retry_s = KINDS[code]
+    title, detail = spanish if language == "es" else english
+    body = {
+        "type": f"urn:propensia:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "id": id,
+        "errores": [_error(fault, language, contract) for fault in faults],
+    }
+    return Problem(code, status, retry_s, body)
+
+
+def _error(fault: Fault, language: str, contract: Contract | None) -> dict[str, str]:
+    admits, own = OPTION_ADMITS.get(fault.parameter, ""), None
+    if contract is not None:
+        own = contract.own_faults
+        known = {parameter.name: parameter for parameter in contract.parameters}
+        if fault.parameter in known:
+            admits = known[fault.parameter].admits()
+    message = sentence(fault.code, fault.parameter, language, admits=admits, own=own)
+    return {
+        "parametro": fault.parameter,
+        "codigo": fault.code,
+        "mensaje": message,
+        "admite": admits,
+    }

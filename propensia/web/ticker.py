@@ -1,0 +1,67 @@
+"""The background thread of a web process: follow the pointer, leave a note, keep a keeper alive.
+
+It never answers requests, and no request waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+import time
+
+from propensia import processes, settings
+from propensia.serving import Serving
+from propensia.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+NOTE_S = 1.0
+KEEPER_START_S = 5.0
+
+
+class Ticker:
+    """Calls ``serving.tick`` twice a second and sees to it that some keeper runs."""
+
+    def __init__(self, serving: Serving, chosen: Settings, with_keeper: bool = True) -> None:
+        self._serving = serving
+        self._settings = chosen
+        self._with_keeper = with_keeper
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._next_start = 0.0
+        self._next_note = 0.0
+
+    def start(self) -> None:
+        """Load what is published now, then go on in a thread of this process."""
+        self._keeper = None
+        self._serving.new_process()
+        self._serving.tick()
+        threading.Thread(target=self._forever, name="ticker", daemon=True).start()
+
+    def _forever(self) -> None:
+        while True:
+            try:
+                self._once()
+            except Exception:  # the thread must outlive a full disk or a lost folder
+                log.exception("tick failed")
+            time.sleep(TICK_S)
+
+    def _once(self) -> None:
+        self._serving.tick()
+        now = time.monotonic()
+        if now >= self._next_note:
+            self._next_note = now + NOTE_S
+            self._serving.report()
+            if self._with_keeper:
+                self._see_to_keeper(now)
+
+    def _see_to_keeper(self, now: float) -> None:
+        if self._keeper is not None and self._keeper.poll() is None:
+            return
+        self._keeper = None
+        if now < self._next_start or not processes.is_free(self._settings.state / "keeper.lock"):
+            return
+        self._next_start = now + KEEPER_START_S
+        environment = settings.as_environment(self._settings)
+        self._keeper = processes.start("propensia.keeper", environment)

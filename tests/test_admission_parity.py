@@ -1,0 +1,124 @@
+"""The original library is built from checked nodes, never unpickled, and answers as itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from compiled_models import COLUMNS, answers, compiled, node_of
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from propensia.admission import parity
+from propensia.admission.nodes import Global, Node
+from propensia.admission.refusal import Refusal
+
+RANDOM = np.random.default_rng(7)
+ROWS = RANDOM.normal(size=(400, 6))
+LABELS = (ROWS[:, 0] + ROWS[:, 3] > RANDOM.normal(size=400)).astype(int)
+UNSEEN = RANDOM.normal(size=(1000, 6))
+# Trained in another order than the contract's, so that the order matters.
+SHUFFLED = pd.DataFrame(ROWS, columns=list(COLUMNS))[list("FADBCE")]
+MODELS: dict[str, Any] = {
+    "forest": RandomForestClassifier(
+        9, max_depth=6, n_jobs=2, random_state=np.random.RandomState(0)
+    ),
+    "extra trees": ExtraTreesClassifier(9, max_depth=6, random_state=0),
+    "tree": DecisionTreeClassifier(max_depth=4, class_weight={0: 1, 1: 2}, random_state=0),
+    "logistic": LogisticRegression(),
+    "pipeline": Pipeline(
+        [
+            ("a", MinMaxScaler(clip=True)),
+            ("nothing", None),
+            ("b", RobustScaler()),
+            ("c", MaxAbsScaler()),
+            ("d", LogisticRegression()),
+        ]
+    ),
+    "pandas inside": make_pipeline(
+        StandardScaler().set_output(transform="pandas"), LogisticRegression()
+    ),
+    "search": GridSearchCV(
+        make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)),
+        {"randomforestclassifier__max_depth": [2, 3]},
+        cv=2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_library_built_from_nodes_answers_as_the_model_that_was_saved(name: str) -> None:
+    model = sklearn.clone(MODELS[name]).fit(SHUFFLED, LABELS)
+    root = node_of(model)
+    result = compiled(root)
+    found = parity.reference(root, result)
+    assert found.predict is not None, found.reason
+    assert found.library == f"scikit-learn {sklearn.__version__}"
+    frame = pd.DataFrame(UNSEEN, columns=list(COLUMNS))[list("FADBCE")]
+    expected = model.predict_proba(frame)[:, 1]
+    assert np.array_equal(found.predict(UNSEEN), expected)
+    assert np.abs(found.predict(UNSEEN) - answers(result, UNSEEN)).max() <= 1e-12
+
+
+def test_the_reference_is_of_the_positive_class_where_that_is_the_first() -> None:
+    labels = np.where(LABELS == 1, "NO", "1")
+    model = DecisionTreeClassifier(max_depth=4).fit(ROWS, labels)
+    root = node_of(model)
+    found = parity.reference(root, compiled(root))
+    assert found.predict is not None
+    assert np.array_equal(found.predict(UNSEEN), model.predict_proba(UNSEEN)[:, 0])
+
+
+def test_another_version_of_the_library_is_not_asked_and_the_reason_is_told() -> None:
+    root = node_of(LogisticRegression().fit(ROWS, LABELS))
+    root.state["_sklearn_version"] = "1.2.2"
+    found = parity.reference(root, compiled(root))
+    assert found.predict is None and found.library == ""
+    assert "1.2.2" in found.reason and sklearn.__version__ in found.reason
+    with pytest.raises(Refusal):
+        parity.materialise(root)
+
+
+def test_a_part_of_another_version_is_not_built() -> None:
+    root = node_of(make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, LABELS))
+    root.state["steps"][0][1].state["_sklearn_version"] = "1.2.2"
+    found = parity.reference(root, compiled(root))
+    assert found.predict is None and found.reason
+
+
+def test_only_listed_classes_are_ever_built() -> None:
+    version = {"_sklearn_version": sklearn.__version__}
+    for name in (
+        Global("os", "system"),
+        Global("sklearn.linear_model._logistic", "LogisticRegression.fit"),
+        Global("sklearn.svm._classes", "SVC"),
+    ):
+        with pytest.raises(Refusal):
+            parity.materialise(Node(name, (), version))
+    with pytest.raises(Refusal):
+        parity.materialise({"steps": []})
+
+
+def test_what_an_estimator_remembers_beside_numbers_is_not_built() -> None:
+    root = node_of(LogisticRegression().fit(ROWS, LABELS))
+    root.state["n_iter_"] = Node(Global("os", "system"), ("touch mark",))
+    root.state["class_weight"] = {"a": Node(Global("os", "system"), ("touch mark",))}
+    model = parity.materialise(root)
+    assert model.n_iter_ is None and model.class_weight is None
+
+
+def test_an_impossible_tree_is_never_given_to_the_library() -> None:
+    root = node_of(DecisionTreeClassifier(max_depth=3).fit(ROWS, LABELS))
+    nodes = root.state["tree_"].state["nodes"].copy()
+    nodes["left_child"][0] = 0
+    root.state["tree_"].state["nodes"] = nodes
+    with pytest.raises(Refusal) as refusal:
+        parity.materialise(root)
+    assert refusal.value.code == "arbol_imposible"

@@ -1,0 +1,393 @@
+"""The benchmark harness counts, divides and renders right; no test here may measure speed."""
+
+import contextlib
+import json
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import joblib  # type: ignore[import-untyped]  # ships no types
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]  # ships no types
+import psutil  # type: ignore[import-untyped]  # ships no types
+import pytest
+
+from benchmarks import contenders, load, report, rows
+from benchmarks.baselines import fastapi_joblib, seed_recipe
+from benchmarks.contenders import Bench
+from benchmarks.figures import FIGURES, Figure, FigureError, throughput
+from benchmarks.services import Service, ServiceError, cold_start_s, started, status_of
+
+EXAMPLE = dict(
+    parse_qsl(
+        "er=EMP&po=NO&vt=S&cp=8029&ec=A&vf=N&vb=N&fb=202310&ed=NaN&cf=3&im=263.68&dt=1000.82&nl=12"
+    )
+)
+PUBLISHED_ENCODING = (
+    [0.857143, 0.839104, 0, 1, 0, 1, 0.153846, 1, 1, 0, 0, 1, 0, 0, 1, 0],
+    [0.857143, 0.839104, 0, 1, 0, 0, 154.403846, 1, 1, 0, 0, 1, 0, 0, 1, 0],
+)
+"""The example at training and, with the seed project's mistakes, at serving."""
+
+
+class CountingServer(ThreadingHTTPServer):
+    """A real HTTP/1.1 server that remembers every path; `misbehave` decides about each answer."""
+
+    daemon_threads = True
+
+    def __init__(self, misbehave: Callable[["Handler", int], bool]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen: list[str] = []
+        self.misbehave = misbehave
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away at the end of its plan is no fault."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Head and body are written apart: with Nagle's algorithm on, each answer would wait for 40 ms.
+    disable_nagle_algorithm = True
+    server: CountingServer
+
+    def do_GET(self) -> None:
+        self.server.seen.append(self.path)
+        if not self.server.misbehave(self, len(self.server.seen)):
+            self.reply(200)
+
+    def reply(self, status: int, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for header in (*headers, ("Content-Length", "4")):
+            self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(b"body")
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing is printed."""
+
+
+@contextlib.contextmanager
+def serving(misbehave: Callable[[Handler, int], bool]) -> Iterator[CountingServer]:
+    with CountingServer(misbehave) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def plan(server: CountingServer, **changes: object) -> load.Plan:
+    usual = load.Plan(
+        server.server_port, ["/a", "/b", "/c"], seconds=0.3, warmup_s=0, connections=4
+    )
+    return replace(usual, **changes)  # type: ignore[arg-type]  # names are the caller's business
+
+
+def test_every_answer_is_counted_once() -> None:
+    with serving(lambda handler, number: False) as server:
+        seen = load.drive(plan(server))
+
+    assert seen.errors == 0
+    # At the end each connection has one request in flight that the server saw and nobody counts.
+    assert 0 <= len(server.seen) - seen.answers <= 4
+    assert seen.answers > 20
+    assert seen.per_second == pytest.approx(seen.answers / seen.seconds)
+
+
+def test_paths_are_sent_in_turn_and_start_again() -> None:
+    with serving(lambda handler, number: False) as server:
+        load.drive(plan(server, connections=1))
+
+    expected = ["/a", "/b", "/c"] * len(server.seen)
+    assert server.seen == expected[: len(server.seen)]
+
+
+def test_answers_during_the_warm_up_are_not_counted() -> None:
+    def delay(handler: Handler, number: int) -> bool:
+        time.sleep(0.02)
+        return False
+
+    with serving(delay) as server:
+        seen = load.drive(plan(server, connections=1, warmup_s=0.3))
+
+    assert 0 < seen.answers <= 16
+    assert len(server.seen) > seen.answers
+
+
+def test_latency_is_that_of_the_server() -> None:
+    """One slow answer in fifty must show in p99 and not in p50."""
+
+    def delay(handler: Handler, number: int) -> bool:
+        time.sleep(0.1 if number % 50 == 25 else 0.001)
+        return False
+
+    with serving(delay) as server:
+        seen = load.drive(plan(server, connections=1, seconds=0.6))
+
+    assert 1 <= seen.p50_ms < 50
+    assert 100 <= seen.p99_ms < 200
+
+
+def test_an_answer_that_is_not_200_is_an_error_and_not_an_answer() -> None:
+    bad = []
+
+    def refuse(handler: Handler, number: int) -> bool:
+        if number % 20 == 0:
+            bad.append(number)
+            handler.reply(503)
+        return number % 20 == 0
+
+    with serving(refuse) as server:
+        seen = load.drive(plan(server))
+
+    assert 0 <= len(bad) - seen.errors <= 4
+    assert seen.errors > 0
+    assert "503" in seen.first_error
+    assert 0 <= len(server.seen) - seen.answers - seen.errors <= 4
+
+
+def test_a_server_that_closes_after_each_answer_is_asked_over_a_new_connection() -> None:
+    def close(handler: Handler, number: int) -> bool:
+        handler.close_connection = True
+        handler.reply(200, ("Connection", "close"))
+        return True
+
+    with serving(close) as server:
+        seen = load.drive(plan(server))
+
+    assert seen.errors == 0
+    assert 0 <= len(server.seen) - seen.answers <= 4
+
+
+def test_a_torn_answer_is_an_error() -> None:
+    def tear(handler: Handler, number: int) -> bool:
+        handler.close_connection = True
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        return True
+
+    with serving(tear) as server:
+        seen = load.drive(plan(server))
+
+    assert seen.answers == 0
+    assert "in the middle" in seen.first_error
+
+
+def test_a_server_that_never_answers_is_an_error() -> None:
+    release = threading.Event()
+
+    def hang(handler: Handler, number: int) -> bool:
+        release.wait(10)
+        return False
+
+    with serving(hang) as server:
+        # Without a warm-up every request is sent in the counted stretch, and none is old enough.
+        seen = load.drive(plan(server, warmup_s=0.1, seconds=0.2))
+        release.set()
+
+    assert (seen.answers, seen.errors) == (0, 4)
+    assert "without an answer" in seen.first_error
+
+
+def test_nobody_listening_is_an_error() -> None:
+    with serving(lambda handler, number: False) as server:
+        nowhere = plan(server, seconds=0.05)
+
+    assert load.drive(nowhere).errors == 4
+
+
+def test_answers_are_told_apart_by_version() -> None:
+    def name_version(handler: Handler, number: int) -> bool:
+        handler.reply(200, ("x-propensia-VERSION", "old" if number <= 10 else "new"))
+        return True
+
+    with serving(name_version) as server:
+        seen = load.drive(plan(server, connections=1))
+
+    assert seen.versions["old"] == 10
+    assert seen.versions["new"] == seen.answers - 10
+
+
+def test_the_client_gives_the_same_result_from_a_process_of_its_own() -> None:
+    with serving(lambda handler, number: False) as server:
+        seen = load.measure(plan(server))
+
+    assert seen.errors == 0
+    assert 0 <= len(server.seen) - seen.answers <= 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 99, 100, 101, 1000])
+@pytest.mark.parametrize("percent", [1, 7, 50, 99, 100])
+def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(
+    count: int, percent: int
+) -> None:
+    values = np.sort(np.random.default_rng(count).exponential(size=count))
+
+    expected = next(v for v in values if 100 * np.count_nonzero(values <= v) >= percent * count)
+
+    assert load.percentile(list(values), percent / 100) == expected
+
+
+def test_a_started_service_answers_and_leaves_no_process_behind() -> None:
+    with started(contenders.constant()) as running:
+        assert status_of(running.port, "/") == 200
+        tree = running.tree()
+        own = sum(getattr(process.memory_full_info(), "uss", 0) for process in tree)
+        assert running.memory_bytes() >= own > 1_000_000
+
+    assert tree
+    assert not any(process.is_running() for process in tree)
+
+
+def test_a_child_that_outlives_its_parent_is_ended_too(tmp_path: Path) -> None:
+    told = tmp_path / "child"
+    orphan = (
+        "import pathlib, subprocess, sys;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        f"pathlib.Path({str(told)!r}).write_text(str(child.pid))"
+    )
+
+    with pytest.raises(ServiceError):  # noqa: SIM117 - the parent ends at once
+        with started(Service("orphan", [sys.executable, "-c", orphan], "/")):
+            pass
+
+    assert not psutil.pid_exists(int(told.read_text(encoding="utf-8")))
+
+
+def test_a_service_that_ends_early_is_named_with_its_last_lines() -> None:
+    broken = Service("broken", [sys.executable, "-c", "raise SystemExit('no model')"], "/")
+
+    with pytest.raises(ServiceError, match=r"(?s)broken.*no model"):
+        cold_start_s(broken, "/")
+
+
+def test_throughput_is_ours_over_the_baselines(tmp_path: Path) -> None:
+    """Two equal services, and the ratio must be the one of the figures in the detail."""
+    bench = Bench(tmp_path, tmp_path / "scratch", seconds=0.2, rounds=1)
+    ours = replace(contenders.constant(), name="ours")
+
+    ratios, detail = throughput(ours, contenders.constant(), bench)
+
+    mine, theirs = (float(text.replace(",", "")) for text in re.findall(r"([\d,]+)/s", detail))
+    assert ratios == [pytest.approx(mine / theirs, rel=1e-3)]
+    assert detail.startswith("ours")
+    assert 0 < bench.busiest <= 1.1
+
+
+def test_a_figure_that_breaks_is_a_row_that_failed(tmp_path: Path) -> None:
+    def broken(bench: Bench) -> tuple[list[float], str]:
+        raise FigureError("12 errors")
+
+    bench = Bench(tmp_path, tmp_path / "scratch", seconds=1, rounds=1)
+    row = Figure("x", "X", report.Target(0.5, at_least=True), broken).row(bench)
+
+    assert not row.met
+    assert (row.measured, row.detail) == ("failed", "12 errors")
+
+
+@pytest.mark.parametrize(
+    ("bound", "at_least", "values", "met"),
+    [
+        (0.5, True, [0.2, 0.5, 0.9], True),
+        (0.5, True, [0.2, 0.49, 0.9], False),
+        (2, False, [1, 2, 9], True),
+        (2, False, [1, 2.01, 9], False),
+        (2, False, [], False),
+    ],
+)
+def test_the_median_decides(bound: float, at_least: bool, values: list[float], met: bool) -> None:
+    assert report.Row("x", report.Target(bound, at_least), values, "").met is met
+
+
+def test_the_document_is_a_table_with_machine_and_versions() -> None:
+    made = [
+        report.Row("forest ÷ Flask", report.Target(0.5, True), [0.7, 0.6123, 0.9], "a | b\nc"),
+        report.Row("served", report.Target(15, False, " s"), [16.0], ""),
+    ]
+
+    text = report.document(made, "The client took 9 answers.")
+
+    assert "| forest ÷ Flask | ≥ 0.5 | 0.7 [0.612 .. 0.9] | yes | a \\| b c |" in text
+    assert "| served | ≤ 15 s | 16 s [16 .. 16] | **no** |  |" in text
+    assert f"| Python | {sys.version.split()[0]} |" in text
+    assert re.search(r"\| libraries \| propensia [\d.]+, flask [\d.]+, granian [\d.]+", text)
+    assert "The client took 9 answers." in text
+
+
+def test_every_figure_of_the_table_is_there() -> None:
+    assert list(FIGURES) == [
+        "forest",
+        "network",
+        "logistic",
+        "forest-gunicorn",
+        "network-gunicorn",
+        "fastapi",
+        "seed",
+        "memory-forest",
+        "memory-network",
+        "start",
+        "drop",
+        "admission",
+        "swap",
+    ]
+
+
+def test_the_requests_are_two_thousand_different_rows() -> None:
+    assert len(set(contenders.PATHS)) == 2000
+    assert rows.paths(2000) == contenders.PATHS
+
+
+class Echo:
+    """A model whose answer is the row it was given."""
+
+    def predict(self, frame: pd.DataFrame) -> list[str]:
+        assert list(frame.columns) == list(rows.COLUMNS)
+        return [json.dumps(frame.iloc[0].astype(float).tolist())]
+
+    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
+        return np.array([[0.25, 0.75]])
+
+
+@pytest.fixture
+def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    joblib.dump(Echo(), tmp_path / "echo.pkl")
+    monkeypatch.setenv("BENCHMARK_MODEL", str(tmp_path / "echo.pkl"))
+
+
+def test_training_rows_are_encoded_as_published() -> None:
+    assert rows.encode(EXAMPLE) == pytest.approx(PUBLISHED_ENCODING[0], abs=1e-6)
+
+
+@pytest.mark.usefixtures("echo")
+def test_the_seed_recipe_encodes_the_example_as_published_mistakes_included() -> None:
+    answer = seed_recipe.create_app().test_client().get("/prediccion", query_string=EXAMPLE)
+
+    assert json.loads(answer.text) == pytest.approx(PUBLISHED_ENCODING[1], abs=1e-6)
+
+
+@pytest.mark.usefixtures("echo")
+def test_every_request_is_good_for_the_seed_recipe() -> None:
+    """Its numbers must be numbers: the seed project fails on an age band, for one."""
+    client = seed_recipe.create_app().test_client()
+
+    assert {client.get(path).status_code for path in contenders.PATHS[:200]} == {200}
+
+
+@pytest.mark.usefixtures("echo")
+def test_the_fastapi_baseline_answers_the_probability() -> None:
+    [route] = [
+        route
+        for route in fastapi_joblib.create_app().routes
+        if getattr(route, "path", "") == "/prediccion"
+    ]
+
+    answer = route.endpoint(**EXAMPLE)  # type: ignore[attr-defined]  # an APIRoute has one
+
+    assert answer == {"clasificacion": "pagador", "probabilidad": 0.75}
