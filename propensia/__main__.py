@@ -99,7 +99,9 @@ def check(file: Path, listing: bool, report: Path | None) -> None:
     """Comprueba FILE.pkl como lo haría el servidor; no publica nada."""
     from propensia import commands
 
-    sys.exit(commands.check(Context(), file, listing, report))
+    if listing:
+        sys.exit(commands.listing(Context(), file))
+    sys.exit(commands.check(Context(), file, report))
 
 
 @cli.command()
@@ -175,7 +177,10 @@ def compare(
     """
     from propensia import comparing
 
-    comparing.compare(Context(), first, second, file, by, amount)
+    try:
+        comparing.compare(Context(), first, second, file, by, amount)
+    except comparing.CompareError as error:
+        fail(str(error), REFUSED)
 
 
 @cli.command()

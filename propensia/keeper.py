@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,13 +17,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from propensia import __version__, admission, files, heartbeat, inbox, processes
+from propensia import __version__, admission, files, heartbeat, inbox, processes, training
 from propensia import contract as contracts
 from propensia import settings as settings_table
 from propensia.contract import Contract
 from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
-from propensia.training import demonstration
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +79,7 @@ class Keeper:
         if time.monotonic() < self._retry.get(seen.name, (0, 0.0))[1]:
             return
         if seen.irregular is not None:
-            self._tell_refused(seen, "no_es_un_fichero", seen.irregular)
+            self._refuse(seen, "no_es_un_fichero", seen.irregular)
             watch.told = "final"
             return
         if watch.looks < self.settings.stable_polls:
@@ -91,7 +89,7 @@ class Keeper:
             return
         if seen.marks[0] > self.settings.max_file_mb << 20:
             limit = self.settings.max_file_mb
-            self._tell_refused(seen, "demasiado_grande", f"más de {limit} MB")
+            self._refuse(seen, "demasiado_grande", f"más de {limit} MB")
             watch.told = "final"
             return
         self._consider(seen, watch)
@@ -177,7 +175,7 @@ class Keeper:
 
     # What the folder says
 
-    def _tell_refused(self, seen: inbox.Seen, code: str, detail: str) -> None:
+    def _refuse(self, seen: inbox.Seen, code: str, detail: str) -> None:
         self._tell(seen, "RECHAZADO", admission.Refusal(code, detail).text("es"))
 
     def _tell(self, seen: inbox.Seen, word: str, text: str) -> None:
@@ -194,8 +192,7 @@ class Keeper:
     def _leave(self, seen: inbox.Seen, suffix: str, content: str) -> None:
         try:
             path = seen.path.with_name(seen.name + suffix)
-            # The mark at the start lets Notepad and browsers on Windows read the accents.
-            files.write(path, content.encode("utf-8-sig"), durable=False)
+            files.write(path, content.encode("utf-8"), durable=False)
         except OSError as error:
             log.warning("cannot write beside %s: %s", seen.name, error.strerror)
 
@@ -251,7 +248,7 @@ def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
 
 def prepare(settings: Settings, contract: Contract, registry: Registry, say: Say) -> None:
     """Make and admit a demonstration model, if nothing was ever published and the models folder
-    holds no model. Raises ``OSError`` or ``demonstration.DemonstrationError``."""
+    holds no model. Raises ``OSError`` or ``training.TrainingError``."""
     if not settings.demonstration or registry.current_number() or not contract.demonstration:
         return
     with contextlib.suppress(OSError):
@@ -262,12 +259,12 @@ def prepare(settings: Settings, contract: Contract, registry: Registry, say: Say
     except OSError:
         log.warning("the models folder cannot be read")
     say("No hay ningún modelo: se entrena uno de demostración con datos sintéticos…")
-    data = demonstration.make(settings, contract)
+    data = training.demonstration(settings)
     say("Se comprueba, como cualquier fichero que se deje en la carpeta…")
-    dropped = admission.Dropped(demonstration.NAME, data)
+    dropped = admission.Dropped(training.DEMONSTRATION, data)
     verdict, _ = admission.admit(dropped, settings, contract, registry, demonstration=True)
     if not verdict["accepted"]:
-        raise demonstration.DemonstrationError(verdict["why"])
+        raise training.TrainingError(verdict["why"])
     registry.publish(dropped.version, cause="demostración", who="propensia", why="sin modelos")
     say(f"Publicado el modelo de demostración, versión {dropped.version}.")
 
@@ -337,4 +334,4 @@ def sweep_work(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

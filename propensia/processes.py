@@ -27,6 +27,9 @@ BOOT = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
+# A Ctrl-C in the console is for the server alone, and no console window pops up on Windows.
+NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+OWN_SESSION = os.name == "posix"
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 _running: set[subprocess.Popen[bytes]] = set()
@@ -65,7 +68,8 @@ def run(
         stdout=None if show else subprocess.DEVNULL,
         stderr=None if show else subprocess.PIPE,
         env=_system_environment() | dict(environment or {}),
-        **_detached(),
+        creationflags=NO_WINDOW,
+        start_new_session=OWN_SESSION,
     )
     with _guard:
         _running.add(child)
@@ -101,7 +105,8 @@ def start(module: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         env=dict(os.environ) | dict(environment),
-        **_detached(),
+        creationflags=NO_WINDOW,
+        start_new_session=OWN_SESSION,
     )
 
 
@@ -123,12 +128,6 @@ def is_free(lock: Path) -> bool:
             return True
     except Timeout:
         return False
-
-
-def _detached() -> dict[str, object]:
-    if os.name == "nt":
-        return {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
-    return {"start_new_session": True}  # a Ctrl-C in the console is for the server alone
 
 
 def _system_environment() -> dict[str, str]:

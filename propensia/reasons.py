@@ -89,5 +89,5 @@ def _mixed(
     """A row per coalition: the columns of present players from ``row``, the rest from ``base``."""
     mixed = np.tile(base, (len(present), 1))
     for player, columns in enumerate(players):
-        mixed[np.ix_(present[:, player], columns)] = row[columns]
+        mixed[np.ix_(np.flatnonzero(present[:, player]), np.array(columns))] = row[columns]
     return mixed

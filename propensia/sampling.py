@@ -66,11 +66,11 @@ def _numbers(parameter: Parameter, shares: npt.NDArray[np.float64]) -> npt.NDArr
     if parameter.kind == "month":
         months = np.interp(shares, points, [12 * (v // 100) + v % 100 - 1 for v in values])
         months = np.floor(months)
-        return months // 12 * 100 + months % 12 + 1
-    numbers = np.interp(shares, points, values)
-    if parameter.kind in ("integer", "python_int"):
-        return np.rint(numbers)
-    return np.round(numbers, 2)
+        numbers = months // 12 * 100 + months % 12 + 1
+    else:
+        whole = parameter.kind in ("integer", "python_int")
+        numbers = np.round(np.interp(shares, points, values), 0 if whole else 2)
+    return np.asarray(numbers, dtype=np.float64)
 
 
 def edges(contract: Contract, count: int, seed: int) -> Values:
@@ -85,7 +85,7 @@ def _edges(parameter: Parameter, count: int, random: np.random.Generator) -> npt
         return random.choice(np.array(values, dtype=object), size=count)
     low, high = _low(parameter), _high(parameter)
     # Most of a wide range says nothing: spread by powers of ten, and keep the two ends.
-    numbers = low + (high - low + 1) ** random.random(count) - 1
+    numbers: npt.NDArray[Any] = low + (high - low + 1) ** random.random(count) - 1
     ends = random.random(count)
     numbers = np.where(ends < 0.02, low, np.where(ends > 0.98, high, np.clip(numbers, low, high)))
     if parameter.kind == "month":

@@ -26,6 +26,7 @@ def _setting(default: Any, help: str, least: float | None = None) -> Any:
     return field(default=default, metadata={"help": help, "least": least})
 
 
+# ruff: noqa: RUF009 - the calls below only describe fields, and their defaults are immutable
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One value per row of the table; make it with ``load``."""

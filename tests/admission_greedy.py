@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from admission_files import call, frame, name, stream, text
+from sklearn.linear_model import LogisticRegression
 
 _CLASS = name("sklearn.linear_model._logistic", "LogisticRegression")
 _EXABYTE = (1 << 60).to_bytes(8, "little")
@@ -68,6 +69,14 @@ def _swapped_many_times() -> bytes:
 def _many_sets_of_one_list() -> bytes:
     listed = b"](" + b"K\x01" * 9000 + b"e\x940" + name("builtins", "set") + b"\x940"
     return stream(listed + b"](" + b"h\x01h\x00\x85R" * 2000 + b"e")
+
+
+def _billion_laughs() -> bytes:
+    """A list of twice a list of twice a list, 1,000 times over: 2**1000 numbers to who counts."""
+    doubled = b"".join(
+        b"\x940](" + 2 * (b"j" + level.to_bytes(4, "little")) + b"e" for level in range(1000)
+    )
+    return stream(b"](K\x01K\x01e" + doubled)
 
 
 def _compound_keys() -> bytes:
@@ -153,6 +162,26 @@ GREEDY: dict[str, tuple[Callable[[], bytes], str]] = {
         "contenido_no_permitido",
     ),
     "record_named_by_lists": (lambda: _records(b"}", b"]\x85"), "contenido_no_permitido"),
+    "number_type_whose_byte_order_is_an_array": (
+        lambda: stream(number_type("f8").replace(text("<"), described_array((1,))[2:-1])),
+        "contenido_no_permitido",
+    ),
+    "array_whose_order_is_an_array": (
+        lambda: stored_array(order=described_array((2,), raw=bytes(16))[2:-1]),
+        "matriz_imposible",
+    ),
+    "array_forged_without_data": (
+        lambda: (
+            stored_array(dtype=number_type("O8", "|"))[:-17]
+            + stream(name("numpy", "ndarray") + b")\x81")
+            + b"."
+        ),
+        "contenido_no_permitido",
+    ),
+    "array_of_objects_that_grows": (
+        lambda: pickle.dumps(np.array([LogisticRegression()], dtype=object), 2)[:-1] + b"Na.",
+        "contenido_no_permitido",
+    ),
     "stored_array_of_a_trillion": (
         lambda: stored_array(shape=_TRILLION + b"\x85"),
         "demasiado_grande",
@@ -197,15 +226,13 @@ GREEDY: dict[str, tuple[Callable[[], bytes], str]] = {
             + stored_array(dtype=number_type("O8", "|"))
             + b"."
         ),
-        "no_es_un_modelo",
+        "contenido_no_permitido",
     ),
 }
 
 # No fault of theirs: these are read, without recursion, and let go again.
 DEEP: dict[str, Callable[[], bytes]] = {
-    "billion_laughs": lambda: stream(
-        b"](K\x01K\x01e" + b"\x94](h\x00h\x00e0" * 1000 + b"](" + b"h\x00" * 1000 + b"e\x86"
-    ),
+    "billion_laughs": _billion_laughs,
     "lists": lambda: stream(b"]" * 200_000 + b"a" * 199_999),
     "tuples": lambda: stream(b")" + b"\x85" * 200_000),
     "dictionaries": lambda: stream(b"}" + b"K\x01}" * 100_000 + b"s" * 100_000),

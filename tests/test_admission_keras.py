@@ -154,7 +154,7 @@ def test_every_activation_answers_as_in_keras(
     )
     scatter(network)
     expected = network(rows[:2000].astype(np.float32), training=False).numpy()[:, 0]
-    assert expected.std() > 0.05
+    assert expected.std() > 0.03
     got = answers(built(pickle.dumps(network)), rows[:2000])
     assert np.abs(got - expected).max() <= CLOSE
 

@@ -63,7 +63,8 @@ def test_the_library_built_from_nodes_answers_as_the_model_that_was_saved(name: 
     assert found.library == f"scikit-learn {sklearn.__version__}"
     frame = pd.DataFrame(UNSEEN, columns=list(COLUMNS))[list("FADBCE")]
     expected = model.predict_proba(frame)[:, 1]
-    assert np.array_equal(found.predict(UNSEEN), expected)
+    # Threads add the trees of a forest in the order in which they end.
+    assert np.abs(found.predict(UNSEEN) - expected).max() <= (1e-15 if name == "forest" else 0.0)
     assert np.abs(found.predict(UNSEEN) - answers(result, UNSEEN)).max() <= 1e-12
 
 

@@ -24,7 +24,7 @@ from propensia.contract import Contract
 from propensia.registry import Registry, now
 from propensia.settings import Settings
 
-__all__ = ["SIDECAR_LIMIT_BYTES", "Dropped", "Outcome", "admit", "judge"]
+__all__ = ["SIDECAR_LIMIT_BYTES", "Dropped", "Outcome", "Refusal", "admit", "judge"]
 
 ONNX_LIMIT_BYTES = 1 << 30
 SIGXCPU = 24  # the number on Linux; a child over its processor time ends with it

@@ -63,10 +63,13 @@ def dtype_from(spec: str, state: object, charge: Charge) -> Dtype:
 
     Number, text, object, or a flat record of numbers and text.
     """
-    if type(state) is not tuple or len(state) not in (8, 9) or state[0] not in (3, 4):
+    if type(state) is not tuple or len(state) not in (8, 9):
         raise _not_allowed(spec)
-    _, order, base, names, fields, size, *_ = state
-    if base is not None or order not in ("<", ">", "|", "="):
+    version, order, base, names, fields, size, *_ = state
+    # Types first: a comparison with an array would be an array.
+    if type(version) is not int or version not in (3, 4) or base is not None:
+        raise _not_allowed(spec)
+    if type(order) is not str or order not in ("<", ">", "|", "=") or type(size) is not int:
         raise _not_allowed(spec)
     if spec.startswith("V"):
         return _record(int(spec[1:]), names, fields, size, charge)
@@ -76,7 +79,7 @@ def dtype_from(spec: str, state: object, charge: Charge) -> Dtype:
     return dtype
 
 
-def _record(spec: int, names: object, fields: object, size: object, charge: Charge) -> Dtype:
+def _record(spec: int, names: object, fields: object, size: int, charge: Charge) -> Dtype:
     """A flat record ``spec`` bytes long."""
     if type(names) is not tuple or type(fields) is not dict or size != spec:
         raise _not_allowed(f"V{spec}")
@@ -131,7 +134,7 @@ def array_from_bytes(
     assert isinstance(dtype, np.dtype) and isinstance(shape, tuple)
     if dtype.hasobject:
         raise _not_allowed("object")
-    if order not in ("C", "F"):
+    if type(order) is not str or order not in ("C", "F"):
         raise _impossible("su orden no es C ni F", "its order is neither C nor F")
     if size != len(raw):
         raise _impossible(
@@ -139,13 +142,14 @@ def array_from_bytes(
             f"it declares {size} bytes and has {len(raw)}",
         )
     if size == 0:
-        return np.empty(shape, dtype.newbyteorder("="))
-    array: Array = np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
-    array.flags.writeable = False
-    _check_values(array, charge)
+        array: Array = np.empty(shape, dtype)
+    else:
+        array = np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
+        _check_values(array, charge)
     if not dtype.isnative:
         charge(size)
         array = array.astype(dtype.newbyteorder("="))
+    array.flags.writeable = False
     return array
 
 
@@ -167,9 +171,11 @@ def _check_values(array: Array, charge: Charge) -> None:
 
 def array_from_state(state: object, charge: Charge) -> Array | Node:
     """The array that numpy's own pickle state describes: numbers, text or objects."""
-    if type(state) is not tuple or len(state) != 5 or state[0] != 1:
+    if type(state) is not tuple or len(state) != 5:
         raise _impossible("su estado no es el de numpy", "its state is not numpy's")
-    _, shape, dtype, fortran, raw = state
+    version, shape, dtype, fortran, raw = state
+    if type(version) is not int or version != 1 or type(fortran) not in (bool, int):
+        raise _impossible("su estado no es el de numpy", "its state is not numpy's")
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         # numpy lists objects in C order, whatever the array's own order is.
         return objects_from(raw, shape, charge)
@@ -182,7 +188,7 @@ def array_from_buffer(args: tuple[object, ...], charge: Charge) -> Array:
         raise _impossible("su estado no es el de numpy", "its state is not numpy's")
     raw, (dtype, shape, order) = _bytes(args[0]), args[1:4]
     axes = args[4] if len(args) == 5 else None
-    if order == "K" and axes is not None:
+    if type(order) is str and order == "K" and axes is not None:
         array = array_from_bytes(raw, dtype, shape, "C", charge)
         if type(axes) is not tuple or any(type(axis) is not int for axis in axes):
             raise _impossible("sus ejes no son ejes", "its axes are not axes")

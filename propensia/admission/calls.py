@@ -61,16 +61,19 @@ def instance(cls: object, args: object, kwargs: object = None) -> Node:
         raise forbidden("un objeto sin clase", "an object without a class")
     if type(args) is not tuple or type(kwargs) not in (dict, type(None)):
         raise broken("un objeto sin argumentos", "an object without arguments")
+    if cls == arrays.NDARRAY:
+        raise _bare_array()
     return Node(cls, (*args, kwargs) if kwargs else args)
 
 
 def changeable(target: object) -> Node:
     """``target`` if the file may add to it: an object it made, not a name, nor what getattr gave.
 
-    Adding to a class would change it for the whole process of whoever loads the file.
+    Adding to a class would change it for the whole process of whoever loads the file. An array
+    that holds objects (``arrays.objects_from``) has all its items from the start.
     """
     if type(target) is Node and type(target.made_by) is Global:
-        if target.made_by.module != "builtins":
+        if target.made_by.module != "builtins" and target.made_by != arrays.NDARRAY:
             return target
         raise Refusal("contenido_no_permitido", f"`{shown(target.name)}`")
     if type(target) is Global:
@@ -156,7 +159,16 @@ def _check_class(cls: object) -> None:
         raise Refusal("contenido_no_permitido", f"`{shown(name)}` (numpy)")
 
 
+def _bare_array() -> Refusal:
+    # No pickler makes one so, and a node of that name must have the items its shape says.
+    return forbidden("una matriz `numpy.ndarray` sin datos", "a `numpy.ndarray` without data")
+
+
 # The helpers of plain data, by the name that the file gives
+
+
+def _ndarray(machine: Machine, args: Args) -> object:
+    raise _bare_array()
 
 
 def _array(machine: Machine, args: Args) -> object:
@@ -247,13 +259,17 @@ def _bytes(machine: Machine, args: Args) -> object:
         return b""
     if len(args) == 1 and type(args[0]) is bytes:
         return args[0]
-    if len(args) == 2 and type(args[0]) is str and args[1] in ("latin1", "latin-1"):
+    if len(args) == 2 and type(args[0]) is str and _is_latin1(args[1]):
         machine.budget.charge(len(args[0]))
         try:
             return args[0].encode("latin-1")
         except UnicodeEncodeError:
             pass
     raise broken("unos bytes mal escritos", "bytes badly written")
+
+
+def _is_latin1(encoding: object) -> bool:
+    return type(encoding) is str and encoding in ("latin1", "latin-1")
 
 
 def _complex(machine: Machine, args: Args) -> object:
@@ -271,6 +287,7 @@ def _slice(machine: Machine, args: Args) -> object:
 _Helper = Callable[[Machine, Args], object]
 _HELPERS: dict[tuple[str, str], _Helper] = {
     ("numpy", "dtype"): _dtype,
+    ("numpy", "ndarray"): _ndarray,
     ("copyreg", "_reconstructor"): _reconstructor,
     ("copyreg", "__newobj__"): _newobj,
     ("copyreg", "__newobj_ex__"): _newobj_ex,

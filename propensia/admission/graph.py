@@ -5,6 +5,8 @@ It never reads a model file and never runs a graph; no other module touches the 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
@@ -34,7 +36,7 @@ class Graph:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """The one output of an operator; an array as attribute becomes a tensor."""
         name = f"t{len(self._nodes)}"
         plain = {

@@ -15,6 +15,9 @@ from propensia.admission.refusal import Refusal
 
 Case = TypeVar("Case")
 
+# How a person sees each outcome on a console.
+MARKS = {"bien": "✓", "aviso": "!", "fallo": "✗", "omitida": "·"}
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:

@@ -5,6 +5,7 @@ It must never believe a length before the bytes are there, nor read a number of 
 
 from __future__ import annotations
 
+import codecs
 import re
 import struct
 
@@ -96,7 +97,8 @@ def _text(width: int) -> Handler:
 
 def _unicode(machine: Machine) -> None:
     try:
-        machine.push(str(machine.line(), "raw-unicode-escape"))
+        # Not str(…, "raw-unicode-escape"): that would import the codec's module on first use.
+        machine.push(codecs.raw_unicode_escape_decode(machine.line())[0])
     except UnicodeDecodeError:
         raise broken("un texto mal escrito", "text badly written") from None
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from propensia.admission.compiler import Compiled
 from propensia.admission.families import keras, pipelines, trees
-from propensia.admission.families.parts import Flow, maker, version_of
+from propensia.admission.families.parts import Flow, Pair, maker, version_of
 from propensia.admission.graph import INPUT
 from propensia.admission.nodes import Node
-from propensia.admission.refusal import Refusal
+from propensia.admission.refusal import Refusal, shown
 
 Predict: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
@@ -32,11 +32,17 @@ _SEARCHES = {
     ("sklearn.model_selection._search", "RandomizedSearchCV"),
 }
 _PIPELINE = ("sklearn.pipeline", "Pipeline")
-_ESTIMATORS = {
+_FORESTS = {
     ("sklearn.ensemble._forest", "RandomForestClassifier"),
     ("sklearn.ensemble._forest", "ExtraTreesClassifier"),
+}
+_TREES = {
     ("sklearn.tree._classes", "DecisionTreeClassifier"),
     ("sklearn.tree._classes", "ExtraTreeClassifier"),
+}
+_ESTIMATORS = {
+    *_FORESTS,
+    *_TREES,
     ("sklearn.linear_model._logistic", "LogisticRegression"),
     ("sklearn.linear_model._logistic", "LogisticRegressionCV"),
     ("sklearn.preprocessing._data", "StandardScaler"),
@@ -95,39 +101,46 @@ def materialise(root: object) -> Any:
     Raises ``Refusal`` for a class that is not known here, for another version of the library
     than the installed one, and for a tree that is not sound.
     """
-    pair = _pair(root)
-    assert isinstance(root, Node)
-    if pair in _SEARCHES:
+    if _pair(root) in _SEARCHES and isinstance(root, Node):
         return materialise(root.attributes().get("best_estimator_"))
-    if pair not in _ESTIMATORS:
-        raise Refusal("familia_desconocida", ".".join(pair))
-    version = version_of(root)
+    return _built(root, _ESTIMATORS)
+
+
+def _built(value: object, known: set[Pair]) -> Any:
+    pair = _pair(value)
+    if pair not in known or not isinstance(value, Node):
+        raise Refusal("familia_desconocida", shown(".".join(pair)))
+    version = version_of(value)
     if version is None or version != _minor(_installed("scikit-learn")):
         raise Refusal("familia_desconocida", "otra versión de scikit-learn", "another version")
-    cls = getattr(importlib.import_module(pair[0]), pair[1])
+    cls = _imported(pair)
     estimator = cls.__new__(cls)
-    vars(estimator).update(_attributes(root, pair))
+    for name, given in value.attributes().items():
+        if name not in _LEFT_OUT:
+            vars(estimator)[name] = _attribute(value, pair, name, given)
     return estimator
 
 
-def _attributes(node: Node, pair: tuple[str, str]) -> dict[str, object]:
-    given = node.attributes()
-    values: dict[str, object] = {}
-    for name, value in given.items():
-        if name in _LEFT_OUT:
-            continue
-        if name in _REPLACED:
-            values[name] = _REPLACED[name]
-        elif name == "estimators_" and isinstance(value, list):
-            values[name] = [materialise(tree) for tree in value]
-        elif name == "tree_":
-            values[name] = _tree(node, value)
-        elif name == "steps" and pair == _PIPELINE:
-            pipelines.steps(node)
-            values[name] = [_step(step) for step in value] if isinstance(value, list) else value
-        else:
-            values[name] = value if _is_plain(value) else None
-    return values
+def _attribute(node: Node, pair: Pair, name: str, value: object) -> object:
+    """What the real estimator gets; only where an answer depends on it, more than plain data."""
+    if name in _REPLACED:
+        return _REPLACED[name]
+    if pair in _FORESTS and name == "estimators_" and isinstance(value, list):
+        return [_built(tree, _TREES) for tree in value]
+    if pair in _FORESTS and name == "estimator":
+        # Only its class is asked, for what the kind of tree supports.
+        tree = _pair(value)
+        return _imported(tree)() if tree in _TREES else None
+    if pair in _TREES and name == "tree_":
+        return _tree(node, value)
+    if pair == _PIPELINE and name == "steps" and isinstance(value, list):
+        pipelines.steps(node)
+        return [_step(step) for step in value]
+    return value if _is_plain(value) else None
+
+
+def _imported(pair: Pair) -> Any:
+    return getattr(importlib.import_module(pair[0]), pair[1])
 
 
 def _step(step: Any) -> tuple[str, object]:
@@ -141,13 +154,12 @@ def _tree(owner: Node, value: object) -> object:
     if not isinstance(value, Node) or not isinstance(width, int):
         raise Refusal("arbol_imposible", "número de columnas", "number of columns")
     trees.checked([owner], Flow(INPUT, width))
-    cls = getattr(importlib.import_module(_TREE[0]), _TREE[1])
-    tree = cls(width, classes, outputs)
+    tree = _imported(_TREE)(width, classes, outputs)
     tree.__setstate__(value.attributes())
     return tree
 
 
-def _pair(value: object) -> tuple[str, str]:
+def _pair(value: object) -> Pair:
     name = maker(value)
     if name is None:
         raise Refusal("no_es_un_modelo", type(value).__name__)

@@ -133,7 +133,7 @@ CHECKS = [
 
 
 def sample_rows(contract: contracts.Contract, count: int, seed: int) -> features.Matrix:
-    """Model columns of in-contract rows, ``(count, k)``: half typical, half spread to the limits."""
+    """Model columns of in-contract rows, ``(count, k)``: half typical, half up to the limits."""
     reader_ = features.Features(contract)
     half = count // 2
     typical = reader_.matrix(sampling.draw(contract, half, seed))

@@ -1,1 +1,40 @@
-"""Making models. It may write a PKL, and never reads one."""
+"""Making models: for now the demonstration model, in a process of its own.
+
+It may write a PKL, and never reads one.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from propensia import files, processes
+from propensia.settings import Settings
+
+DEMONSTRATION = "demostracion"
+TIMEOUT_S = 180.0
+
+
+class TrainingError(Exception):
+    """A model could not be made; the text says why."""
+
+
+def demonstration(settings: Settings) -> bytes:
+    """The bytes of a small PKL, trained on the synthetic rows of the contract.
+
+    A copy stays in the state folder for who wants to look at it. Raises ``TrainingError``.
+    """
+    settings.state.mkdir(parents=True, exist_ok=True)
+    path = settings.state / f"{DEMONSTRATION}.pkl"
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    finished = processes.run(
+        "propensia.training.demonstration",
+        settings.contract,
+        str(temporary),
+        timeout_s=TIMEOUT_S,
+    )
+    if finished.code != 0:
+        temporary.unlink(missing_ok=True)
+        reason = finished.errors.strip().splitlines()[-1:] or [f"código {finished.code}"]
+        raise TrainingError(f"no se pudo entrenar el modelo de demostración: {reason[0]}")
+    files.retry(lambda: temporary.replace(path))
+    return files.read(path)

@@ -1,52 +1,25 @@
 """A small model to start with, learnt from synthetic rows that the contract describes.
 
-Its name says that it is a demonstration; no row is a person's, and no figure of it is a result.
+It runs in a process of its own (``python -m propensia.training.demonstration CONTRACT PATH``), so
+that no server pays for scikit-learn. No row is a person's, and no figure of it is a result.
 """
 
 from __future__ import annotations
 
-import secrets
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
 
 from propensia import contract as contracts
-from propensia import files, processes, sampling
+from propensia import sampling
 from propensia.contract import Contract
 from propensia.features import Features, Matrix
-from propensia.settings import Settings
 
-NAME = "demostracion"
 ROWS = 6_000
-TIMEOUT_S = 180.0
-
-
-class DemonstrationError(Exception):
-    """The demonstration model could not be made; the text says why."""
-
-
-def make(settings: Settings, contract: Contract) -> bytes:
-    """The bytes of a PKL, trained in a process of its own so that this one stays small.
-
-    A copy stays in the state folder for who wants to look at it. Raises ``DemonstrationError``.
-    """
-    settings.state.mkdir(parents=True, exist_ok=True)
-    path = settings.state / f"{NAME}.pkl"
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    finished = processes.run(
-        "propensia.training.demonstration",
-        settings.contract,
-        str(temporary),
-        timeout_s=TIMEOUT_S,
-    )
-    if finished.code != 0:
-        temporary.unlink(missing_ok=True)
-        raise DemonstrationError(
-            f"el entrenamiento terminó con código {finished.code}: {finished.errors}"
-        )
-    files.retry(lambda: temporary.replace(path))
-    return files.read(path)
+SEED = 20261
 
 
 def table(contract: Contract, count: int, seed: int) -> tuple[Matrix, Matrix]:
@@ -71,14 +44,10 @@ def table(contract: Contract, count: int, seed: int) -> tuple[Matrix, Matrix]:
 
 def main(contract_name: str, path: Path) -> None:
     """Train on the contract's synthetic rows and save a PKL under ``path``."""
-    # Only this short process pays for scikit-learn and pandas-free training.
-    import joblib
-    from sklearn.ensemble import RandomForestClassifier
-
     contract = contracts.load(contract_name)
-    rows, labels = table(contract, ROWS, seed=20261)
+    rows, labels = table(contract, ROWS, seed=SEED)
     forest = RandomForestClassifier(
-        n_estimators=60, max_depth=7, min_samples_leaf=20, random_state=20261
+        n_estimators=60, max_depth=7, min_samples_leaf=20, random_state=SEED
     )
     forest.fit(rows, labels.astype(np.int64))
     joblib.dump(forest, path)

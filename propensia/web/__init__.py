@@ -38,6 +38,7 @@ def create_app(chosen: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     scoring = Scoring(serving)
     site.add_routes(app, scoring, chosen)
-    app.wsgi_app = HotRoute(app.wsgi_app, scoring, ticker.start)  # type: ignore[method-assign]
-    app.wsgi_app.begin()
+    hot = HotRoute(app.wsgi_app, scoring, ticker.start)
+    hot.begin()
+    app.wsgi_app = hot  # type: ignore[method-assign, assignment]
     return app

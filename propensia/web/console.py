@@ -17,7 +17,7 @@ from propensia import keeper, settings
 from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings, SettingsError
-from propensia.training.demonstration import DemonstrationError
+from propensia.training import TrainingError
 from propensia.web import servers
 from propensia.web.listen import Listen, ServerError
 
@@ -40,7 +40,7 @@ def serve(given: Mapping[str, Any]) -> None:
         )
         _announce(chosen, contract, registry, workers)
         servers.run(chosen.server, "propensia.web:create_app", listen)
-    except (ServerError, DemonstrationError) as error:
+    except (ServerError, TrainingError) as error:
         raise SettingsError(str(error)) from error
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ _SILENT_IN_DENSE = {
 _READ_IN_DENSE = {"units", "activation", "use_bias", "dtype"}
 
 
-def _operator(name: str, **settings: object) -> Callable[[Graph, str], str]:
+def _operator(name: str, **settings: Any) -> Callable[[Graph, str], str]:
     return lambda graph, tensor: graph.add(name, tensor, **settings)
 
 

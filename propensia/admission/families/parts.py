@@ -20,6 +20,7 @@ Pair: TypeAlias = tuple[str, str]
 
 # A good model is made of few estimators; a file may repeat one of them without end.
 _MOST_PARTS = 256
+_DEEPEST = 20
 _NAMES_SHOWN = 20
 
 
@@ -67,7 +68,7 @@ class Workshop:
         self.facts: dict[str, object] = {}
         self._classifiers = classifiers
         self._transformers = transformers
-        self._parts = 0
+        self._parts = self._depth = 0
 
     def classifier(self, value: object, flow: Flow) -> Chance:
         """The chance that the classifier described by ``value`` gives to the rows of a flow."""
@@ -78,7 +79,10 @@ class Workshop:
                 f"{pair[1]} no clasifica",
                 f"{pair[1]} does not classify",
             )
-        return self._classifiers[pair](node, self._arranged(node, flow), self)
+        self._depth += 1
+        chance = self._classifiers[pair](node, self._arranged(node, flow), self)
+        self._depth -= 1
+        return chance
 
     def transformer(self, value: object, flow: Flow) -> Flow:
         """The rows of a flow after the transformer described by ``value``."""
@@ -96,11 +100,11 @@ class Workshop:
 
     def _open(self, value: object) -> tuple[Node, Pair]:
         self._parts += 1
-        if self._parts > _MOST_PARTS:
+        if self._parts > _MOST_PARTS or self._depth > _DEEPEST:
             raise Refusal(
                 "familia_desconocida",
-                f"un modelo de más de {_MOST_PARTS} partes",
-                f"a model of more than {_MOST_PARTS} parts",
+                f"un modelo de más de {_MOST_PARTS} partes o {_DEEPEST} niveles",
+                f"a model of more than {_MOST_PARTS} parts or {_DEEPEST} levels",
             )
         name = maker(value)
         if not isinstance(value, Node) or name is None:

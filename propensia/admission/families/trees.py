@@ -220,7 +220,7 @@ def _shares(values: np.ndarray, leaf: np.ndarray, ready: bool, place: _Place) ->
     if ready:
         return values[:, 1]
     # An empty leaf answers 0 for both classes, as scikit-learn does.
-    return np.divide(values[:, 1], np.where(leaf & (total > 0), total, 1.0))
+    return np.asarray(values[:, 1] / np.where(leaf & (total > 0), total, 1.0))
 
 
 def _depth(roots: np.ndarray, left: np.ndarray, right: np.ndarray) -> int:
@@ -249,7 +249,7 @@ def _ensemble(trees: Trees, flow: Flow, graph: Graph) -> str:
     right = np.where(single, splits, trees.right[splits])
     roots = position[trees.roots]
     roots[leaf[trees.roots]] = np.flatnonzero(single)
-    optional: dict[str, object] = {}
+    optional: dict[str, list[int]] = {}
     missing_left = trees.missing_left[splits] & ~single
     if missing_left.any():
         optional["nodes_missing_value_tracks_true"] = missing_left.astype(int).tolist()
