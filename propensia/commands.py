@@ -65,19 +65,23 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> int:
     verdict, outcome = admission.admit(
         dropped, parts.settings, parts.contract, parts.registry, force=force
     )
+    current, release = parts.registry.current(), None
+    if verdict["accepted"] and (current is None or current.version != dropped.version):
+        # Before anything is printed: a closed pipe must not stop what was asked for.
+        release = parts.registry.publish(
+            dropped.version,
+            cause="admit",
+            who=who,
+            why=why or file.name,
+            pinned=current is not None and current.pinned,
+        )
     _print_checks(file.name, dropped, outcome)
     if not verdict["accepted"]:
         return REFUSED
-    current = parts.registry.current()
-    if current is not None and current.version == dropped.version:
+    if release is None:
         click.echo(f"Ya es la versión activa ({dropped.version}); nada cambia.")
-        return DONE
-    pinned = current is not None and current.pinned
-    _published(
-        parts.registry.publish(
-            dropped.version, cause="admit", who=who, why=why or file.name, pinned=pinned
-        )
-    )
+    else:
+        _published(release)
     return DONE
 
 

@@ -30,9 +30,11 @@ class Parameter:
 
     ``kind`` is one of ``KINDS``: ``category`` (a text of ``values`` or a synonym), ``number`` and
     ``integer`` (within ``min``..``max``, or a text of ``labels``), ``month`` (``YYYYMM``), and
-    ``python_float`` / ``python_int``, which read whatever Python's own ``float`` and ``int`` do.
-    No data is a fault unless ``fill`` (the value used instead, shown to the caller as
-    ``fill_shown``) or ``optional`` is given.
+    ``python_float`` / ``python_int``, which read whatever Python's own ``float`` and ``int`` do
+    (``min`` and ``max`` only describe these). No data is a fault unless ``fill`` (the value used
+    instead, shown to the caller as ``fill_shown``) or ``optional`` is given. ``otherwise`` is the
+    value for every text that would be a fault, and ``absent_as`` the text that stands for a
+    parameter that was not sent; both keep old habits alive, a new contract needs neither.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Parameter:
     values: tuple[str, ...] = ()
     synonyms: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, float] = field(default_factory=dict)
-    otherwise: str | None = None
+    otherwise: str | float | None = None
     min: float = float("-inf")
     max: float = float("inf")
     fault: str | None = None
@@ -67,9 +69,9 @@ class Parameter:
             texts = [*self.values, *(f"{a} (= {b})" for a, b in self.synonyms.items())]
             return ", ".join(texts)
         if self.kind == "month":
-            span = f"{self.min:.0f}–{self.max:.0f}"
+            span = f"{self.min:.0f}–{self.max:.0f}"  # noqa: RUF001 - the dash of a range
         else:
-            span = f"{self.min:g}–{self.max:.0f}"
+            span = f"{self.min:g}–{self.max:.0f}"  # noqa: RUF001 - the dash of a range
         parts = [span, *self.labels]
         if self.fill is not None or self.optional:
             parts.append("NaN")
@@ -191,6 +193,8 @@ def _parameter(item: Mapping[str, Any]) -> Parameter:
     for name in ("values", "shares"):
         if name in values:
             values[name] = tuple(values[name])
+    if isinstance(values.get("otherwise"), int):
+        values["otherwise"] = float(values["otherwise"])
     if "quantiles" in values:
         values["quantiles"] = tuple((float(p), float(q)) for p, q in values["quantiles"])
     return Parameter(**values)
@@ -235,8 +239,12 @@ def _check_parameter(parameter: Parameter, contract: Contract) -> None:
         _require(
             len(parameter.shares) in (0, len(parameter.values)), f"{name}: un share por valor"
         )
-    elif parameter.fill is not None:
-        _require(isinstance(parameter.fill, int | float), f"{name}: fill debe ser un número")
+    for word, value in (("fill", parameter.fill), ("otherwise", parameter.otherwise)):
+        wanted = str if parameter.is_category else int | float
+        _require(
+            value is None or isinstance(value, wanted),
+            f"{name}: {word} debe ser {'un texto' if parameter.is_category else 'un número'}",
+        )
     known = parameter.fault is None or parameter.fault in {*faults.TEXTS, *contract.own_faults}
     _require(known, f"{name}: fault {parameter.fault!r} no tiene texto")
 

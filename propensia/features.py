@@ -17,6 +17,7 @@ from propensia.contract import Column, Contract, Parameter
 from propensia.faults import BadRow, Fault, Note
 
 Value = str | float | None
+Reader = Callable[[str | None], tuple[Value, Note | None]]
 Matrix = npt.NDArray[np.float64]
 
 # The plain spelling that nearly every caller uses, and the whole grammar of a number.
@@ -36,12 +37,15 @@ class Features:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self._parameters = contract.parameters
-        self._readers = {p.name: _reader(p, contract) for p in contract.parameters}
         place = {p.name: i for i, p in enumerate(contract.parameters)}
         self._columns = [
             (place[column.source], _column(column, contract.parameter(column.source)))
             for column in contract.columns
         ]
+        self._readers: dict[str, Reader] = {}
+        for i, parameter in enumerate(contract.parameters):
+            own = [compute for place_of, compute in self._columns if place_of == i]
+            self._readers[parameter.name] = _fitting(parameter, _reader(parameter, contract), own)
 
     def read(self, texts: Mapping[str, str]) -> tuple[list[Value], list[Note]]:
         """The values of one row, in the order of the contract's parameters, and what was assumed.
@@ -67,33 +71,25 @@ class Features:
         return values, notes
 
     def row(self, values: Sequence[Value]) -> list[float]:
-        """The model columns of one row of values, in order.
-
-        Raises ``BadRow`` where a column is too large for the 32-bit numbers of the model
-        libraries (only a contract without limits can get there).
-        """
-        row = [compute(values[place]) for place, compute in self._columns]
-        for (place, _), number in zip(self._columns, row, strict=True):
-            if not -FLOAT32_MAX <= number <= FLOAT32_MAX:
-                raise BadRow([Fault(self._parameters[place].name, "numero_no_finito")])
-        return row
+        """The model columns of one row of values, in order."""
+        return [compute(values[place]) for place, compute in self._columns]
 
     def read_many(
-        self, texts: Mapping[str, Sequence[str]]
+        self, texts: Mapping[str, Sequence[str | None]]
     ) -> tuple[dict[str, npt.NDArray[Any]], list[tuple[int, Fault]]]:
         """The values of n rows: an array of n per parameter, and ``(row, fault)`` in order.
 
-        Categories are object arrays of text, everything else float64 with NaN for no data. A
-        value with a fault is NaN or ``None``. Each distinct text is read once, by the very
-        reader that reads one row.
+        ``None`` is a text that was not sent. Categories are object arrays of text, the rest
+        float64 with NaN for no data; a value with a fault is NaN or ``None``. Each distinct text
+        is read once, by the very reader that reads one row.
         """
         values: dict[str, npt.NDArray[Any]] = {}
         faults: list[tuple[int, Fault]] = []
         for parameter in self._parameters:
             read = self._readers[parameter.name]
             column = texts[parameter.name]
-            known: dict[str, Value] = {}
-            bad: dict[str, list[Fault]] = {}
+            known: dict[str | None, Value] = {}
+            bad: dict[str | None, list[Fault]] = {}
             for text in set(column):
                 try:
                     known[text] = read(text)[0]
@@ -112,13 +108,39 @@ class Features:
         return np.column_stack(columns)
 
 
-def _reader(
-    parameter: Parameter, contract: Contract
-) -> Callable[[str | None], tuple[Value, Note | None]]:
+def _fitting(
+    parameter: Parameter, read: Reader, computes: Sequence[Callable[[Any], float]]
+) -> Reader:
+    """``read``, refusing what a column cannot hold as a 32-bit number of the model libraries.
+
+    Only a parameter without limits can get there, so only such a one pays for the look.
+    """
+    if parameter.is_category:
+        return read
+    unlimited = parameter.kind.startswith("python_")  # min and max describe these, no more
+    ends = (-math.inf, math.inf) if unlimited else (parameter.min, parameter.max)
+    # Every step is monotonic or within 0..1: what fits at both ends fits between them.
+    if all(_fits(compute(end)) for compute in computes for end in ends):
+        return read
+
+    def checked(text: str | None) -> tuple[Value, Note | None]:
+        value, note = read(text)
+        if not all(_fits(compute(value)) for compute in computes):
+            raise BadRow([Fault(parameter.name, "numero_no_finito")])
+        return value, note
+
+    return checked
+
+
+def _fits(number: float) -> bool:
+    return -FLOAT32_MAX <= number <= FLOAT32_MAX  # false for NaN too
+
+
+def _reader(parameter: Parameter, contract: Contract) -> Reader:
     exact: dict[str, Value] = {}
     forgiven: dict[str, Value] = {}
     if parameter.is_category:
-        exact = {text: text for text in parameter.values} | dict(parameter.synonyms)
+        exact = {**{text: text for text in parameter.values}, **parameter.synonyms}
     else:
         exact = dict(parameter.labels)
     if contract.forgive_case:
@@ -127,6 +149,7 @@ def _reader(
     convert = CONVERT[parameter.kind]
     name, low, high = parameter.name, parameter.min, parameter.max
     plain = parameter.kind == "number"
+    otherwise = parameter.otherwise
 
     def fault(code: str) -> BadRow:
         return BadRow([Fault(name, code)])
@@ -138,6 +161,8 @@ def _reader(
             return value, Note(name, "valor_supuesto", parameter.fill_shown or value)
         if parameter.optional:
             return None, None
+        if otherwise is not None:
+            return otherwise, None
         raise fault("sin_dato")
 
     def read(text: str | None) -> tuple[Value, Note | None]:
@@ -176,8 +201,8 @@ def _reader(
         try:
             value, comma = convert(text, low, high)
         except _Unreadable as error:
-            if parameter.otherwise is not None:
-                return parameter.otherwise, None
+            if otherwise is not None:
+                return otherwise, None
             keep = error.code in KEPT or parameter.fault is None
             raise fault(error.code if keep else str(parameter.fault)) from None
         note = "coma_decimal" if comma else note
@@ -273,21 +298,17 @@ CONVERT: dict[str, Callable[[str, float, float], tuple[Value, bool]]] = {
 }
 
 
-def _column(column: Column, parameter: Parameter) -> Callable[[Value], float]:
+def _column(column: Column, parameter: Parameter) -> Callable[[Any], float]:
     """One column from one value; the steps are folded into nested calls, first step innermost."""
     if parameter.is_category:
         (_, table), *rest = column.steps
         mapped = {text: _apply(rest, float(number)) for text, number in table.items()}
-        return lambda value: mapped[value]  # type: ignore[index]
+        return lambda value: mapped[value]
     steps = column.steps
     if [verb for verb, _ in steps] == ["clip", "divide"]:
         (low, high), divisor = steps[0][1], steps[1][1]
-
-        def clip_and_divide(value: Any) -> float:
-            clipped = low if value < low else high if value > high else value
-            return clipped / divisor  # type: ignore[no-any-return]
-
-        return clip_and_divide
+        first, last = low / divisor, high / divisor
+        return lambda value: first if value < low else last if value > high else value / divisor
     return lambda value: _apply(steps, value)
 
 

@@ -87,13 +87,15 @@ for name, model in models.items():
         for node in np.flatnonzero(t.children_left >= 0)[:60]:
             exact = t.threshold[node]
             near = np.float32(exact)
-            values = [exact, np.nextafter(exact, np.inf), np.nextafter(exact, -np.inf), near,
-                      np.nextafter(near, np.float32(np.inf)), np.nextafter(near, -np.float32(np.inf))]
+            high, low = np.float32(np.inf), np.float32(-np.inf)
+            values = [exact, np.nextafter(exact, np.inf), np.nextafter(exact, -np.inf),
+                      near, np.nextafter(near, high), np.nextafter(near, low)]
             block = rows[random.integers(0, 4000, len(values))]
             block[:, t.feature[node]] = values
             checked.append(block)
     x = np.concatenate(checked)
-    np.savez(out / (name + ".npz"), x=x, p=model.predict_proba(pd.DataFrame(x, columns=columns))[:, 1])
+    p = model.predict_proba(pd.DataFrame(x, columns=columns))[:, 1]
+    np.savez(out / (name + ".npz"), x=x, p=p)
     joblib.dump(model, out / (name + ".pkl"), compress=3 if name == "search" else 0)
 """
 )

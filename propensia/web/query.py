@@ -71,7 +71,8 @@ class QueryReader:
             query.notes.append(Note(name[:LONGEST_NAME], "parametro_desconocido", None))
             return
         if name in query.options:
-            query.faults.append(Fault(name, "parametro_repetido"))
+            if not self._first_wins:
+                query.faults.append(Fault(name, "parametro_repetido"))
             return
         query.options[name] = text
         if name == "ref":

@@ -44,6 +44,7 @@ _BY_MODULE: dict[str, str] = {
     "sklearn.metrics._ranking": _RANKING,
     "sklearn.metrics.ranking": _RANKING,
     "sklearn.model_selection._split": _SPLITTERS,
+    "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
     "scipy.stats._continuous_distns": _CONTINUOUS,
     "scipy.stats._discrete_distns": _DISCRETE,
     "scipy.stats._distn_infrastructure": "rv_continuous_frozen rv_discrete_frozen rv_frozen",

@@ -1,0 +1,32 @@
+"""What nearly every test needs: the shipped contract, and a registry in a folder of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from propensia import contract as contracts
+from propensia.contract import Contract
+from propensia.registry import Registry
+
+# The same examples on every machine and no time limit: a slow machine must not fail a test.
+hypothesis.settings.register_profile(
+    "propensia", deadline=None, derandomize=True, database=None, print_blob=True
+)
+hypothesis.settings.load_profile("propensia")
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """The collection service's contract (immutable)."""
+    return contracts.load("cobranza")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """An empty registry in a state folder of this test."""
+    made = Registry(tmp_path / "state")
+    made.prepare()
+    return made

@@ -1,0 +1,205 @@
+"""The layer table of the design, held by reading the imports of every module."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import propensia
+
+PACKAGE = Path(propensia.__file__).parent
+
+# From the bottom up: a module imports from earlier rows only, never from its own.
+LAYERS = (
+    ("settings", "files", "processes", "stats", "faults"),
+    ("contract", "heartbeat"),
+    ("values", "features", "decision", "reasons"),
+    ("scorer", "registry", "sampling"),
+    ("serving", "inbox"),
+    ("admission", "training"),
+    ("keeper",),
+    ("web", "commands"),
+    ("comparing", "doctor"),
+    ("__main__",),
+)
+LAYER = {name: number for number, row in enumerate(LAYERS) for name in row}
+
+# Only here: library -> the parts of the package that may import it.
+ONLY_IN = {
+    "flask": {"web"},
+    "werkzeug": {"web"},
+    "granian": {"web"},
+    "gunicorn": {"web"},
+    "waitress": {"web"},
+    "onnxruntime": {"scorer"},
+    "onnx": {"admission"},
+    "h5py": {"admission"},
+    "pickle": {"admission"},
+    "subprocess": {"processes"},
+    "multiprocessing": set(),
+    "sklearn": {"training"},
+    "joblib": {"training"},
+    "pandas": set(),
+    "tensorflow": set(),
+    "click": {"__main__", "commands", "comparing", "doctor", "web"},
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, as its full name, and where."""
+
+    name: str
+    line: int
+    in_function: bool
+
+
+def imports(source: str) -> Iterator[Import]:
+    def walk(node: ast.AST, in_function: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(alias.name, child.lineno, in_function)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0 and child.module, "a relative import"
+                for alias in child.names:
+                    name = child.module
+                    if name == "propensia" or name.startswith("propensia."):
+                        name = f"{name}.{alias.name}"
+                    yield Import(name, child.lineno, in_function)
+            inside = in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield from walk(child, inside)
+
+    yield from walk(ast.parse(source), False)
+
+
+def part(path: Path) -> str:
+    """The row's name of a module: the first step below the package."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if part(path) != "__init__"]
+by_module = pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix()
+)
+
+
+def wrong_layers(own: str, source: str) -> list[str]:
+    """The imports of a module of part ``own`` that the table forbids."""
+    wrong = []
+    for found in imports(source):
+        steps = found.name.split(".")
+        if steps[0] != "propensia" or steps[1] == "__version__" or steps[1] == own:
+            continue
+        if LAYER[steps[1]] >= LAYER[own]:
+            wrong.append(f"line {found.line}: {own} may not import {found.name}")
+    return wrong
+
+
+def misplaced_libraries(own: str, source: str) -> list[str]:
+    """The imports of libraries that belong to another part."""
+    return [
+        f"line {found.line}: {found.name}"
+        for found in imports(source)
+        if own not in ONLY_IN.get(found.name.split(".")[0], {own})
+    ]
+
+
+@by_module
+def test_a_module_imports_from_lower_layers_only(path: Path) -> None:
+    assert part(path) in LAYER, "a new module: give it its place in the table"
+    assert wrong_layers(part(path), path.read_text(encoding="utf-8")) == []
+
+
+@by_module
+def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
+    assert misplaced_libraries(part(path), path.read_text(encoding="utf-8")) == []
+
+
+@by_module
+def test_an_import_inside_a_function_says_why(path: Path) -> None:
+    if part(path) == "__main__":
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    silent = [
+        found
+        for found in imports("\n".join(lines))
+        if found.in_function and "#" not in lines[found.line - 1] + lines[found.line - 2]
+    ]
+    assert silent == []
+
+
+@by_module
+def test_the_environment_is_read_in_settings_only(path: Path) -> None:
+    """``processes`` builds the environment of children; the console hands settings to workers."""
+    name = path.relative_to(PACKAGE).as_posix()
+    if name in ("settings.py", "processes.py"):
+        return
+    source = path.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    uses = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("environ", "environb", "getenv")
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    ]
+    written = [
+        node.func.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "update"
+    ]
+    allowed = written if name == "web/console.py" else []
+    assert [use.lineno for use in uses if use not in allowed] == []
+    assert "from os import" not in source
+
+
+@pytest.mark.parametrize(
+    ("own", "source"),
+    [
+        ("files", "from propensia import settings"),
+        ("scorer", "from propensia.registry import Registry"),
+        ("features", "from propensia import serving"),
+        ("registry", "def f():\n    import propensia.keeper"),
+    ],
+)
+def test_the_table_notices_an_import_that_goes_sideways_or_up(own: str, source: str) -> None:
+    assert len(wrong_layers(own, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "source"),
+    [
+        ("serving", "import flask"),
+        ("web", "def f():\n    from onnxruntime.capi import x"),
+        ("registry", "import subprocess as s"),
+    ],
+)
+def test_the_table_notices_a_library_in_the_wrong_place(own: str, source: str) -> None:
+    assert len(misplaced_libraries(own, source)) == 1
+
+
+def test_every_row_of_the_table_exists() -> None:
+    """A row for a module that is gone would hide a new one of that name."""
+    assert {part(path) for path in MODULES} | {"values"} >= set(LAYER)
+
+
+def test_the_web_process_imports_no_training_library() -> None:
+    """In a fresh interpreter: another test may have imported them here."""
+    heavy = ("sklearn", "pandas", "joblib", "tensorflow", "keras", "onnx", "h5py", "scipy")
+    code = (
+        "import sys, propensia.web, propensia.web.console, propensia.keeper; "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
