@@ -32,7 +32,9 @@ NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 OWN_SESSION = os.name == "posix"
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
-_running: set[subprocess.Popen[bytes]] = set()
+Process = subprocess.Popen[bytes]
+
+_running: set[Process] = set()
 _guard = threading.Lock()
 
 
@@ -94,7 +96,7 @@ def kill_children() -> None:
             child.kill()
 
 
-def start(module: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(module: str, environment: Mapping[str, str]) -> Process:
     """Start a background process that ends when this one does.
 
     Its standard input is a pipe that we hold: it closes with us, however we end, and the other

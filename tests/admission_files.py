@@ -18,6 +18,10 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+
+from propensia.admission.nodes import Global, walk
 
 # A little assembler for protocol 4
 
@@ -53,6 +57,33 @@ def system(marker: Path) -> bytes:
     return call("os", "system", text(f'echo x > "{marker}"'))
 
 
+def dumped(value: object, **options: object) -> bytes:
+    """A joblib file."""
+    file = io.BytesIO()
+    joblib.dump(value, file, **options)
+    return file.getvalue()
+
+
+def names_in(value: object) -> set[tuple[str, str]]:
+    """Every name that a value read as data holds."""
+    return {(item.module, item.name) for item in walk(value) if isinstance(item, Global)}
+
+
+def good_files() -> dict[str, bytes]:
+    """Two fitted models in one list, as each writer writes them: the matter of cuts and changes."""
+    random = np.random.default_rng(1)
+    features = random.normal(size=(60, 3))
+    labels = np.where(features[:, 0] > 0, "sí", "no").astype(object)
+    model = [
+        DecisionTreeClassifier(max_depth=3).fit(features, labels),
+        LogisticRegression().fit(features, labels),
+    ]
+    files = {f"pickle {protocol}": pickle.dumps(model, protocol) for protocol in (0, 2, 4, 5)}
+    for how in (0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("xz", 1), ("lzma", 1)):
+        files[f"joblib {how}"] = dumped(model, compress=how)
+    return files
+
+
 class Bomb:
     """An object that pickles as a call that makes the marker."""
 
@@ -61,13 +92,6 @@ class Bomb:
 
     def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         return os.system, (f'echo x > "{self.marker}"',)
-
-
-def dumped(value: object, **options: object) -> bytes:
-    """A joblib file."""
-    file = io.BytesIO()
-    joblib.dump(value, file, **options)
-    return file.getvalue()
 
 
 def _objects(marker: Path) -> np.ndarray[tuple[int], np.dtype[np.object_]]:

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import bz2
-import contextlib
 import gzip
 import io
 import lzma
 import pickle
 import pickletools
 import sys
-import warnings
 import zlib
 from pathlib import Path
-from typing import Any
 
 import joblib
-import numpy as np
 import pytest
-from admission_files import HOSTILE, Hostile, call, frame, name, stream, system, text
-from admission_greedy import DEEP, GREEDY, described_array, number_type
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from admission_files import (
+    HOSTILE,
+    Hostile,
+    frame,
+    good_files,
+    name,
+    names_in,
+    stream,
+    system,
+    text,
+)
+from admission_greedy import DEEP, GREEDY
 from sklearn.linear_model import LogisticRegression
-from sklearn.tree import DecisionTreeClassifier
 
 from propensia.admission import reader
-from propensia.admission.calls import UNDERSTOOD
 from propensia.admission.container import unpack
 from propensia.admission.listing import describe
-from propensia.admission.nodes import Global, walk
+from propensia.admission.nodes import walk
 from propensia.admission.refusal import Refusal
-
-
-def names_in(value: object) -> set[tuple[str, str]]:
-    return {(item.module, item.name) for item in walk(value) if isinstance(item, Global)}
 
 
 def verdict(file: bytes) -> str:
@@ -196,23 +194,7 @@ def test_lz4_is_read_where_it_is_installed_and_else_says_what_to_do() -> None:
     assert said == "set()" or "compress='zlib'" in said
 
 
-def _good_files() -> dict[str, bytes]:
-    random = np.random.default_rng(1)
-    features = random.normal(size=(60, 3))
-    labels = np.where(features[:, 0] > 0, "sí", "no").astype(object)
-    model = [
-        DecisionTreeClassifier(max_depth=3).fit(features, labels),
-        LogisticRegression().fit(features, labels),
-    ]
-    files = {f"pickle {protocol}": pickle.dumps(model, protocol) for protocol in (0, 2, 4, 5)}
-    for how in (0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("xz", 1), ("lzma", 1)):
-        file = io.BytesIO()
-        joblib.dump(model, file, compress=how)
-        files[f"joblib {how}"] = file.getvalue()
-    return files
-
-
-GOOD = _good_files()
+GOOD = good_files()
 
 
 @pytest.mark.parametrize("title", GOOD)
@@ -240,122 +222,3 @@ def test_the_limit_of_unpacked_bytes_holds_for_every_container() -> None:
         assert len(unpack(file, limit_bytes=size)) == size, title
         with pytest.raises(Refusal, match="demasiado_grande"):
             unpack(file, limit_bytes=size - 1)
-
-
-# Fuzz
-
-
-def _stay_calm(file: bytes) -> None:
-    """Either a value or a refusal; no other exception, no warning, no import."""
-    before = set(sys.modules)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            describe(reader.read(file))
-        except Refusal as refusal:
-            assert refusal.text("es") and refusal.text("en")
-    assert set(sys.modules) == before
-
-
-@settings(max_examples=300, deadline=None, database=None)
-@given(st.binary(max_size=200))
-def test_random_bytes_give_a_value_or_a_refusal(file: bytes) -> None:
-    _stay_calm(file)
-    _stay_calm(b"\x80\x04" + file + b".")
-
-
-OPCODES = [bytes([code]) for code in range(256)]
-SNIPPETS = [
-    *OPCODES,
-    described_array((2,), raw=bytes(16))[2:-1],
-    number_type("f4"),
-    name("numpy", "dtype"),
-    name("numpy", "ndarray"),
-    name("numpy.core.multiarray", "_reconstruct"),
-    call("numpy", "dtype", text("f8")),
-    text("V8"),
-    b"h\x00",
-    b"K\x01",
-    b"\xff" * 8,
-    bytes(8),
-]
-
-
-@settings(max_examples=400, deadline=None, database=None)
-@given(st.lists(st.sampled_from(SNIPPETS), max_size=40))
-@example([b"(", b"2", b"."])
-def test_any_sequence_of_opcodes_gives_a_value_or_a_refusal(parts: list[bytes]) -> None:
-    _stay_calm(b"\x80\x04" + b"".join(parts) + b".")
-
-
-@st.composite
-def mutated(draw: st.DrawFn, titles: list[str]) -> bytes:
-    """A good file with a few bytes changed, cut out, doubled or put in."""
-    file = bytearray(GOOD[draw(st.sampled_from(titles))])
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(file) - 1))
-        length = draw(st.integers(0, 12))
-        with_bytes = draw(
-            st.binary(max_size=8) | st.sampled_from(SNIPPETS) | st.just(bytes(file[at : at + 20]))
-        )
-        file[at : at + length] = with_bytes
-    return bytes(file)
-
-
-@settings(max_examples=500, deadline=None, database=None)
-@given(mutated(list(GOOD)))
-def test_a_changed_good_file_gives_a_value_or_a_refusal(file: bytes) -> None:
-    _stay_calm(file)
-
-
-class _Anything:
-    """Stands for every class and function that CPython's loader would have imported."""
-
-    def __new__(cls, *_args: object, **_options: object) -> _Anything:
-        return object.__new__(cls)
-
-    def __init__(self, *_args: object, **_options: object) -> None:
-        self.seen = True
-
-    def __setstate__(self, _state: object) -> None:
-        pass
-
-    def __setitem__(self, _key: object, _value: object) -> None:
-        pass
-
-    def append(self, _value: object) -> None:
-        """Accepts as an instance of a list would."""
-
-    def add(self, _value: object) -> None:
-        """Accepts as an instance of a set would."""
-
-
-class _Witness(pickle._Unpickler):  # type: ignore[name-defined, misc]
-    """CPython's own loader, that notes every name and imports none."""
-
-    names: set[tuple[str, str]]
-
-    def find_class(self, module: str, name: str) -> type[_Anything]:
-        self.names.add((module, name))
-        return type("_Made", (_Anything,), {})
-
-
-def _renamed(pair: tuple[str, str]) -> tuple[str, str]:
-    return {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(pair[0], pair[0]), pair[1]
-
-
-@settings(max_examples=400, deadline=None, database=None)
-@given(mutated(["pickle 2", "pickle 4", "pickle 5"]))
-def test_what_is_read_names_all_that_cpython_would_import(file: bytes) -> None:
-    try:
-        ours = names_in(reader.read(file)) | UNDERSTOOD
-    except Refusal:
-        return
-    witness: Any = _Witness(io.BytesIO(file))
-    witness.names = set()
-
-    # A stand-in is not everything that a class may be; what was named until then still counts.
-    with contextlib.suppress(TypeError, ValueError):
-        witness.load()
-
-    assert {_renamed(pair) for pair in witness.names} <= ours

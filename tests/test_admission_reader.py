@@ -6,6 +6,7 @@ import collections
 import io
 import pickle
 import sys
+import tracemalloc
 from typing import Any
 
 import joblib
@@ -18,11 +19,12 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 
 from propensia.admission import reader
 from propensia.admission.listing import describe
 from propensia.admission.nodes import Global, Node, walk
+from propensia.admission.refusal import Refusal
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 COMPRESSIONS: list[Any] = [0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("xz", 1), ("lzma", 1)]
@@ -98,13 +100,25 @@ def test_the_trees_of_gradient_boosting_are_found_in_their_object_array(data: An
 
 
 def test_a_grid_search_with_its_masked_results_is_read(data: Any) -> None:
-    search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(*data)
+    """Its tried values are object arrays, here of dictionaries."""
+    tried = {"C": [0.1, 1.0], "class_weight": [None, {0: 1, 1: 2}]}
+    search = GridSearchCV(LogisticRegression(), tried, cv=2).fit(*data)
 
     for title, file in every_file(search).items():
         read = reader.read(file)
         assert read.attributes()["best_params_"] == search.best_params_, title
         best = read.attributes()["best_estimator_"]
         np.testing.assert_array_equal(best.attributes()["coef_"], search.best_estimator_.coef_)
+
+
+def test_an_object_array_of_arrays_is_a_node_that_lists_them(data: Any) -> None:
+    bins = KBinsDiscretizer(n_bins=3, strategy="uniform").fit(data[0])
+
+    for title, file in every_file(bins).items():
+        edges = reader.read(file).attributes()["bin_edges_"]
+        assert edges.name == "numpy.ndarray" and edges.args == ((4,),), title
+        for read, original in zip(edges.items, bins.bin_edges_, strict=True):
+            np.testing.assert_array_equal(read, original)
 
 
 ALIGNED = np.dtype([("left", "i8"), ("go", "u1"), ("at", "f8"), ("word", "U2")], align=True)
@@ -239,8 +253,6 @@ def test_subclasses_of_containers_keep_entries_items_and_attributes() -> None:
 
 def test_a_large_file_is_read_in_memory_of_its_own_size() -> None:
     """At most three times the file: here an array in a pickle, copied once into its bytes."""
-    import tracemalloc
-
     for file in (pickle.dumps(np.zeros(1_000_000)), joblib_file(np.zeros(1_000_000))):
         tracemalloc.start()
         reader.read(file)
@@ -298,5 +310,5 @@ def test_object_arrays_of_text_may_be_long_but_not_endless(protocol: int) -> Non
     text = np.array(["x"] * 100_000, dtype=object)
 
     assert reader.read(pickle.dumps(text, protocol)).size == 100_000
-    with pytest.raises(reader.Refusal, match="demasiado_grande"):
+    with pytest.raises(Refusal, match="demasiado_grande"):
         reader.read(pickle.dumps(np.append(text, "y"), protocol))

@@ -19,7 +19,7 @@ PACKAGE = Path(propensia.__file__).parent
 LAYERS = (
     ("settings", "files", "processes", "stats", "faults"),
     ("contract", "heartbeat"),
-    ("values", "features", "decision", "reasons"),
+    ("features", "decision", "reasons"),
     ("scorer", "registry", "sampling"),
     ("serving", "inbox"),
     ("admission", "training"),
@@ -42,7 +42,6 @@ ONLY_IN = {
     "h5py": {"admission"},
     "pickle": {"admission"},
     "subprocess": {"processes"},
-    "multiprocessing": set(),
     "sklearn": {"training"},
     "joblib": {"training"},
     "pandas": set(),
@@ -191,7 +190,7 @@ def test_the_table_notices_a_library_in_the_wrong_place(own: str, source: str) -
 
 def test_every_row_of_the_table_exists() -> None:
     """A row for a module that is gone would hide a new one of that name."""
-    assert {part(path) for path in MODULES} | {"values"} >= set(LAYER)
+    assert {part(path) for path in MODULES} >= set(LAYER)
 
 
 def test_the_web_process_imports_no_training_library() -> None:

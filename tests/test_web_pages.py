@@ -83,7 +83,7 @@ ANSWER: dict[str, Any] = {
     "version": "0123456789ab",
     "publicacion": 12,
     "avisos": [
-        {"parametro": "bb", "codigo": "sin_dato", "mensaje": "No llegó.", "valor_usado": 71.99}
+        {"parametro": "bb", "codigo": "sin_dato", "mensaje": "No llegó: 71,99.", "valor_usado": 71.99}
     ],
     "motivos": [{"parametro": "bb", "efecto": -0.04}, {"parametro": "aa", "efecto": 0.08}],
 }
@@ -378,10 +378,10 @@ def test_without_notices_the_page_says_that_nothing_was_assumed() -> None:
 def test_the_link_back_and_the_copied_address_hold_the_same_values() -> None:
     page = result(values={"aa": "PER", "bb": "", "cc": "a b&ñ", "ref": "", "zz": "1"})
     back = [a["href"] for a in page.all("a") if a["href"].startswith("./?aa")]
-    assert back == ["./?aa=PER&bb=&cc=a+b%26%C3%B1&motivos=5&idioma=es"]
+    assert back == ["./?aa=PER&bb=&cc=a+b%26%C3%B1&ref=&motivos=5&idioma=es"]
     boxes = page.text
-    assert f"{URL}?aa=PER&bb=&cc=a+b%26%C3%B1" in boxes
-    assert f'=SERVICIOWEB("{URL}?aa=PER&bb=&cc=a+b%26%C3%B1&formato=texto")' in boxes
+    assert f"{URL}?aa=PER&bb=&cc=a+b%26%C3%B1&ref=" in boxes
+    assert f'=SERVICIOWEB("{URL}?aa=PER&bb=&cc=a+b%26%C3%B1&ref=&formato=texto")' in boxes
 
 
 # --- what is copied ---------------------------------------------------------------------

@@ -211,8 +211,8 @@ def objects_from(elements: object, shape: object, charge: Charge) -> Array | Nod
     """An array of text and plain numbers; or, where it holds objects, a node that lists them.
 
     The node is made by ``numpy.ndarray``, has the shape as its argument and the elements, in C
-    order, as its items: so ``nodes.walk`` finds what is in it. Objects are such as have
-    attributes, as the trees of gradient boosting; the result of a bare call is refused.
+    order, as its items: so ``nodes.walk`` finds what is in it, such as the trees of gradient
+    boosting or the tried values of a search. A name or the result of a bare call is refused.
     """
     size = size_of(np.dtype("O"), shape)
     assert isinstance(shape, tuple)
@@ -227,16 +227,12 @@ def objects_from(elements: object, shape: object, charge: Charge) -> Array | Nod
             f"an array of {len(elements)} objects",
         )
     charge(len(elements))
-    plain = True
     for element in elements:
-        if type(element) in _SCALARS:
-            continue
-        if not isinstance(element, Node) or type(element.state) is not dict:
-            name = str(element) if isinstance(element, Global) else type(element).__name__
-            name = element.name if isinstance(element, Node) else name
+        bare_call = isinstance(element, Node) and type(element.state) is not dict
+        if bare_call or isinstance(element, Global):
+            name = element.name if isinstance(element, Node) else str(element)
             raise Refusal("contenido_no_permitido", f"`{shown(name)}` (matriz de objetos)")
-        plain = False
-    if not plain:
+    if not all(type(element) in _SCALARS for element in elements):
         return Node(NDARRAY, (shape,), items=list(elements))
     array = np.empty(len(elements), dtype=object)
     array[:] = elements

@@ -96,7 +96,7 @@ def result_page(
         "threshold": line,
         "gauge": _gauge(*shares, words["gauge_title"].format(p=shown, u=line)),
         "reasons": _reasons(answer.get("motivos") or (), labels, language),
-        "notices": [_notice(n, labels, language, words) for n in answer.get("avisos") or ()],
+        "notices": [_notice(n, labels) for n in answer.get("avisos") or ()],
         "values": [_value(f, values, words) for f in fields],
         "boxes": _boxes(url, pairs, language),
         "back": "./?" + _query([*again, ("idioma", language)]),
@@ -177,9 +177,8 @@ def _frame(title: str, language: str, path: str, pairs: list[tuple[str, str]]) -
 
 
 def _sent(fields: Sequence[Plain], values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The contract's parameters that were sent, in its order; an empty optional one is left."""
-    names = [(f["name"], f.get("optional")) for f in fields if f["name"] in values]
-    return [(n, values[n]) for n, optional in names if values[n] or not optional]
+    """The contract's parameters that were sent, in its order; an empty one says "no data"."""
+    return [(f["name"], values[f["name"]]) for f in fields if f["name"] in values]
 
 
 def _query(pairs: Iterable[tuple[str, str]]) -> str:
@@ -303,19 +302,11 @@ def _reasons(reasons: Sequence[Plain], labels: Mapping[str, str], language: str)
     return rows
 
 
-def _notice(
-    notice: Plain, labels: Mapping[str, str], language: str, words: Mapping[str, str]
-) -> Context:
-    used = notice.get("valor_usado")
-    if isinstance(used, bool):
-        used = words["yes" if used else "no"]
-    elif isinstance(used, int | float):
-        used = number(used, language)
+def _notice(notice: Plain, labels: Mapping[str, str]) -> Context:
     return {
         "name": visible(notice["parametro"] or ""),
         "label": labels.get(notice["parametro"], ""),
         "message": visible(notice["mensaje"], 1000),
-        "used": "" if used is None else visible(used),
     }
 
 

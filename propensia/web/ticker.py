@@ -6,7 +6,6 @@ It never answers requests, and no request waits for it.
 from __future__ import annotations
 
 import logging
-import subprocess
 import threading
 import time
 
@@ -28,7 +27,7 @@ class Ticker:
         self._serving = serving
         self._settings = chosen
         self._with_keeper = with_keeper
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._keeper: processes.Process | None = None
         self._next_start = 0.0
         self._next_note = 0.0
 

@@ -1,0 +1,157 @@
+"""Files are whole or absent, reads are bounded, and nothing unfinished is left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from propensia import files
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "ñ.bin"
+    files.write(path, b"one")
+    files.write(path, b"two\r\n", durable=False)
+    assert files.read(path) == b"two\r\n"
+    assert os.listdir(tmp_path) == ["ñ.bin"]
+
+
+def test_text_is_utf8_with_the_line_ends_as_they_are(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "t.txt", "año\r\nfin\n")
+    assert (tmp_path / "t.txt").read_bytes() == b"a\xc3\xb1o\r\nfin\n"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    files.write(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_reader_never_sees_a_mixture(tmp_path: Path) -> None:
+    path = tmp_path / "swapped"
+    contents = (b"a" * 300_000, b"b" * 200_000)
+    files.write(path, contents[0])
+    stop = threading.Event()
+
+    def write_both() -> None:
+        while not stop.is_set():
+            for content in contents:
+                files.write(path, content, durable=False)
+
+    writer = threading.Thread(target=write_both)
+    writer.start()
+    try:
+        seen = {files.read(path) for _ in range(300)}
+    finally:
+        stop.set()
+        writer.join()
+    assert seen == set(contents)
+
+
+def test_a_file_at_the_limit_is_read_and_one_byte_more_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"12345")
+    assert files.read(path, 5) == b"12345"
+    with pytest.raises(files.FileTooLarge):
+        files.read(path, 4)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """One TiB of holes: reading it would take minutes and all memory."""
+    path = tmp_path / "huge.pkl"
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
+    begin = time.monotonic()
+    with pytest.raises(files.FileTooLarge):
+        files.read(path, 200 << 20)
+    assert time.monotonic() - begin < 2
+
+
+def test_what_is_too_large_is_told_to_callers_who_expect_any_fault_of_a_file() -> None:
+    """The keeper and the health notes catch ``OSError``: one large sidecar must not end a turn."""
+    assert issubclass(files.FileTooLarge, OSError)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_is_refused_and_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pkl")
+    with pytest.raises(OSError, match="not a regular file"):
+        files.read(tmp_path / "pipe.pkl", 100)
+
+
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="not a regular file"):
+        files.read(tmp_path)
+
+
+@pytest.mark.parametrize("failures", [1, files.RETRIES])
+def test_a_file_that_is_held_for_a_moment_is_tried_again(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "FIRST_PAUSE_S", 0.0)
+    left = [PermissionError()] * failures
+
+    def action() -> str:
+        if left:
+            raise left.pop()
+        return "done"
+
+    assert files.retry(action) == "done"
+
+
+def test_a_file_that_stays_held_is_an_error_after_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "FIRST_PAUSE_S", 0.0)
+    tries = []
+
+    def action() -> None:
+        tries.append(1)
+        raise PermissionError("held")
+
+    with pytest.raises(PermissionError, match="held"):
+        files.retry(action)
+    assert len(tries) == files.RETRIES + 1
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_never_holds_what_is_not_json(number: float, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(tmp_path / "a.json", {"x": number})
+    assert os.listdir(tmp_path) == []
+
+
+def test_json_keeps_any_file_name_that_a_system_may_give(tmp_path: Path) -> None:
+    """On Linux a name of bytes that are not UTF-8 reaches Python with lone surrogates."""
+    value = {"names": {os.fsdecode(b"a\xff.pkl"): "ñandú 😀 \x00"}}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
+
+
+def test_a_digest_of_one_part_is_the_plain_one() -> None:
+    """The published test value of SHA-256 (FIPS 180-2, appendix B.1)."""
+    wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256(b"abc") == wanted
+
+
+def test_a_digest_of_parts_depends_on_where_they_are_cut() -> None:
+    first, second = hashlib.sha256(b"ab").digest(), hashlib.sha256(b"c").digest()
+    assert files.sha256(b"ab", b"c") == hashlib.sha256(first + second).hexdigest()
+    assert len({files.sha256(b"ab", b"c"), files.sha256(b"a", b"bc"), files.sha256(b"abc")}) == 3
