@@ -11,8 +11,8 @@ from typing import Protocol
 import click
 
 from propensia import admission, files, inbox, keeper
-from propensia.admission import container, reader
 from propensia.admission import listing as listings
+from propensia.admission import reader
 from propensia.admission.ladder import MARKS
 from propensia.contract import Contract
 from propensia.registry import Registry, RegistryError, Release
@@ -51,8 +51,8 @@ def listing(parts: Parts, file: Path) -> int:
     """Print what is in a file, as a tree; a file that cannot be read says why."""
     data = files.read(file, parts.settings.max_file_mb << 20)
     try:
-        plain = container.unpack(data, limit_bytes=parts.settings.max_unpacked_mb << 20)
-        click.echo(listings.describe(reader.read(plain)))
+        root = reader.read(data, limit_bytes=parts.settings.max_unpacked_mb << 20)
+        click.echo(listings.describe(root))
     except admission.Refusal as refusal:
         click.echo(f"RECHAZADO {file.name}: {refusal.text('es')}", err=True)
         return REFUSED

@@ -23,7 +23,7 @@ RETRIES = 6
 FIRST_PAUSE_S = 0.02
 
 
-class FileTooLarge(Exception):
+class FileTooLarge(OSError):
     """A file is over the limit; nothing of it was read."""
 
 
@@ -42,8 +42,8 @@ def retry(action: Callable[[], Result]) -> Result:
 def read(path: Path, limit_bytes: int | None = None) -> bytes:
     """The bytes of a regular file, read once.
 
-    Raises ``FileTooLarge`` before reading when it is over ``limit_bytes``, ``OSError`` when it
-    is not a regular file (a pipe or device would block) or cannot be read.
+    Raises ``FileTooLarge`` before reading when it is over ``limit_bytes``, another ``OSError``
+    when it is not a regular file (a pipe or device would block) or cannot be read.
     """
 
     def attempt() -> bytes:
@@ -91,7 +91,8 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object, *, durable: bool = True) -> None:
     """As ``write``, for a JSON value; NaN and infinities are refused with ``ValueError``."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    write(path, text.encode("utf-8"), durable=durable)
+    # A file name of bytes that are not UTF-8 has lone surrogates; \udcff is JSON for one too.
+    write(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
 def read_json(path: Path) -> Any:

@@ -108,8 +108,8 @@ class Registry:
         ``only_after``: publish only while that is still the current number, else
         ``RegistryError`` (somebody else decided in between).
         """
-        manifest = self.manifest(version)
         with self._writing():
+            manifest = self.manifest(version)  # inside: a version may be pruned meanwhile
             last = self.current_number()
             if only_after is not None and last != only_after:
                 raise RegistryError("otra publicación se ha adelantado; vuelva a mirar")
@@ -153,19 +153,23 @@ class Registry:
         ``parts`` are its files by name. A version that is there already stays as it is.
         """
         target = self._versions / version
-        if (target / "manifest.json").exists():
-            return
-        temporary = self._versions / f".{version}.{secrets.token_hex(4)}.tmp"
-        temporary.mkdir(parents=True)
-        try:
-            for name, data in parts.items():
-                files.write(temporary / name, data)
-            files.write_json(temporary / "manifest.json", dict(manifest))
-            files.retry(lambda: temporary.rename(target))
-        finally:
-            if temporary.exists():
-                shutil.rmtree(temporary, ignore_errors=True)
-        files.sync_folder(self._versions)
+        with self._writing():  # or ``prune`` would take the unfinished folder for a left-over
+            if (target / "manifest.json").exists():
+                return
+            temporary = self._temporary(version)
+            temporary.mkdir(parents=True)
+            try:
+                for name, data in parts.items():
+                    files.write(temporary / name, data)
+                files.write_json(temporary / "manifest.json", dict(manifest))
+                files.retry(lambda: temporary.rename(target))
+            finally:
+                if temporary.exists():
+                    shutil.rmtree(temporary, ignore_errors=True)
+            files.sync_folder(self._versions)
+
+    def _temporary(self, version: str) -> Path:
+        return self._versions / f".{version}.{secrets.token_hex(4)}.tmp"
 
     def versions(self) -> list[str]:
         """The ids of the whole versions, in no order."""
@@ -216,19 +220,30 @@ class Registry:
             )
             removed = others[keep:]
             for version in removed:
-                shutil.rmtree(self._versions / version)
+                self._remove(version)
             for rest in self._versions.glob(".*.tmp"):
                 shutil.rmtree(rest, ignore_errors=True)
         return removed
 
+    def _remove(self, version: str) -> None:
+        """Take a version away, and its verdict first: the same content is judged anew then.
+
+        The folder gets another name before its files go, so that no half version is ever seen.
+        """
+        sha256 = self.manifest(version).get("sha256", "")
+        (self._verdicts / f"{sha256}.json").unlink(missing_ok=True)
+        gone = self._temporary(version)
+        files.retry(lambda: (self._versions / version).rename(gone))
+        shutil.rmtree(gone, ignore_errors=True)
+
     # Verdicts: one per content, final
 
     def verdict(self, sha256: str) -> dict[str, Any] | None:
-        """What was decided about that content, or ``None``."""
-        path = self._verdicts / f"{sha256}.json"
+        """What was decided about that content; ``None`` if nothing, or if that is not readable
+        (the content is judged again then)."""
         try:
-            return dict(files.read_json(path))
-        except FileNotFoundError:
+            return dict(files.read_json(self._verdicts / f"{sha256}.json"))
+        except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def record_verdict(self, sha256: str, verdict: Mapping[str, Any]) -> None:
@@ -238,10 +253,11 @@ class Registry:
     def verdicts(self) -> list[dict[str, Any]]:
         """Every verdict, oldest first."""
         try:
-            paths = [p for p in self._verdicts.iterdir() if p.suffix == ".json"]
+            names = [path.stem for path in self._verdicts.iterdir() if path.suffix == ".json"]
         except FileNotFoundError:
             return []
-        return sorted((dict(files.read_json(path)) for path in paths), key=lambda v: v["at"])
+        found = [verdict for name in names if (verdict := self.verdict(name)) is not None]
+        return sorted(found, key=lambda verdict: verdict["at"])
 
 
 def now() -> str:

@@ -7,6 +7,7 @@ An unknown key is an error that names the nearest one; nothing else reads the en
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -22,8 +23,10 @@ class SettingsError(Exception):
     """A setting is unknown or has a wrong value; the text says which, and what it takes."""
 
 
-def _setting(default: Any, help: str, least: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "least": least})
+def _setting(
+    default: Any, help: str, least: float | None = None, most: float | None = None
+) -> Any:
+    return field(default=default, metadata={"help": help, "least": least, "most": most})
 
 
 # ruff: noqa: RUF009 - the calls below only describe fields, and their defaults are immutable
@@ -35,7 +38,7 @@ class Settings:
     state: Path = _setting(Path("var"), "Carpeta local con todo lo que es del programa")
     contract: str = _setting("cobranza", "Contrato: un nombre incluido o la ruta de un TOML")
     host: str = _setting("127.0.0.1", "Dirección en la que escucha")
-    port: int = _setting(5000, "Puerto en el que escucha", 0)
+    port: int = _setting(5000, "Puerto en el que escucha", 0, 65535)
     server: str = _setting("granian", "Servidor: granian, gunicorn o waitress")
     workers: int = _setting(0, "Procesos que responden; 0: los que convienen a la máquina", 0)
     poll_seconds: float = _setting(
@@ -95,12 +98,14 @@ def _typed(name: str, value: Any, source: str) -> Any:
     row = known[name]
     try:
         typed = _convert(type(row.default), value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         wanted = type(row.default).__name__
         raise SettingsError(f"{source}: el ajuste {name!r} debe ser de tipo {wanted}") from error
-    least = row.metadata["least"]
+    least, most = row.metadata["least"], row.metadata["most"]
     if least is not None and typed < least:
         raise SettingsError(f"{source}: el ajuste {name!r} debe ser al menos {least}")
+    if most is not None and typed > most:
+        raise SettingsError(f"{source}: el ajuste {name!r} debe ser como mucho {most}")
     return typed
 
 
@@ -111,11 +116,18 @@ def _convert(kind: type, value: Any) -> Any:
         words = {"1": True, "true": True, "si": True, "sí": True, "yes": True}
         words |= {"0": False, "false": False, "no": False}
         return words[str(value).strip().lower()] if str(value).strip().lower() in words else _bad()
-    if isinstance(value, bool):
-        return _bad()
-    if kind in (int, float) and isinstance(value, str):
-        value = value.strip()
-    return kind(value)
+    if kind in (int, float):
+        return _number(kind, value)
+    # An empty folder would be the working folder, and nobody means that.
+    return kind(value) if isinstance(value, str) and value else _bad()
+
+
+def _number(kind: type, value: Any) -> Any:
+    takes = (str, int) if kind is int else (str, int, float)
+    if isinstance(value, bool) or not isinstance(value, takes):
+        return _bad()  # int() would cut 3.7 down to 3
+    number = kind(value.strip() if isinstance(value, str) else value)
+    return number if math.isfinite(number) else _bad()
 
 
 def _bad() -> Any:

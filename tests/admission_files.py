@@ -70,7 +70,7 @@ def names_in(value: object) -> set[tuple[str, str]]:
 
 
 def good_files() -> dict[str, bytes]:
-    """Two fitted models in one list, as each writer writes them: the matter of cuts and changes."""
+    """Two fitted models in one list, as each writer writes them, to be cut and changed."""
     random = np.random.default_rng(1)
     features = random.normal(size=(60, 3))
     labels = np.where(features[:, 0] > 0, "sí", "no").astype(object)

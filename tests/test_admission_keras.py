@@ -222,6 +222,7 @@ def test_another_number_of_columns_is_refused(seed_bytes: bytes) -> None:
     with pytest.raises(Refusal) as refusal:
         compiled(reader.read(seed_bytes))
     assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.detail == "Keras Sequential espera 16 columnas y recibe 6"
 
 
 Change = Callable[[dict[str, Any]], None]
@@ -257,6 +258,11 @@ def setting_change(index: int, **values: object) -> Change:
         (setting_change(1, use_bias=False), "pesos_imposibles", "forma"),
         (lambda c: c["config"]["layers"].pop(), "pesos_imposibles", "pesos sin capa"),
         (lambda c: c["config"].update(layers=[]), "no_entrenado", "sin capas"),
+        (
+            lambda c: c["config"]["layers"].extend(c["config"]["layers"] * 99),
+            "demasiado_grande",
+            "capas",
+        ),
         (lambda c: c.update(class_name="Functional"), "familia_desconocida", "Functional"),
         (lambda c: c.update(config=None), "no_entrenado", "sin capas"),
     ],

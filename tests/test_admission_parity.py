@@ -91,7 +91,7 @@ def test_a_part_of_another_version_is_not_built() -> None:
     root = node_of(make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, LABELS))
     root.state["steps"][0][1].state["_sklearn_version"] = "1.2.2"
     found = parity.reference(root, compiled(root))
-    assert found.predict is None and found.reason
+    assert found.predict is None and found.reason and found.reason_en
 
 
 def test_only_listed_classes_are_ever_built() -> None:
@@ -105,6 +105,15 @@ def test_only_listed_classes_are_ever_built() -> None:
             parity.materialise(Node(name, (), version))
     with pytest.raises(Refusal):
         parity.materialise({"steps": []})
+
+
+def test_a_forest_that_holds_itself_as_a_tree_is_not_built() -> None:
+    """Only its tree_ is compiled; to build it would go round without end."""
+    root = node_of(RandomForestClassifier(3, max_depth=3, random_state=0).fit(ROWS, LABELS))
+    root.state["tree_"] = root.state["estimators_"][0].state["tree_"]
+    root.state["estimators_"][1] = root
+    found = parity.reference(root, compiled(root))
+    assert found.predict is None and "Refusal" in found.reason
 
 
 def test_what_an_estimator_remembers_beside_numbers_is_not_built() -> None:

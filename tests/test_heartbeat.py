@@ -48,7 +48,16 @@ def test_a_note_from_before_the_machine_started_is_not_seen(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b'{"latido": 1', b"[]", b"3", b"{}", b'{"latido": "x"}', b'{"latido": NaN}', b"\xff\xfe"],
+    [
+        b"",
+        b'{"latido": 1',
+        b"[]",
+        b"3",
+        b"{}",
+        b'{"latido": "x"}',
+        b'{"latido": NaN}',
+        b"\xff\xfe",
+    ],
 )
 def test_a_torn_or_strange_note_is_not_seen(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "7.json").write_bytes(content)

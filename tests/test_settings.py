@@ -57,6 +57,7 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest(
         ("port", "-1"),
         ("port", "5000.5"),
         ("port", "65536"),
+        ("workers", "9" * 400),
         ("workers", "-1"),
         ("stable_polls", "0"),
         ("admission_memory_mb", "255"),

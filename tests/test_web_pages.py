@@ -83,7 +83,12 @@ ANSWER: dict[str, Any] = {
     "version": "0123456789ab",
     "publicacion": 12,
     "avisos": [
-        {"parametro": "bb", "codigo": "sin_dato", "mensaje": "No llegó: 71,99.", "valor_usado": 71.99}
+        {
+            "parametro": "bb",
+            "codigo": "sin_dato",
+            "mensaje": "No llegó: 71,99.",
+            "valor_usado": 71.99,
+        }
     ],
     "motivos": [{"parametro": "bb", "efecto": -0.04}, {"parametro": "aa", "efecto": 0.08}],
 }

@@ -63,12 +63,13 @@ class Reference:
 
     ``predict`` takes contract columns, double (n, k), and gives the probability of the positive
     class, double (n,). ``library`` is its name and version, empty when there is none; ``reason``
-    is empty when there is one, else a Spanish sentence.
+    and ``reason_en`` are a sentence in Spanish and in English where there is none, else empty.
     """
 
     predict: Predict | None
     library: str = ""
     reason: str = ""
+    reason_en: str = ""
 
 
 def reference(root: object, compiled: Compiled) -> Reference:
@@ -78,15 +79,13 @@ def reference(root: object, compiled: Compiled) -> Reference:
     version = _installed("scikit-learn")
     written = compiled.libraries.get("scikit-learn", "")
     if not version:
-        return Reference(None, reason="scikit-learn no está instalado aquí.")
+        return _not_installed("scikit-learn")
     if _minor(version) != _minor(written):
-        return Reference(
-            None, reason=f"El fichero es de scikit-learn {written}; aquí está la {version}."
-        )
+        return _other_version("scikit-learn", written, version)
     try:
         model = materialise(root)
     except (Refusal, TypeError, ValueError, AttributeError, ImportError) as error:
-        return Reference(None, reason=f"scikit-learn {version} no lo admite: {error}")
+        return _not_accepted("scikit-learn", version, error)
     order, positive = list(compiled.order), compiled.positive
 
     def predict(rows: np.ndarray) -> np.ndarray:
@@ -177,9 +176,9 @@ def _keras_reference(root: object, compiled: Compiled) -> Reference:
     written = compiled.libraries.get("keras", "")
     version = _installed("keras")
     if not version or not _installed("tensorflow"):
-        return Reference(None, reason="Keras y TensorFlow no están instalados aquí.")
-    if _minor(written)[0] != 3 or _minor(version)[0] != 3:
-        return Reference(None, reason=f"El fichero es de Keras {written}; aquí está la {version}.")
+        return _not_installed("Keras")
+    if _minor(written)[:1] != (3,) or _minor(version)[:1] != (3,):
+        return _other_version("Keras", written, version)
     assert isinstance(root, Node)
     library = importlib.import_module("keras")
     with tempfile.TemporaryDirectory() as folder:
@@ -188,13 +187,38 @@ def _keras_reference(root: object, compiled: Compiled) -> Reference:
         try:
             model = library.saving.load_model(path, compile=False, safe_mode=True)
         except (ValueError, TypeError, OSError) as error:
-            return Reference(None, reason=f"Keras {version} no lo admite: {error}")
+            return _not_accepted("Keras", version, error)
 
     def predict(rows: np.ndarray) -> np.ndarray:
         answers = model(rows.astype(np.float32), training=False).numpy()
         return np.asarray(answers[:, -1], np.float64)
 
     return Reference(predict, library=f"keras {version}")
+
+
+def _not_installed(library: str) -> Reference:
+    return Reference(
+        None,
+        reason=f"{library} no está instalado aquí.",
+        reason_en=f"{library} is not installed here.",
+    )
+
+
+def _other_version(library: str, written: str, version: str) -> Reference:
+    return Reference(
+        None,
+        reason=f"El fichero es de {library} {written}; aquí está la versión {version}.",
+        reason_en=f"The file is of {library} {written}; version {version} is here.",
+    )
+
+
+def _not_accepted(library: str, version: str, error: Exception) -> Reference:
+    name = type(error).__name__
+    return Reference(
+        None,
+        reason=f"{library} {version} no admite lo que dice el fichero ({name}).",
+        reason_en=f"{library} {version} does not accept what the file says ({name}).",
+    )
 
 
 def _installed(distribution: str) -> str:

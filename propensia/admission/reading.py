@@ -16,14 +16,16 @@ import numpy as np
 
 from propensia import contract as contracts
 from propensia import features, files, processes, sampling
-from propensia.admission import compiler, container, parity, reader
+from propensia.admission import compiler, parity, reader
 from propensia.admission.ladder import Check, Remark, climb
 from propensia.admission.refusal import Refusal
 from propensia.scorer import Scorer
 
 PARITY_ROWS = 2_000
 TOLERANCE = {"sklearn": 1e-6, "keras": 1e-5}
-FAMILY, BINARY, COLUMNS = (
+# One call reads and one compiles; the code of a refusal says which check it belongs to.
+WHOLE, FAMILY, BINARY, COLUMNS = (
+    frozenset({"fichero_incompleto", "demasiado_grande"}),
     frozenset({"familia_desconocida", "contenido_no_permitido"}),
     frozenset({"no_es_clasificador_binario", "clases_distintas", "no_entrenado"}),
     frozenset({"columnas_distintas"}),
@@ -46,12 +48,17 @@ class Case:
 
 def complete(case: Case) -> None:
     """El fichero está entero y se descomprime dentro de los límites."""
-    case.data = container.unpack(case.data, limit_bytes=case.limit_bytes)
+    try:
+        case.root = reader.read(case.data, limit_bytes=case.limit_bytes)
+    except Refusal as refusal:  # told by the check that it belongs to
+        case.refusal = refusal
+    _raise_if(case, WHOLE)
 
 
 def read_as_data(case: Case) -> None:
     """Se lee como datos, de principio a fin; no se ejecuta nada de lo que nombra."""
-    case.root = reader.read(case.data)
+    if case.refusal is not None:
+        raise case.refusal
 
 
 def known_family(case: Case) -> None:
@@ -61,7 +68,7 @@ def known_family(case: Case) -> None:
         case.compiled = compiler.compile_model(
             case.root, contract.column_names, contract.positive, contract.negative
         )
-    except Refusal as refusal:  # told by the check that it belongs to
+    except Refusal as refusal:
         case.refusal = refusal
     _raise_if(case, FAMILY)
 

@@ -9,7 +9,7 @@ import logging
 import os
 from typing import Any
 
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, abort, current_app, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from propensia import __version__, heartbeat
@@ -109,6 +109,12 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
 
 
 def _add_error_shape(app: Flask, scoring: Scoring) -> None:
+    @app.before_request
+    def exact() -> None:
+        # Werkzeug reads //prediccion as /prediccion: a second name, with only the page form.
+        if request.environ["PATH_INFO"].startswith("//"):
+            abort(404)
+
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
         codes = {404: "no_encontrado", 405: "metodo_no_permitido"}

@@ -220,8 +220,7 @@ class Server:
     def wait_served(self, version: str, seconds: float = 15.0) -> None:
         """Return once every worker answers with that version."""
         wait_for(
-            lambda: [w["version"] for w in self.health()["trabajadores"]] == [version] * 2
-            or None,
+            lambda: [w["version"] for w in self.health()["trabajadores"]] == [version] * 2 or None,
             f"every worker on {version}: {self.health()}",
             seconds,
         )
@@ -254,7 +253,7 @@ class Server:
         """The server and everything that it started and that still lives."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._seen.update([self.process, *self.process.children(recursive=True)])
-        return [process for process in self._seen if process.is_running()]
+        return [process for process in self._seen if lives(process)]
 
     def stop(self) -> list[psutil.Process]:
         """End the server as a service manager does, then whatever is left; returns what was."""
@@ -263,13 +262,23 @@ class Server:
             self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(STOP_S)
-        _, left = psutil.wait_procs(everyone, timeout=3.0)
+        deadline = time.monotonic() + 3.0
+        while any(map(lives, everyone)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        left = [process for process in everyone if lives(process)]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(STOP_S)
-        return list(left)
+        return left
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process runs; one that ended and waits for its parent to notice does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def ask(

@@ -24,19 +24,7 @@ from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal, shown
 
 _BYTES_IO = Global("_io", "BytesIO")
-_SEQUENTIAL = {
-    "keras",
-    "keras.models",
-    "keras.src.models.sequential",
-    "keras.src.engine.sequential",
-}
-_LAYER_MODULES = {
-    "keras.layers",
-    "keras.src.layers.core.dense",
-    "keras.src.layers.core.input_layer",
-    "keras.src.layers.regularization.dropout",
-    "keras.src.layers.activations.activation",
-}
+_MOST_LAYERS = 256
 # What a dense layer may say without changing what it answers.
 _SILENT_IN_DENSE = {
     "name",
@@ -90,7 +78,7 @@ def network(node: Node, flow: Flow, shop: Workshop) -> Chance:
     archive = keras_archive.read(archive_bytes(node))
     shop.libraries["keras"] = archive.version
     layers = _layers(archive)
-    check_width(node, layers[0].kernel.shape[0], flow)
+    check_width("Keras Sequential", layers[0].kernel.shape[0], flow)
     tensor = shop.graph.cast(flow.tensor, FLOAT)
     for layer in layers:
         tensor = _dense(layer, tensor, shop.graph)
@@ -142,19 +130,21 @@ def _layers(archive: keras_archive.Archive) -> list[_Dense]:
 
 def _described(config: dict[str, object]) -> list[tuple[str, dict[str, object]]]:
     """Class and settings of each layer, once every class is known to be Keras' own."""
-    if config.get("class_name") != "Sequential" or config.get("module") not in _SEQUENTIAL:
+    if config.get("class_name") != "Sequential" or config.get("module") != "keras":
         raise _unknown(config)
     inner = config.get("config")
     listed = inner.get("layers") if isinstance(inner, dict) else None
     if not isinstance(listed, list):
         raise Refusal("no_entrenado", "Keras Sequential sin capas", "Keras Sequential, no layers")
+    if len(listed) > _MOST_LAYERS:
+        raise Refusal("demasiado_grande", f"{len(listed)} capas", f"{len(listed)} layers")
     layers = []
     for layer in listed:
         if not isinstance(layer, dict) or not isinstance(layer.get("config"), dict):
             raise Refusal("familia_desconocida", "Keras Sequential")
         known = layer.get("class_name") in ("InputLayer", "Dense", "Dropout", "Activation")
         # Keras 2 names no module for its own layers, and a registered name for every other.
-        own = layer.get("module", "keras.layers") in _LAYER_MODULES
+        own = layer.get("module", "keras.layers") == "keras.layers"
         if not known or not own or layer.get("registered_name") is not None:
             raise _unknown(layer)
         _check_number_type(layer["config"])
@@ -251,7 +241,6 @@ _LOADERS = (
     ("keras.src.models.sequential", "Sequential._unpickle_model"),
     ("keras.saving.pickle_utils", "deserialize_model_from_bytecode"),
     ("keras.src.saving.pickle_utils", "deserialize_model_from_bytecode"),
-    ("keras.src.saving.legacy.pickle_utils", "deserialize_model_from_bytecode"),
 )
 CLASSIFIERS = dict.fromkeys(_LOADERS, network)
 HELPERS = frozenset({(_BYTES_IO.module, _BYTES_IO.name)})

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 
-import h5py  # type: ignore[import-untyped]  # ships no types
+import h5py
 import numpy as np
 
 from propensia.admission.refusal import Refusal, shown

@@ -31,7 +31,7 @@ def logistic(node: Node, flow: Flow, shop: Workshop) -> Chance:
     raw = fitted(node, "coef_")
     if not isinstance(raw, np.ndarray) or raw.ndim != 2:
         raise bad_weights(node, "coef_")
-    check_width(node, raw.shape[1], flow)
+    check_width(short_name(node), raw.shape[1], flow)
     weights = numbers(node, "coef_", (1, flow.width))
     # An array of one number, or the number itself where no intercept was fitted.
     listed = isinstance(node.attributes().get("intercept_"), np.ndarray)

@@ -126,7 +126,7 @@ class Workshop:
             flow = self._reordered(flow, flow.names, texts(node, "feature_names_in_"))
         width = node.attributes().get("n_features_in_")
         if width is not None:
-            check_width(node, whole(node, "n_features_in_"), flow)
+            check_width(short_name(node), whole(node, "n_features_in_"), flow)
         return flow
 
     def _reordered(self, flow: Flow, given: tuple[str, ...], wanted: tuple[str, ...]) -> Flow:
@@ -241,13 +241,13 @@ def binary_classes(node: Node) -> tuple[str, str]:
     return labels[0], labels[1]
 
 
-def check_width(node: Node, width: int, flow: Flow) -> None:
+def check_width(label: str, width: int, flow: Flow) -> None:
     """Refuses an estimator that was trained on another number of columns than it gets."""
     if width != flow.width:
         raise Refusal(
             "columnas_distintas",
-            f"{short_name(node)} espera {width} columnas y recibe {flow.width}",
-            f"{short_name(node)} expects {width} columns and gets {flow.width}",
+            f"{label} espera {width} columnas y recibe {flow.width}",
+            f"{label} expects {width} columns and gets {flow.width}",
         )
 
 
@@ -271,8 +271,9 @@ def _text(value: object) -> str:
 
 
 def _different_columns(given: tuple[str, ...], wanted: tuple[str, ...]) -> Refusal:
-    missing = _listed([name for name in given if name not in set(wanted)])
-    surplus = _listed([name for name in wanted if name not in set(given)])
+    expected, found = set(given), set(wanted)
+    missing = _listed([name for name in given if name not in found])
+    surplus = _listed([name for name in wanted if name not in expected])
     if not missing and not surplus:
         surplus = _listed([name for name in given if wanted.count(name) > 1])
     spanish = [f"faltan {missing}"] * bool(missing) + [f"sobran {surplus}"] * bool(surplus)

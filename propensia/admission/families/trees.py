@@ -33,7 +33,7 @@ from propensia.admission.graph import DOUBLE, FLOAT, ML, Graph
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal
 
-_MOST_NODES = 20_000_000
+_MOST_TREES, _MOST_NODES = 100_000, 20_000_000
 _DEEPEST = 1_000
 _SHARES_SINCE = (1, 4)
 _TREE = Global("sklearn.tree._tree", "Tree")
@@ -91,6 +91,8 @@ def _chance(node: Node, estimators: Sequence[object], flow: Flow, shop: Workshop
 
 def checked(estimators: Sequence[object], flow: Flow) -> Trees:
     """The trees inside fitted estimators, every node checked; else ``arbol_imposible``."""
+    if len(estimators) > _MOST_TREES:
+        raise Refusal("demasiado_grande", f"{len(estimators)} árboles", f"{len(estimators)} trees")
     states = [_state(estimator, flow) for estimator in estimators]
     sizes = np.array([len(nodes) for nodes, _ in states], np.int64)
     if sizes.sum() > _MOST_NODES:
@@ -149,7 +151,7 @@ def _state(estimator: object, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
         )
     if not isinstance(width, int | np.integer):
         raise _impossible("número de columnas", "number of columns")
-    check_width(inner, int(width), flow)
+    check_width("un árbol", int(width), flow)
     state = inner.attributes()
     nodes, values = state.get("nodes"), state.get("values")
     if not isinstance(nodes, np.ndarray) or not isinstance(values, np.ndarray):
