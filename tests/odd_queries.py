@@ -28,7 +28,23 @@ USUAL = {
     "nl": ["0", "1", "2", "3", "12", "NaN"],
 }
 ANY_TEXT = [
-    *("", " ", "NaN", "nan", "null", "N/A", "N/A ", " SI", "SI ", "si", "Si", "S", "N", "NO", "no"),
+    *(
+        "",
+        " ",
+        "NaN",
+        "nan",
+        "null",
+        "N/A",
+        "N/A ",
+        " SI",
+        "SI ",
+        "si",
+        "Si",
+        "S",
+        "N",
+        "NO",
+        "no",
+    ),
     *("per", "PER ", "BAJAS_I ", "a", "A ", "0", "1", "\x00", "\r\n", "\x1b[0m", "ñ", "\ufffd"),
     *("<b>SI</b>", "SI&er=PER", "A=A", "%", "%zz", "🙂", "B" * 300, "SI", "FU", "2023-10"),
 ]
@@ -39,7 +55,20 @@ TAKEN_BY_INT = [
 HUGE = ["9" * 60, "-" + "9" * 60, "9" * 309, "1" * 400, "-" + "1" * 400]
 NOT_INT = [
     *("", " ", "nan", "NAN", "NaN ", " NaN", "null", "None", "3.0", "1e3", "abc", "8 029"),
-    *("8__029", "_8", "8_", "1,5", "inf", "0x10", "12\x00", "²", "½", "\u22125", "\ufffd", "31-50"),
+    *(
+        "8__029",
+        "_8",
+        "8_",
+        "1,5",
+        "inf",
+        "0x10",
+        "12\x00",
+        "²",
+        "½",
+        "\u22125",
+        "\ufffd",
+        "31-50",
+    ),
 ]
 TAKEN_BY_FLOAT = [
     *("1e3", "1E-3", ".5", "5.", "inf", "-inf", "Infinity", "+INF", "1_000.5", "٣.٥", "-0"),
@@ -50,7 +79,17 @@ NOT_FLOAT = [
     *("0x1p3", "1__0", "infinito", "null", "N/A", "12\x00", "1 000", "1e5_", "\ufffd"),
 ]
 OTHERS = ["", "utm=1", "q", "er2=PER", "ER=PER", "%FF=1", "=PER", "x=%00", "e%3Dr=PER"]
-RAW_BYTES = [b"\xff", b"SI\xe9", b"%FF", b"%C3", b"80\xa029", b"%E9%A1", b"\xc3\xb1", b"%ZZ", b"%4"]
+RAW_BYTES = [
+    b"\xff",
+    b"SI\xe9",
+    b"%FF",
+    b"%C3",
+    b"80\xa029",
+    b"%E9%A1",
+    b"\xc3\xb1",
+    b"%ZZ",
+    b"%4",
+]
 
 
 def queries(count: int, seed: int, *, huge: bool = True) -> Iterator[str]:

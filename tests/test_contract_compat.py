@@ -15,17 +15,20 @@ from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyp
 from werkzeug.test import Client
 
 from propensia import contract as contracts
-from propensia import sampling
+from propensia import files, sampling
 from propensia.admission.compiler import compile_model
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.features import Features
 from propensia.registry import Registry
+from propensia.scorer import Scorer
 from propensia.serving import Serving
 from propensia.web.prediccion import HotRoute, Scoring
 from tests import compiled_models, odd_queries, seed_server, tiny_models
 
-EXAMPLE = "er=EMP&po=NO&vt=S&cp=8029&ec=A&vf=N&vb=N&fb=202310&ed=NaN&cf=3&im=263.68&dt=1000.82&nl=12"
+EXAMPLE = (
+    "er=EMP&po=NO&vt=S&cp=8029&ec=A&vf=N&vb=N&fb=202310&ed=NaN&cf=3&im=263.68&dt=1000.82&nl=12"
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,8 @@ def quiet() -> Iterator[None]:
 
 def client_of(registry: Registry, contract: Contract, onnx: bytes, **changes: Any) -> Client:
     """The hot route before a version that holds ``onnx``."""
-    version = tiny_models.add(registry, contract, onnx, **changes)
+    zeros = Scorer(onnx, files.sha256(onnx)).one([0.0] * len(contract.columns))
+    version = tiny_models.add(registry, contract, onnx, [zeros], **changes)
     registry.publish(version, cause="prueba", who="prueba")
     serving = Serving(contract, registry)
     serving.tick()
@@ -73,8 +77,7 @@ def ours(registry: Registry, contract: Contract, model: Any) -> Client:
     """The hot route before a model that went the way of a dropped file."""
     node = compiled_models.node_of(model)
     made = compile_model(node, contract.column_names, contract.positive, contract.negative)
-    zeros = compiled_models.answers(made, np.zeros((1, 16)))
-    return client_of(registry, contract, made.onnx, kind=made.kind, golden=zeros.tolist())
+    return client_of(registry, contract, made.onnx, kind=made.kind)
 
 
 def ask(client: Client, raw: str) -> tuple[int, bytes]:
@@ -220,10 +223,7 @@ def test_ten_thousand_queries_give_the_columns_of_the_old_server(compat: Contrac
 
 
 def _sent(raw: str) -> dict[str, str]:
-    with seed_server.create_app(None).test_request_context(
-        environ_overrides={"QUERY_STRING": raw}
-    ) as context:
-        return context.request.args.to_dict()
+    return seed_server.OldRequest({"QUERY_STRING": raw}).args.to_dict()
 
 
 def _old_row(sent: dict[str, str]) -> list[float] | None:
@@ -323,7 +323,9 @@ def test_a_postal_code_beyond_32_bits_is_refused_with_every_other_fault(
 def test_of_repeated_parameters_and_options_the_first_counts(
     registry: Registry, compat: Contract
 ) -> None:
-    client = client_of(registry, compat, tiny_models.logistic([0.0] * 11 + [9.0] + [0.0] * 4, -4))
+    client = client_of(
+        registry, compat, tiny_models.logistic([0.0] * 11 + [9.0] + [0.0] * 4, -4.0)
+    )
 
     twice = EXAMPLE.replace("fb=202310", "fb=NaN&fb=202310") + "&ref=a&ref=b"
 

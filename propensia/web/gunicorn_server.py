@@ -8,11 +8,13 @@ import os
 import selectors
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import get_parser
+from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from gunicorn.util import write_error
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -25,8 +27,12 @@ from propensia.web.listen import (
     is_loopback,
     load,
 )
+from propensia.web.whole_requests import WholeRequests
 
-THREADS = 4
+THREADS = 8
+
+BODY_SLOTS = THREADS - 4
+"""How many of the threads may wait for slow request bodies at a time."""
 
 STOP_S = 5
 """How long a stopping worker may take to end its requests before it is killed."""
@@ -43,7 +49,7 @@ def run(target: str, listen: Listen) -> None:
     allow_open_files(listen.connections)
     if not is_loopback(address):
         print(
-            "Aviso: gunicorn no se defiende de quien envía un contenido muy despacio; en una "
+            "Aviso: gunicorn no se defiende de quien lee o envía contenidos muy despacio; en una "
             "dirección pública ponga delante un proxy (nginx) o use --server granian.",
             file=sys.stderr,
         )
@@ -89,7 +95,7 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        return load(self._target)
+        return WholeRequests(load(self._target), self._listen, slots=BODY_SLOTS)
 
 
 def _worker_class(header_timeout_s: float) -> type[ThreadWorker]:
@@ -140,6 +146,18 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         for conn in [conn for conn, head in self._heads.items() if head.deadline < now]:
             self._drop(conn)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer 400, 431 or 500; the original logs and echoes the address, personal data."""
+        if isinstance(exc, LimitRequestHeaders):
+            status, reason = 431, "Request Header Fields Too Large"
+        elif isinstance(exc, ParseException):
+            status, reason = 400, "Bad Request"
+        else:
+            status, reason = 500, "Internal Server Error"
+            self.log.error("a request failed: %s", type(exc).__name__)
+        with suppress(OSError):
+            write_error(client, status, reason, "")
+
     def _gather(self, conn: Any, sock: Any) -> None:
         head = self._heads[conn]
         try:
@@ -170,7 +188,8 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             super().enqueue_req(conn)
             return True
         if len(data) > HEAD_LIMIT_BYTES:
-            write_error(conn.sock, 431, "Request Header Fields Too Large", "")
+            with suppress(OSError):
+                write_error(conn.sock, 431, "Request Header Fields Too Large", "")
             self._drop(conn)
             return True
         return False

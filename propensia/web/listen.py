@@ -30,8 +30,9 @@ class Listen:
 
     `connections` is the most that one worker holds open; more wait in `backlog`, the queue of the
     operating system. `header_timeout_s` runs from the opening of a connection (or from its last
-    answer) to the end of a request head, whatever arrives in between; `body_timeout_s` is the
-    same for a request body.
+    answer) to the end of a request head, whatever arrives in between. `body_timeout_s` is the
+    same for a body, where the server can keep it (waitress; the others limit how many slow
+    bodies there are at a time).
     """
 
     host: str

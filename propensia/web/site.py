@@ -91,8 +91,9 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
         return models_shape(registry)
 
     @app.get("/health")
-    def health() -> dict[str, Any]:
-        return health_shape(scoring, chosen)
+    def health() -> tuple[dict[str, Any], int]:
+        shape = health_shape(scoring, chosen)
+        return shape, 200 if shape["version"] else 503
 
     @app.get("/health/live")
     def live() -> dict[str, str]:
@@ -235,7 +236,7 @@ def models_shape(registry: Registry) -> dict[str, Any]:
 
 
 def health_shape(scoring: Scoring, chosen: Settings) -> dict[str, Any]:
-    """``GET /health``: whether scoring works, what is wrong, and which worker is on which."""
+    """``GET /health``: what answers, what is wrong, and which worker is on which version."""
     serving, state = scoring.serving, chosen.state
     bundle = serving.bundle
     workers = heartbeat.look_all(state / "workers")

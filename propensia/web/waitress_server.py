@@ -14,6 +14,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 
 from propensia.web.listen import HEAD_LIMIT_BYTES, Listen, allow_open_files, claim, load
+from propensia.web.whole_requests import WholeRequests
 
 THREADS = 8
 
@@ -27,7 +28,8 @@ def run(target: str, listen: Listen) -> None:
     """
     address = claim(listen)
     allow_open_files(listen.connections)
-    server = _Server(load(target), _adjustments(address, listen), listen)
+    app = WholeRequests(load(target), listen, slots=None)
+    server = _Server(app, _adjustments(address, listen), listen)
     # Services are stopped by SIGTERM; requests under way end as they do after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,12 +1,11 @@
-"""Hands the application only whole requests, for a server that passes bodies on as they drip in.
+"""Hands the application only whole requests, for servers whose threads wait for slow bodies.
 
-Under granian a body is read by one of the few threads that run Python, without a time limit, and
-a body that breaks off looks like an empty one (both measured with 2.8.7). It must never let slow
-senders hold every thread, and never pass a torn body on as if it were complete.
+Under granian and gunicorn a thread that runs Python reads the body as it drips in, without a time
+limit, and granian shows a body that breaks off as an empty one (measured with 2.8.7). It must
+never let slow senders hold every thread, and never pass a torn body on as if it were complete.
 """
 
 import json
-import queue
 import threading
 from collections.abc import Callable
 from io import BytesIO
@@ -16,7 +15,6 @@ from propensia.web.listen import Listen, WsgiApp
 
 _FAULTS = {
     400: ("400 Bad Request", "La petición no es HTTP/1.1 válido o llegó incompleta."),
-    408: ("408 Request Timeout", "El contenido enviado tardó demasiado; envíelo de nuevo."),
     413: ("413 Content Too Large", "El contenido enviado es demasiado grande."),
     503: ("503 Service Unavailable", "Demasiados envíos lentos a la vez; repita en un segundo."),
 }
@@ -25,61 +23,52 @@ _FAULTS = {
 class WholeRequests:
     """A WSGI application that calls `app` with requests that are complete and well-formed.
 
-    At most `slots` bodies are awaited at once, in as many threads; one more is answered 503 at
-    once, so that requests without a body always find a thread. Safe to call from many threads.
+    At most `slots` threads wait for bodies; one more body is answered 503 at once, so that
+    requests without a body, which are all that old callers send, always find a thread. `slots` is
+    None for a server that gathers bodies itself. Safe to call from many threads.
+
+    A body is read by the thread that answers: with granian, reading in a second thread and giving
+    up after a time stops the whole worker, because the answer waits for the read while it holds
+    the interpreter (measured with 2.8.7). So there is no deadline for bodies here.
     """
 
-    def __init__(self, app: WsgiApp, listen: Listen, slots: int) -> None:
+    def __init__(self, app: WsgiApp, listen: Listen, slots: int | None) -> None:
         self._app = app
-        self._timeout_s = listen.body_timeout_s
         self._limit_bytes = listen.body_limit_bytes
-        self._slots = threading.BoundedSemaphore(slots)
+        self._slots = None if slots is None else threading.BoundedSemaphore(slots)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer one request (PEP 3333)."""
-
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            # Granian names itself unless the answer carries a name, and has no setting for it.
-            return start_response(status, [*headers, ("Server", "Propensia")], exc_info)
-
         host = environ.get("HTTP_HOST", "")
+        # Two Host headers arrive joined with a comma; HTTP/1.1 demands exactly one.
         if "," in host or (not host and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
-            return _refuse(400, start)  # Granian joins two Host headers with a comma.
+            return _refuse(400, start_response)
         length = environ.get("CONTENT_LENGTH", "")
-        if length in ("", "0") and "HTTP_TRANSFER_ENCODING" not in environ:
-            return self._app(environ, start)
-        body = self._body(environ["wsgi.input"], int(length) if length else None)
+        chunked = "HTTP_TRANSFER_ENCODING" in environ
+        if self._slots is None or (length in ("", "0") and not chunked):
+            return self._app(environ, start_response)
+        body = self._body(environ["wsgi.input"], None if chunked else int(length))
         if isinstance(body, int):
-            return _refuse(body, start)
+            return _refuse(body, start_response)
         whole = environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        return self._app(whole, start)
+        return self._app(whole, start_response)
 
     def _body(self, source: Any, length: int | None) -> bytes | int:
-        """Return the whole body, or the status of the refusal. A `length` of None means chunked."""
+        """Return the whole body, or the status of the refusal. A `length` of None: chunked."""
+        assert self._slots is not None
         if length is not None and length > self._limit_bytes:
             return 413
         if not self._slots.acquire(blocking=False):
             return 503
-        arrived: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        # The read cannot be interrupted; it ends by itself when the refusal closes the connection.
-        threading.Thread(target=self._read, args=(source, arrived), daemon=True).start()
         try:
-            body = arrived.get(timeout=self._timeout_s)
-        except queue.Empty:
-            return 408
+            body: bytes = source.read(self._limit_bytes + 1 if length is None else length)
+        finally:
+            self._slots.release()
         if len(body) > self._limit_bytes:
             return 413
         # What was torn reads as nothing; an empty chunked body is of no use to any route either.
         complete = bool(body) if length is None else len(body) == length
         return body if complete else 400
-
-    def _read(self, source: Any, arrived: "queue.SimpleQueue[bytes]") -> None:
-        body = b""
-        try:
-            body = source.read(self._limit_bytes + 1)
-        finally:
-            self._slots.release()
-            arrived.put(body)
 
 
 def _refuse(status: int, start_response: Callable[..., Any]) -> list[bytes]:

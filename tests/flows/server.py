@@ -181,12 +181,12 @@ class Server:
         self.process = psutil.Process(self._popen.pid)
         self._seen: set[psutil.Process] = set()
 
-    def wait_ready(self, path: str = "/health/ready", status: int = 200) -> Server:
-        """Return once ``path`` answers so; fail with the server's output if it ends before."""
+    def wait_ready(self, path: str = "/health/ready") -> Server:
+        """Return once ``path`` answers 200; fail with the server's output if it ends before."""
         deadline = time.monotonic() + READY_S
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.get(path).status == status:
+                if self.get(path).status == 200:
                     self.processes()
                     return self
             assert self._popen.poll() is None, f"the server ended:\n{self.output()}"
@@ -295,12 +295,15 @@ def ask(
 
 @contextlib.contextmanager
 def running(
-    place: Place, command: Callable[[int], list[str]] = propensia_command, **settings: object
+    place: Place,
+    command: Callable[[int], list[str]] = propensia_command,
+    ready: str = "/health/ready",
+    **settings: object,
 ) -> Iterator[Server]:
-    """A server that is ready; it is ended on the way out, whatever happened."""
+    """A server that answers ``ready`` with 200; it is ended on the way out, whatever happened."""
     port = free_port()
     server = Server(place, command(port), port, **settings)
     try:
-        yield server.wait_ready()
+        yield server.wait_ready(ready)
     finally:
         server.stop()

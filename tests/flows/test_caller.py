@@ -264,31 +264,17 @@ def test_the_form_is_filled_in_with_the_example(caller_server: Server) -> None:
 
 
 def test_without_a_model_the_answer_is_503_and_live_goes_on(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(running_unready(place))
+    settings = {"demonstration": "no", "workers": 1}
+    with running(Place(tmp_path), ready="/health/live", **settings) as server:
         reply = server.get(prediccion())
         assert (reply.status, reply.headers["retry-after"]) == (503, "5")
         assert reply.json()["type"].endswith("sin_modelo")
         assert server.get("/health/ready").status == 503
-        assert server.get("/health/live").status == 200
         assert server.get("/prueba").status == 200
         health = server.get("/health")
         assert (health.status, health.json()["estado"]) == (503, "degradado")
         assert server.get("/modelos").json() == {"activa": None, "anterior": None, "modelos": []}
-        assert "no hay ningún modelo" in server.get("/", accept=BROWSER).text
-
-
-@contextlib.contextmanager
-def running_unready(place: Place):  # type: ignore[no-untyped-def]
-    from server import free_port
-
-    port = free_port()
-    server = Server(place, propensia_command(port), port, demonstration="no")
-    try:
-        yield server.wait_ready("/health/live")
-    finally:
-        server.stop()
+        assert "Todavía no hay ningún modelo" in server.get("/", accept=BROWSER).text
 
 
 # Every way of starting

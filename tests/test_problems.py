@@ -1,0 +1,150 @@
+"""Every code has its sentence in both languages, and no sentence carries a received value."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+import propensia
+from propensia import faults
+from propensia.admission import refusal
+from propensia.admission.refusal import Refusal
+from propensia.contract import Contract
+from propensia.faults import Fault
+from propensia.web import problems
+from propensia.web.problems import problem
+from propensia.web.query import OPTION_ADMITS, OPTIONS
+
+PACKAGE = Path(propensia.__file__).parent
+
+# Who takes a code, at which place, and where its texts are.
+TAKERS = {
+    "Fault": (1, faults.TEXTS),
+    "Note": (1, faults.TEXTS),
+    "_Unreadable": (0, faults.TEXTS),
+    "Unreadable": (0, faults.TEXTS),
+    "fault": (0, faults.TEXTS),
+    "problem": (0, problems.KINDS),
+    "_problem": (0, problems.KINDS),
+    "Refusal": (0, refusal.TEXTS),
+    "_tell_refused": (1, refusal.TEXTS),
+}
+
+
+def used_codes() -> list[tuple[str, str, str]]:
+    """Every ``(taker, code, file)`` written out in the package."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+            place = TAKERS.get(str(name), (99, {}))[0]
+            for argument in node.args[place : place + 1]:
+                for part in ast.walk(argument):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        found.append((str(name), part.value, path.name))
+    return found
+
+
+def test_every_code_that_is_used_has_a_text() -> None:
+    used = used_codes()
+    assert {name for name, _, _ in used} >= {"Fault", "Note", "problem", "Refusal"}
+    assert len(used) > 60, "the search finds the codes no longer: mend it"
+    without = [(name, code, file) for name, code, file in used if code not in TAKERS[name][1]]
+    assert without == []
+
+
+def test_every_text_is_used() -> None:
+    """A code that nothing gives any more is a promise to callers that is not kept."""
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for path in PACKAGE.rglob("*.py")
+        if path.name not in ("faults.py", "refusal.py", "problems.py")
+    )
+    texts = {*faults.TEXTS, *problems.KINDS, *refusal.TEXTS}
+    assert [code for code in sorted(texts) if f'"{code}"' not in source] == []
+
+
+@pytest.mark.parametrize("code", faults.TEXTS)
+def test_a_sentence_names_the_parameter_in_both_languages(code: str) -> None:
+    spanish, english = (
+        faults.sentence(code, "im{}", language, admits="<0–9>", used="71.99")
+        for language in ("es", "en")
+    )
+    assert spanish != english
+    if code not in ("codificacion_no_valida", "parametro_desconocido"):
+        assert "im{}" in spanish and "im{}" in english
+    template = faults.TEXTS[code]
+    assert ("{admits}" in template[0]) == ("<0–9>" in english)
+
+
+def test_the_contract_may_have_a_sentence_of_its_own(contract: Contract) -> None:
+    for code in contract.own_faults:
+        for language in ("es", "en"):
+            told = faults.sentence(code, "cp", language, own=contract.own_faults)
+            assert told.startswith("cp: ")
+
+
+@pytest.mark.parametrize("code", problems.KINDS)
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_a_problem_has_the_shape_that_is_promised(code: str, language: str) -> None:
+    made = problem(code, "id1", language)
+    body = json.loads(made.json())
+    assert list(body) == ["type", "title", "status", "detail", "id", "errores"]
+    assert body["type"] == f"urn:propensia:{code}"
+    assert body["status"] == made.status
+    assert (body["id"], body["errores"]) == ("id1", [])
+    assert made.text().decode() == body["detail"] + "\n"
+    assert (made.retry_s > 0) == (made.status == 503)
+
+
+def test_all_faults_are_told_at_once_each_with_what_is_taken(contract: Contract) -> None:
+    found = [Fault("er", "categoria_desconocida"), Fault("cp", "codigo_postal_no_valido")]
+    found += [Fault("motivos", "opcion_no_valida"), Fault("", "codificacion_no_valida")]
+    made = problem("peticion_no_valida", "x", "es", found, contract)
+    errors = made.body["errores"]
+    assert [error["parametro"] for error in errors] == ["er", "cp", "motivos", ""]
+    assert errors[0]["admite"] == "EMP, PER, FU"
+    assert errors[0]["mensaje"] == "er admite: EMP, PER, FU"
+    assert "01 a 52" in errors[1]["mensaje"]
+    assert made.text().decode().count("\n") == 4
+
+
+def test_what_an_option_takes_is_known_for_every_option() -> None:
+    assert set(OPTION_ADMITS) == OPTIONS
+
+
+@pytest.mark.parametrize("code", refusal.TEXTS)
+def test_a_refusal_says_what_and_what_to_do_in_both_languages(code: str) -> None:
+    refused = Refusal(code, "«detalle {x}»", "“detail {x}”")
+    assert "«detalle {x}»" in refused.text("es")
+    assert "“detail {x}”" in refused.text("en")
+    for language in ("es", "en"):
+        text = refused.text(language)
+        assert text.count(". ") >= 1 or ": " in text
+        assert text.endswith(".")
+
+
+def test_a_refusal_without_a_text_cannot_be_made() -> None:
+    with pytest.raises(KeyError, match="no_existe"):
+        Refusal("no_existe", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("sklearn.tree", "sklearn.tree"),
+        ("a\nRECHAZADO b", "a\ufffdRECHAZADO b"),
+        ("a\u202eb\x00\u200b", "a\ufffdb\ufffd\ufffd"),
+        ("\ud800", "\ufffd"),
+        ("x" * 80, "x" * 80),
+        ("x" * 81, "x" * 79 + "…"),
+        ("x" * 10**6, "x" * 79 + "…"),
+    ],
+)
+def test_a_name_out_of_a_file_can_forge_nothing(name: str, wanted: str) -> None:
+    assert refusal.shown(name) == wanted

@@ -1,0 +1,303 @@
+"""The servers under real connections: they answer, outlive slow clients and deaths, and stop.
+
+It must never leave a process behind, nor listen on anything but the loopback address.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from propensia.web.servers import MOST_WORKERS, WORKER_BYTES, default_workers
+
+HERE = Path(__file__).parent
+HEADER_S = 2.0
+BODY_S = 3.0
+SERVERS = [
+    "granian",
+    "waitress",
+    pytest.param(
+        "gunicorn", marks=pytest.mark.skipif(sys.platform == "win32", reason="not on Windows")
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server process under test."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+
+    def connect(self, data: bytes = b"") -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        sock.sendall(data)
+        return sock
+
+    def ask(self, data: bytes) -> tuple[int, bytes, bytes]:
+        """Send `data` on a new connection; return status (0 if none), head and body."""
+        with self.connect(data) as sock:
+            answer = b""
+            try:
+                while part := sock.recv(65536):
+                    answer += part
+            except ConnectionResetError:
+                pass  # the server closed while we were still sending
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return (int(head[9:12]) if head else 0), head, body
+
+    def get(self, path: str) -> bytes:
+        status, _, body = self.ask(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert status == 200
+        return body
+
+
+Start = Callable[..., Running]
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _command(server: str, port: int, factory: str = "make", workers: int = 1) -> list[str]:
+    numbers = [str(port), str(workers), str(HEADER_S), str(BODY_S)]
+    return [sys.executable, str(HERE / "tiny_wsgi.py"), server, factory, *numbers]
+
+
+def _wait(what: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Kill a process with everything below it."""
+    family = []
+    if process.poll() is None:
+        parent = psutil.Process(process.pid)
+        family = [*parent.children(recursive=True), parent]
+    for one in family:
+        if one.is_running():
+            one.kill()
+    process.communicate(timeout=10)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start servers, and end them with their workers after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def make(server: str, workers: int = 1) -> Running:
+        port = _free_port()
+        process = subprocess.Popen(
+            _command(server, port, workers=workers),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            # Ctrl-C is sent to this process alone on Windows only if it has a group of its own.
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        started.append(process)
+        running = Running(process, port)
+
+        def answers() -> bool:
+            assert process.poll() is None, process.communicate()[0]
+            try:
+                return running.get("/") == b"ok"
+            except (OSError, AssertionError):
+                return False
+
+        assert _wait(answers, 15)
+        return running
+
+    yield make
+    for process in started:
+        _end(process)
+
+
+def _worker_pids(running: Running, count: int) -> set[int]:
+    pids: set[int] = set()
+    _wait(lambda: len(pids.union({int(running.get("/pid"))})) > 0, 1)
+    for _ in range(200):
+        pids.add(int(running.get("/pid")))
+        if len(pids) == count:
+            break
+    return pids
+
+
+def _closed_after(sock: socket.socket, drip: bytes, seconds: float) -> float:
+    """Send one byte of `drip` every 0.2 s; return when the server closed, or `seconds`."""
+    began = time.monotonic()
+    sock.settimeout(0.2)
+    for at in range(int(seconds / 0.2)):
+        try:
+            sock.sendall(drip[at : at + 1])
+            if sock.recv(100) == b"":
+                return time.monotonic() - began
+        except TimeoutError:
+            continue
+        except OSError:
+            return time.monotonic() - began
+    return seconds
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_each_server_answers_alike_and_ctrl_c_ends_it_with_its_workers(
+    server: str, start: Start
+) -> None:
+    running = start(server, workers=2)
+    head = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+
+    status, answered, body = running.ask(b"GET /query?a=%FF%zz&b=1+2&&a" + head + b"\r\n")
+    assert (status, body) == (200, b"a=%FF%zz&b=1+2&&a")  # the query arrives as it was sent
+    assert b"granian" not in answered.lower() and b"waitress" not in answered.lower()
+    assert running.ask(b"POST /body" + head + b"Content-Length: 3\r\n\r\nabc")[2] == b"3"
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    assert running.ask(b"POST /body" + head + chunks)[2] == b"5"
+    assert len(running.get("/query?a=" + "x" * 10_240)) == 10_242
+    refused = {
+        "no host": b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
+        "two hosts": b"GET /" + head + b"Host: y\r\n\r\n",
+        "two lengths": b"POST /body"
+        + head
+        + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        "Latin-1 in the address": b"GET /query?a=\xe1" + head + b"\r\n",
+        "a head over 64 KiB": b"GET /" + head + b"X: " + b"x" * 80_000 + b"\r\n\r\n",
+        "a torn chunk": b"POST /body" + head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+    }
+    answers = {name: running.ask(data)[0] for name, data in refused.items()}
+    assert all(400 <= status < 500 for status in answers.values()), answers
+    assert running.get("/") == b"ok"
+
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
+    output, _ = running.process.communicate(timeout=15)
+    assert running.process.returncode == 0, output
+    assert "query" not in output  # addresses are personal data
+    psutil.wait_procs(family, timeout=5)
+    assert not [one for one in family if one.is_running()]
+
+
+def test_500_dripping_heads_do_not_stop_a_caller_of_the_default_server(start: Start) -> None:
+    running = start("granian", workers=2)
+    drips = [running.connect(b"GET /query?a=") for _ in range(500)]
+    try:
+        for sock in drips:
+            sock.sendall(b"x")
+        times = []
+        for _ in range(8):
+            began = time.monotonic()
+            assert running.get("/") == b"ok"
+            times.append(time.monotonic() - began)
+        assert max(times) < 1.5  # the deadline has closed none of them yet
+    finally:
+        for sock in drips:
+            sock.close()
+
+
+@pytest.mark.parametrize("server", [s for s in SERVERS if s != "granian"])
+def test_130_dripping_heads_do_not_stop_a_caller_of_the_others(server: str, start: Start) -> None:
+    running = start(server)
+    drips = [running.connect(b"GET /query?a=") for _ in range(130)]
+    try:
+        assert [running.get("/") for _ in range(8)] == [b"ok"] * 8
+    finally:
+        for sock in drips:
+            sock.close()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_head_that_drips_is_closed_at_the_deadline(server: str, start: Start) -> None:
+    running = start(server)
+    with running.connect(b"GET /query?a=") as sock:
+        took = _closed_after(sock, b"x" * 100, 9)
+    # Servers look once a second, or every 5 s at worst where a machine is busy; never before.
+    assert HEADER_S - 0.3 < took < HEADER_S + 4
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_slow_bodies_do_not_stop_a_caller(server: str, start: Start) -> None:
+    running = start(server)
+    head = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nab"
+    drips = [running.connect(head) for _ in range(40)]
+    try:
+        assert [running.get("/") for _ in range(8)] == [b"ok"] * 8
+    finally:
+        for sock in drips:
+            sock.close()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_body_that_breaks_off_never_reaches_the_application(server: str, start: Start) -> None:
+    running = start(server)
+    with running.connect(
+        b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nab"
+    ) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        answer = sock.recv(1000)
+    assert b" 200 " not in answer
+
+
+def test_a_killed_worker_comes_back_and_twice_in_a_row(start: Start) -> None:
+    running = start("granian", workers=2)
+    for _ in range(2):
+        before = _worker_pids(running, 2)
+        victim = before.pop()
+        os.kill(victim, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+        def replaced(gone: int = victim) -> bool:
+            try:
+                pids = _worker_pids(running, 2)
+            except (OSError, AssertionError):
+                return False  # a connection that the dead worker had not answered
+            return gone not in pids and len(pids) == (1 if sys.platform == "win32" else 2)
+
+        assert _wait(replaced, 8)
+
+
+def test_workers_end_with_a_killed_supervisor_and_free_the_port(start: Start) -> None:
+    running = start("granian", workers=2)
+    workers = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.kill()
+    _, left = psutil.wait_procs(workers, timeout=8)
+    assert not left
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_port_in_use_is_told_in_a_sentence_with_code_3(server: str, start: Start) -> None:
+    running = start("granian")
+    second = subprocess.run(
+        _command(server, running.port), capture_output=True, encoding="utf-8", timeout=15
+    )
+    assert second.returncode == 3
+    assert f"127.0.0.1:{running.port} ya está en uso" in second.stderr
+
+
+def test_an_application_that_cannot_be_made_ends_the_server_with_code_3() -> None:
+    command = _command("granian", _free_port(), factory="broken")
+    ended = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20)
+    assert ended.returncode == 3
+    assert "nothing works" in ended.stderr and "no pudo arrancar" in ended.stderr
+
+
+def test_workers_fit_cores_and_memory() -> None:
+    cores = default_workers("granian")
+    assert 1 <= cores <= min(MOST_WORKERS, os.cpu_count() or 1)
+    assert default_workers("granian", free_bytes=0) == 1
+    assert default_workers("granian", free_bytes=WORKER_BYTES) == 1
+    assert default_workers("waitress") == 1
