@@ -30,7 +30,7 @@ MONTHS = {
             ("junio", "jun"),
             ("julio", "jul"),
             ("agosto", "ago"),
-            ("septiembre", "setiembre", "sep"),
+            ("septiembre", "setiembre", "sept", "sep"),
             ("octubre", "oct"),
             ("noviembre", "nov"),
             ("diciembre", "dic"),
@@ -39,11 +39,11 @@ MONTHS = {
     )
     for name in names
 }
-YEAR_MONTH = re.compile(r"(?<!\d)(20\d\d)[-_. ]?(0[1-9]|1[0-2])(?!\d)").search
+YEAR_MONTH = re.compile(r"(?<!\d)(20\d\d)[-_. ]?(0[1-9]|1[0-2])(?:[0-3]\d)?(?!\d)").search
 NAMED_MONTH = re.compile(
     r"(?<![a-z])("
     + "|".join(sorted(MONTHS, key=len, reverse=True))
-    + r")[-_. ]*(?:de[-_. ]*)?(20\d\d)(?!\d)"
+    + r")[-_. ]*(?:del?[-_. ]*)?(20\d\d)(?!\d)"
 ).search
 YEAR_NAMED = re.compile(
     r"(?<!\d)(20\d\d)[-_. ]*(" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")(?![a-z])"
@@ -55,7 +55,8 @@ Marks = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file as one look found it. ``irregular`` says what it is when not a regular file."""
+    """A file as one look found it. ``irregular`` says what is wrong when it, or its sidecar, is
+    not a regular file."""
 
     name: str
     path: Path
@@ -84,7 +85,7 @@ class Memory:
 
 
 def period(name: str) -> int | None:
-    """The month in a file name as ``YYYYMM`` (``2026-10``, ``202610``, ``octubre 2026``)."""
+    """The month in a file name as ``YYYYMM`` (``2026-10``, ``20261015``, ``octubre 2026``)."""
     text = name.lower()
     if match := YEAR_MONTH(text):
         return int(match[1]) * 100 + int(match[2])
@@ -124,11 +125,15 @@ def look(folder: Path) -> list[Seen]:
 def _look_at(path: Path, sidecar: Path | None) -> Seen | None:
     try:
         info = path.lstat()
-        beside = sidecar.stat() if sidecar else None
+        beside = sidecar.lstat() if sidecar else None
     except FileNotFoundError:  # gone between the listing and now
         return None
-    marks = _marks(info) + (_marks(beside) if beside else ())
-    return Seen(path.name, path, marks, sidecar, _irregular(info.st_mode))
+    marks, irregular = _marks(info), _irregular(info.st_mode)
+    if sidecar is not None and beside is not None:
+        marks += _marks(beside)
+        if irregular is None and (what := _irregular(beside.st_mode)):
+            irregular = f"su ficha {sidecar.name} {what}"
+    return Seen(path.name, path, marks, sidecar, irregular)
 
 
 def _marks(info: os.stat_result) -> Marks:
@@ -159,12 +164,15 @@ def forget_vanished(memory: Memory, present: set[str], folder: tuple[int, int]) 
     """Forget names that were deleted, so that they may appear again.
 
     Not when the folder is another one than before: then the files did not go, the folder did.
+    Another folder is taken for ours once it holds a file that we know: a share that returns may
+    have a new identity, and the bare mount point meanwhile holds nothing.
     """
     if memory.folder == folder:
         for name in [known for known in memory.names if known not in present]:
             del memory.names[name]
             memory.marks.pop(name, None)
-    memory.folder = folder
+    elif not memory.names or not present.isdisjoint(memory.names):
+        memory.folder = folder
 
 
 def watch(watches: dict[str, Watch], seen: list[Seen], now: float) -> None:

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # ships no types
 import pytest
@@ -103,7 +105,7 @@ def compared(old: Client, new: Client, queries: Iterator[str]) -> dict[tuple[int
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_forest_answers_a_thousand_odd_queries_as_the_old_server_did(
+def test_a_forest_answers_more_than_a_thousand_odd_queries_as_the_old_server_did(
     registry: Registry, compat: Contract, table: tuple[Any, Any]
 ) -> None:
     """The model that was served: 200 trees of depth 11, smallest split 5, no bootstrap."""
@@ -113,7 +115,7 @@ def test_a_forest_answers_a_thousand_odd_queries_as_the_old_server_did(
     forest.fit(*table)
     old = Client(seed_server.create_app(forest))
 
-    seen = compared(old, ours(registry, compat, forest), odd_queries.queries(1_000, seed=1))
+    seen = compared(old, ours(registry, compat, forest), odd_queries.queries(1_500, seed=1))
 
     assert set(seen) == {(200, b"0"), (200, b"1"), (500, b"")}
     assert min(seen.values()) > 100
@@ -127,7 +129,7 @@ def test_a_regression_answers_thousands_of_odd_queries_as_the_old_server_did(
     rows, labels = table
     regression = LogisticRegression(C=10.0, max_iter=10_000, tol=1e-3).fit(rows, labels)
     old = Client(seed_server.create_app(regression))
-    queries = odd_queries.queries(3_000, seed=2, huge=False)
+    queries = odd_queries.queries(5_000, seed=2, huge=False)
 
     seen = compared(old, ours(registry, compat, regression), queries)
 
@@ -220,6 +222,20 @@ def test_ten_thousand_queries_give_the_columns_of_the_old_server(compat: Contrac
         assert was is not None, raw
         np.testing.assert_allclose(now, was, rtol=2e-16, err_msg=raw)
     assert 2_000 < refused < 8_000
+
+
+@hypothesis.given(st.dictionaries(st.sampled_from(sorted(odd_queries.USUAL)), st.text()))
+@hypothesis.settings(max_examples=300)
+def test_any_text_at_all_counts_as_it_did(compat: Contract, texts: dict[str, str]) -> None:
+    sent = compat.example() | texts
+    was = _old_row(sent)
+
+    try:
+        now = Features(compat).row(Features(compat).read(sent)[0])
+    except BadRow:
+        assert was is None
+    else:
+        assert now == was
 
 
 def _sent(raw: str) -> dict[str, str]:

@@ -44,6 +44,8 @@ def used_codes() -> list[tuple[str, str, str]]:
             name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
             place = TAKERS.get(str(name), (99, {}))[0]
             for argument in node.args[place : place + 1]:
+                if isinstance(argument, ast.Starred):
+                    continue
                 for part in ast.walk(argument):
                     if isinstance(part, ast.Constant) and isinstance(part.value, str):
                         found.append((str(name), part.value, path.name))

@@ -158,9 +158,7 @@ def test_the_previous_release_is_the_newest_of_another_version(registry: Registr
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"number": 1}', b"\xff"])
-def test_a_damaged_release_is_an_error_that_says_which(
-    content: bytes, registry: Registry
-) -> None:
+def test_a_damaged_release_is_an_error_that_says_which(content: bytes, registry: Registry) -> None:
     (registry.state / "releases" / "000007.json").write_bytes(content)
     with pytest.raises(RegistryError, match="7"):
         registry.current()
@@ -177,9 +175,7 @@ def test_files_that_are_no_releases_are_not_looked_at(registry: Registry) -> Non
 # Versions
 
 
-def test_a_version_is_whole_or_absent(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_is_whole_or_absent(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, value: object, *, durable: bool = True) -> None:
         raise OSError(28, "No space left on device")
 

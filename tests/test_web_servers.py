@@ -181,7 +181,8 @@ def test_each_server_answers_alike_and_ctrl_c_ends_it_with_its_workers(
         "a torn chunk": b"POST /body" + head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
     }
     answers = {name: running.ask(data)[0] for name, data in refused.items()}
-    assert all(400 <= status < 500 for status in answers.values()), answers
+    # 0: closed without an answer, or with one that was lost because we were still sending.
+    assert all(status == 0 or 400 <= status < 500 for status in answers.values()), answers
     assert running.get("/") == b"ok"
 
     family = psutil.Process(running.process.pid).children(recursive=True)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +154,7 @@ def array_from_bytes(
     return array
 
 
-def _check_values(array: Array, charge: Charge) -> None:
+def _check_values(array: np.ndarray[Any, Any], charge: Charge) -> None:
     """Refuse truth values other than 0 and 1, and letters that Unicode does not have."""
     if array.dtype.names is not None:
         for name in array.dtype.names:
@@ -234,9 +235,9 @@ def objects_from(elements: object, shape: object, charge: Charge) -> Array | Nod
             raise Refusal("contenido_no_permitido", f"`{shown(name)}` (matriz de objetos)")
     if not all(type(element) in _SCALARS for element in elements):
         return Node(NDARRAY, (shape,), items=list(elements))
-    array = np.empty(len(elements), dtype=object)
-    array[:] = elements
-    array = array.reshape(shape)
+    flat = np.empty(len(elements), dtype=object)
+    flat[:] = elements
+    array = flat.reshape(shape)
     array.flags.writeable = False
     return array
 

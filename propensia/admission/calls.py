@@ -195,7 +195,7 @@ def _reconstructor(machine: Machine, args: Args) -> object:
     """``copyreg._reconstructor(cls, base, state)``, how protocols 0 and 1 make any object."""
     if len(args) != 3 or type(args[1]) is not Global or args[1].module != "builtins":
         raise broken("un objeto sin clase", "an object without a class")
-    cls, base, state = args
+    (cls, _, state), base = args, args[1]
     if base.name == "object":
         return instance(cls, ())
     if base.name == "list" and type(state) is list:

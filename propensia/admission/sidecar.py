@@ -6,7 +6,6 @@ A wrong sidecar refuses the model; silence in it is reported, never guessed.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +66,8 @@ def read(data: bytes | None) -> Sidecar:
         return Sidecar()
     try:
         table = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
+        # 1e999 and lone surrogates are read, but the manifest could not be written with them.
+        json.dumps(table, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise Refusal("ficha_no_valida", "no es JSON en UTF-8", "it is not UTF-8 JSON") from error
     if not isinstance(table, dict):
@@ -127,7 +128,7 @@ def _golden(rows: Any) -> tuple[tuple[dict[str, str], float], ...]:
         expected = row.get("probabilidad")
         if isinstance(expected, bool) or not isinstance(expected, int | float):
             raise shape
-        if not (math.isfinite(expected) and 0 <= expected <= 1):
+        if not 0 <= expected <= 1:
             raise shape
         texts = {str(k): "" if v is None else str(v) for k, v in row["parametros"].items()}
         golden.append((texts, float(expected)))

@@ -13,10 +13,10 @@ import time
 from functools import partial
 from typing import Any
 
-from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.server import MPServer
 
 from propensia.web.listen import (
     HEAD_LIMIT_BYTES,
@@ -66,7 +66,7 @@ def run(target: str, listen: Listen) -> None:
         )
 
 
-class _Server(Granian):
+class _Server(MPServer):
     """Granian with our rule for dead workers.
 
     Its own rule ends the whole server when one worker dies twice within 5.5 s, and may miss a
@@ -102,13 +102,13 @@ class _Server(Granian):
         """Stop. Ctrl-C reaches the workers too: their end is expected from now on."""
         for worker in self.wrks:
             worker.interrupt_by_parent = True
-        super().signal_handler_interrupt(*args, **kwargs)
+        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         while not self.interrupt_signal:
             self.main_loop_interrupt.wait(timeout=1)
             self.main_loop_interrupt.clear()
-            dead = [worker for worker in self.wrks if not worker.is_alive()]
+            dead = [worker for worker in self.wrks if not worker.is_alive()]  # type: ignore[no-untyped-call]
             if not dead or self.interrupt_signal:
                 continue
             failed = any(worker.inner.exitcode == _LOAD_FAILED for worker in dead)

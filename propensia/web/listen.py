@@ -21,7 +21,7 @@ SPARE_FILES = 200
 
 
 class ServerError(Exception):
-    """The server cannot run here; the text says why and what to do, for the person at the console."""
+    """The server cannot run here; the text tells the person at the console why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

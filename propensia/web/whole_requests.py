@@ -72,14 +72,13 @@ class WholeRequests:
 
 
 def _refuse(status: int, start_response: Callable[..., Any]) -> list[bytes]:
-    """Answer with problem details (RFC 9457) and close the connection."""
+    """Answer with problem details (RFC 9457)."""
     line, detail = _FAULTS[status]
     problem = {"type": "about:blank", "title": line[4:], "status": status, "detail": detail}
     body = json.dumps(problem, ensure_ascii=False).encode()
     headers = [
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
-        ("Connection", "close"),
     ]
     if status == 503:
         headers.append(("Retry-After", "1"))
