@@ -3,10 +3,11 @@
 ``python deployment_flask.py`` serves as ``propensia serve`` does.
 """
 
-from propensia.__main__ import main
-from propensia.web import create_app
-
 if __name__ == "__main__":
+    from propensia.__main__ import main
+
     main(["serve"])
-else:
+elif __name__ != "__mp_main__":  # a worker of the line above imports this file once more
+    from propensia.web.app import create_app
+
     app = create_app()

@@ -20,8 +20,11 @@ Value = str | float | None
 Reader = Callable[[str | None], tuple[Value, Note | None]]
 Matrix = npt.NDArray[np.float64]
 
-# The plain spelling that nearly every caller uses, and the whole grammar of a number.
-PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?").fullmatch
+# The plain spellings that nearly every caller uses, and the whole grammar of a number.
+PLAIN = {
+    "number": re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?").fullmatch,
+    "integer": re.compile(r"[0-9]{1,15}").fullmatch,
+}
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,4})?").fullmatch
 # One to three digits, a comma, three digits: a thousand or a fraction, nobody knows which.
 THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}").fullmatch
@@ -148,7 +151,7 @@ def _reader(parameter: Parameter, contract: Contract) -> Reader:
     nothing = {text.upper() if contract.forgive_case else text for text in contract.no_data}
     convert = CONVERT[parameter.kind]
     name, low, high = parameter.name, parameter.min, parameter.max
-    plain = parameter.kind == "number"
+    plain = PLAIN.get(parameter.kind)
     otherwise = parameter.otherwise
 
     def fault(code: str) -> BadRow:
@@ -172,7 +175,7 @@ def _reader(parameter: Parameter, contract: Contract) -> Reader:
             text = parameter.absent_as
         if text in exact:
             return exact[text], None
-        if plain and PLAIN(text):
+        if plain is not None and plain(text):
             number = float(text)
             if low <= number <= high:
                 return number, None

@@ -21,7 +21,7 @@ from propensia import __version__, admission, files, heartbeat, inbox, processes
 from propensia import contract as contracts
 from propensia import settings as settings_table
 from propensia.contract import Contract
-from propensia.registry import Registry, RegistryError, Release
+from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -87,12 +87,16 @@ class Keeper:
                 self._tell(seen, "RECIBIDO", "Se espera a que termine la copia.")
                 watch.told = "received"
             return
-        if seen.marks[0] > self.settings.max_file_mb << 20:
+        if watch.told == "unfinished" and not _late(watch):
+            return  # it was read as it stands; only a change could complete it
+        try:
+            self._consider(seen, watch)
+        except files.FileTooLarge as error:
             limit = self.settings.max_file_mb
-            self._refuse(seen, "demasiado_grande", f"más de {limit} MB")
+            if error.args != (seen.name,):
+                limit = admission.SIDECAR_LIMIT_BYTES >> 20
+            self._refuse(seen, "demasiado_grande", f"{error}, más de {limit} MB")
             watch.told = "final"
-            return
-        self._consider(seen, watch)
 
     def _consider(self, seen: inbox.Seen, watch: inbox.Watch) -> None:
         """A file that stood still: read it once, then judge only that copy."""
@@ -110,10 +114,10 @@ class Keeper:
             (self.contract.fingerprint, __version__),
         )
         if fate.action == "judge":
-            if not self._judge(seen, watch, dropped, current):
+            if not self._judge(seen, watch, dropped):
                 return
         elif fate.action == "promote":
-            self._promote(seen, dropped, current, "vuelta")
+            self._promote(seen, dropped, "vuelta")
         elif fate.action == "refuse":
             verdict = self.registry.verdict(sha256) or {}
             self._tell(seen, "RECHAZADO", str(verdict.get("why", "")))
@@ -123,20 +127,12 @@ class Keeper:
         self._memory.names[seen.name] = sha256
         self._memory.marks[seen.name] = seen.marks
 
-    def _judge(
-        self,
-        seen: inbox.Seen,
-        watch: inbox.Watch,
-        dropped: admission.Dropped,
-        current: Release | None,
-    ) -> bool:
+    def _judge(self, seen: inbox.Seen, watch: inbox.Watch, dropped: admission.Dropped) -> bool:
         """Admit a new content; whether that settled it (an unfinished file is not settled)."""
         if watch.told == "unfinished":
-            late = time.monotonic() - watch.first > UNFINISHED_S
-            if late:
-                text = "La copia parece sin terminar desde hace media hora; cópielo de nuevo."
-                self._tell(seen, "RECHAZADO", text)
-            return late
+            text = "La copia parece sin terminar desde hace media hora; cópielo de nuevo."
+            self._tell(seen, "RECHAZADO", text)
+            return True
         self._tell(seen, "COMPROBANDO", "Se comprueba; tarda unos segundos.")
         verdict, outcome = admission.admit(dropped, self.settings, self.contract, self.registry)
         if verdict["code"] == "fichero_incompleto":
@@ -147,15 +143,15 @@ class Keeper:
             self._tell(seen, "RECHAZADO", verdict["why"])
             return True
         self._leave_report(seen, outcome.report)
-        self._promote(seen, dropped, current, "fichero")
+        self._promote(seen, dropped, "fichero")
         removed = self.registry.prune(self.settings.keep_versions)
         if removed:
             log.info("pruned %s", ", ".join(removed))
         return True
 
-    def _promote(
-        self, seen: inbox.Seen, dropped: admission.Dropped, current: Release | None, cause: str
-    ) -> None:
+    def _promote(self, seen: inbox.Seen, dropped: admission.Dropped, cause: str) -> None:
+        # Looked up now: the admission took long enough for a person to pin or roll back.
+        current = self.registry.current()
         reason = None
         if current is not None:
             reason = inbox.may_promote(seen.name, current.model, current.pinned)
@@ -166,7 +162,13 @@ class Keeper:
             )
             self._tell(seen, "ACEPTADO", text)
             return
-        release = self.registry.publish(dropped.version, cause=cause, who="carpeta", why=seen.name)
+        release = self.registry.publish(
+            dropped.version,
+            cause=cause,
+            who="carpeta",
+            why=seen.name,
+            only_after=current.number if current else 0,
+        )
         self._tell(
             seen,
             "ACEPTADO",
@@ -235,6 +237,11 @@ class Keeper:
         tries = self._retry.get(name, (0, 0.0))[0]
         pause = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
         self._retry[name] = (tries + 1, time.monotonic() + pause)
+
+
+def _late(watch: inbox.Watch) -> bool:
+    """Whether an unfinished file has stood still for too long to be a copy under way."""
+    return time.monotonic() - watch.first > UNFINISHED_S
 
 
 def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:

@@ -64,13 +64,21 @@ def _with_missing(
 def _numbers(parameter: Parameter, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     points, values = zip(*parameter.quantiles, strict=True)
     if parameter.kind == "month":
-        months = np.interp(shares, points, [12 * (v // 100) + v % 100 - 1 for v in values])
-        months = np.floor(months)
-        numbers = months // 12 * 100 + months % 12 + 1
+        numbers = _as_months(np.floor(np.interp(shares, points, [_counted(v) for v in values])))
     else:
         whole = parameter.kind in ("integer", "python_int")
         numbers = np.round(np.interp(shares, points, values), 0 if whole else 2)
     return np.asarray(numbers, dtype=np.float64)
+
+
+def _counted(month: float) -> float:
+    """A month ``YYYYMM`` as a number that can be counted on: months since the year 0."""
+    return 12 * (month // 100) + month % 100 - 1
+
+
+def _as_months(counted: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    months: npt.NDArray[Any] = counted // 12 * 100 + counted % 12 + 1
+    return months
 
 
 def edges(contract: Contract, count: int, seed: int) -> Values:
@@ -89,8 +97,7 @@ def _edges(parameter: Parameter, count: int, random: np.random.Generator) -> npt
     ends = random.random(count)
     numbers = np.where(ends < 0.02, low, np.where(ends > 0.98, high, np.clip(numbers, low, high)))
     if parameter.kind == "month":
-        years = random.integers(int(low // 100), int(high // 100) + 1, count)
-        numbers = years * 100.0 + random.integers(1, 13, count)
+        numbers = _as_months(random.integers(int(_counted(low)), int(_counted(high)) + 1, count))
     elif parameter.kind in ("integer", "python_int"):
         numbers = np.floor(numbers)
     return _with_missing(parameter, numbers.astype(np.float64), random)

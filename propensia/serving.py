@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 GOLDEN_TOLERANCE = 1e-12  # same file, same library: only another machine may differ at all
 UNRELIABLE_IN_A_ROW = 3
 RETRY_LOAD_S = 30.0
+RETURN = "retorno"
+
+# Whatever may be wrong with a state folder, a manifest or a model file.
+CANNOT_LOAD = (OSError, RegistryError, ScorerError, Unreliable, KeyError, TypeError, ValueError)
 
 
 class NoModel(Exception):
@@ -66,6 +70,7 @@ class Serving:
         self.registry = registry
         self.features = Features(contract)
         self.problem: str | None = None
+        self.folder_problem: str | None = None
         self._bundle: Bundle | None = None
         self._before: Bundle | None = None
         self._failed: tuple[int, float] = (0, 0.0)
@@ -133,26 +138,37 @@ class Serving:
         return [(names[i], float(found[i])) for i in order[:wanted] if found[i] != 0.0]
 
     def _distrust(self, bundle: Bundle) -> None:
-        """After three impossible numbers in a row, go back to the version before."""
+        """After three impossible numbers in a row, go back to the last version not distrusted."""
         self._unreliable += 1
         log.error("version %s gave a number that is not a probability", bundle.release.version)
         if self._unreliable < UNRELIABLE_IN_A_ROW:
             return
         self._unreliable = 0
-        previous = self.registry.previous()
-        if previous is None:
-            return
         try:
+            before = self._last_trusted(bundle.release.version)
+            if before is None:
+                return
             self.registry.publish(
-                previous.version,
-                cause="retorno",
+                before.version,
+                cause=RETURN,
                 who="propensia",
                 why=f"la versión {bundle.release.version} dio resultados imposibles",
-                threshold=previous.threshold,
+                threshold=before.threshold,
+                pinned=bundle.release.pinned,
                 only_after=bundle.release.number,
             )
-        except RegistryError as error:
+        except (OSError, RegistryError) as error:  # a full disk, or somebody else was faster
             log.warning("no automatic return: %s", error)
+
+    def _last_trusted(self, version: str) -> Release | None:
+        """The newest release of another version, past those that returns have just left."""
+        history = self.registry.history()
+        distrusted = {version}
+        for release, left in itertools.pairwise(history):
+            if release.cause != RETURN:
+                break
+            distrusted.add(left.version)
+        return next((old for old in history if old.version not in distrusted), None)
 
     # The swap
 
@@ -162,19 +178,22 @@ class Serving:
         On any failure the active version goes on answering and ``problem`` says why.
         """
         with self._loading:
+            held, number = self._bundle.release.number if self._bundle else 0, 0
             try:
                 number = self.registry.current_number()
-                if number == 0 or (self._bundle and self._bundle.release.number == number):
+                if number == held:
                     self.problem = None
-                    return
-                if self._failed[0] == number and time.monotonic() < self._failed[1]:
-                    return
-                self._swap(self.registry.release(number))
-                self.problem = None
-            except (OSError, RegistryError, ScorerError, Unreliable, KeyError) as error:
+                elif number == 0:
+                    self.problem = "no se encuentra ninguna publicación; responde la última"
+                elif self._failed[0] != number or time.monotonic() >= self._failed[1]:
+                    self._swap(self.registry.release(number))
+                    self.problem = None
+            except CANNOT_LOAD as error:
                 self._failed = (number, time.monotonic() + RETRY_LOAD_S)
-                self.problem = f"no se puede cargar la publicación {number}: {error}"
-                log.error("release %s cannot be loaded: %s", number, error)
+                problem = f"no se puede cargar la publicación {number or 'última'}: {error}"
+                if problem != self.problem:
+                    log.error("release %s cannot be loaded: %s", number, error)
+                self.problem = problem
 
     def _swap(self, release: Release) -> None:
         loaded = self._load(release)
@@ -195,19 +214,24 @@ class Serving:
                 break
         else:
             scorer = Scorer(self.registry.model(release.version), manifest["onnx_sha256"])
-            self._replay(scorer, manifest["golden"])
+            self._replay(scorer, manifest["golden"], len(self.contract.columns))
         threshold = manifest["threshold"] if release.threshold is None else release.threshold
         decision = Decision(threshold, manifest["training_rate"], manifest["real_rate"])
         return Bundle(release, manifest["kind"], scorer, decision, manifest["parity"])
 
     @staticmethod
-    def _replay(scorer: Scorer, golden: Mapping[str, list[list[float]]]) -> None:
-        found = scorer.many(np.array(golden["rows"], dtype=np.float64))
-        if np.abs(found - np.array(golden["probabilities"])).max() > GOLDEN_TOLERANCE:
+    def _replay(scorer: Scorer, golden: Mapping[str, list[list[float]]], columns: int) -> None:
+        rows, wanted = np.array(golden["rows"], np.float64), np.array(golden["probabilities"])
+        if rows.shape != (len(wanted), columns) or scorer.columns != columns or not len(wanted):
+            raise ScorerError("the golden rows are not those of this model")
+        if np.abs(scorer.many(rows) - wanted).max() > GOLDEN_TOLERANCE:
             raise ScorerError("the golden rows give other probabilities than at admission")
 
     def report(self) -> None:
-        """Leave a note of this process for ``/health``: who, which release, still alive."""
+        """Leave a note of this process for ``/health``: who, which release, still alive.
+
+        Where the state folder cannot be written, ``folder_problem`` says so; answering goes on.
+        """
         bundle = self._bundle
         note = {
             "pid": os.getpid(),
@@ -215,4 +239,11 @@ class Serving:
             "version": bundle.release.version if bundle else None,
             "problema": self.problem,
         }
-        heartbeat.leave(self.registry.state / "workers" / f"{os.getpid()}.json", note)
+        try:
+            heartbeat.leave(self.registry.state / "workers" / f"{os.getpid()}.json", note)
+            self.folder_problem = None
+        except OSError as error:
+            problem = f"no se puede escribir en la carpeta de estado ({error.strerror})"
+            if problem != self.folder_problem:
+                log.error("the state folder cannot be written: %s", error)
+            self.folder_problem = problem

@@ -12,21 +12,18 @@ import hypothesis.strategies as st
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # ships no types
 import pytest
-from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from werkzeug.test import Client
 
 from propensia import contract as contracts
-from propensia import files, sampling
-from propensia.admission.compiler import compile_model
+from propensia import sampling
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.features import Features
 from propensia.registry import Registry
-from propensia.scorer import Scorer
-from propensia.serving import Serving
-from propensia.web.prediccion import HotRoute, Scoring
-from tests import compiled_models, odd_queries, seed_server, tiny_models
+from tests import odd_queries, seed_server, tiny_models
+from tests.fakes import client_of_model, client_of_onnx
 
 EXAMPLE = (
     "er=EMP&po=NO&vt=S&cp=8029&ec=A&vf=N&vb=N&fb=202310&ed=NaN&cf=3&im=263.68&dt=1000.82&nl=12"
@@ -57,29 +54,6 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
-
-
-def client_of(registry: Registry, contract: Contract, onnx: bytes, **changes: Any) -> Client:
-    """The hot route before a version that holds ``onnx``."""
-    zeros = Scorer(onnx, files.sha256(onnx)).one([0.0] * len(contract.columns))
-    version = tiny_models.add(registry, contract, onnx, [zeros], **changes)
-    registry.publish(version, cause="prueba", who="prueba")
-    serving = Serving(contract, registry)
-    serving.tick()
-    assert serving.bundle is not None, serving.problem
-    return Client(HotRoute(_not_found, Scoring(serving), lambda: None))
-
-
-def _not_found(environ: Any, start: Any) -> list[bytes]:
-    start("404 NOT FOUND", [])
-    return []
-
-
-def ours(registry: Registry, contract: Contract, model: Any) -> Client:
-    """The hot route before a model that went the way of a dropped file."""
-    node = compiled_models.node_of(model)
-    made = compile_model(node, contract.column_names, contract.positive, contract.negative)
-    return client_of(registry, contract, made.onnx, kind=made.kind)
 
 
 def ask(client: Client, raw: str) -> tuple[int, bytes]:
@@ -115,7 +89,9 @@ def test_a_forest_answers_more_than_a_thousand_odd_queries_as_the_old_server_did
     forest.fit(*table)
     old = Client(seed_server.create_app(forest))
 
-    seen = compared(old, ours(registry, compat, forest), odd_queries.queries(1_500, seed=1))
+    seen = compared(
+        old, client_of_model(registry, compat, forest), odd_queries.queries(1_500, seed=1)
+    )
 
     assert set(seen) == {(200, b"0"), (200, b"1"), (500, b"")}
     assert min(seen.values()) > 100
@@ -131,7 +107,7 @@ def test_a_regression_answers_thousands_of_odd_queries_as_the_old_server_did(
     old = Client(seed_server.create_app(regression))
     queries = odd_queries.queries(5_000, seed=2, huge=False)
 
-    seen = compared(old, ours(registry, compat, regression), queries)
+    seen = compared(old, client_of_model(registry, compat, regression), queries)
 
     assert set(seen) == {(200, b"0"), (200, b"1"), (500, b"")}
     assert min(seen.values()) > 300
@@ -140,7 +116,7 @@ def test_a_regression_answers_thousands_of_odd_queries_as_the_old_server_did(
 def test_the_documented_example_is_answered_with_the_bare_class(
     registry: Registry, compat: Contract
 ) -> None:
-    client = client_of(registry, compat, tiny_models.constant(0.6))
+    client = client_of_onnx(registry, compat, tiny_models.constant(0.6))
 
     response = client.get(f"/prediccion?{EXAMPLE}")
 
@@ -155,7 +131,7 @@ def test_the_documented_example_is_answered_with_the_bare_class(
 def test_one_half_is_class_zero_as_predict_has_it(
     registry: Registry, compat: Contract, probability: float, text: bytes
 ) -> None:
-    client = client_of(registry, compat, tiny_models.constant(float(probability)))
+    client = client_of_onnx(registry, compat, tiny_models.constant(float(probability)))
 
     assert ask(client, EXAMPLE) == (200, text)
 
@@ -170,7 +146,7 @@ def test_a_forest_whose_trees_are_undecided_says_zero_on_both_servers(
     old = ask(Client(seed_server.create_app(forest)), EXAMPLE)
 
     assert old == (200, b"0")
-    assert ask(ours(registry, compat, forest), EXAMPLE) == old
+    assert ask(client_of_model(registry, compat, forest), EXAMPLE) == old
 
 
 class Network:
@@ -198,7 +174,7 @@ class Network:
 def test_a_network_answers_its_number_in_brackets(
     registry: Registry, compat: Contract, number: float, text: bytes
 ) -> None:
-    client = client_of(registry, compat, tiny_models.constant(number), kind="keras")
+    client = client_of_onnx(registry, compat, tiny_models.constant(number), kind="keras")
 
     assert ask(Client(seed_server.create_app(Network(number))), EXAMPLE) == (200, text)
     assert ask(client, EXAMPLE) == (200, text)
@@ -339,7 +315,7 @@ def test_a_postal_code_beyond_32_bits_is_refused_with_every_other_fault(
 def test_of_repeated_parameters_and_options_the_first_counts(
     registry: Registry, compat: Contract
 ) -> None:
-    client = client_of(
+    client = client_of_onnx(
         registry, compat, tiny_models.logistic([0.0] * 11 + [9.0] + [0.0] * 4, -4.0)
     )
 

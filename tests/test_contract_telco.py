@@ -9,26 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-from sklearn.model_selection import (  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
     StratifiedKFold,
     cross_val_score,
 )
-from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
-from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
-from werkzeug.test import Client
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from propensia import contract as contracts
-from propensia import files
-from propensia.admission.compiler import compile_model
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.features import Features
 from propensia.registry import Registry
-from propensia.scorer import Scorer
-from propensia.serving import Serving
-from propensia.web.prediccion import HotRoute, Scoring
-from tests import compiled_models, tiny_models
+from tests import tiny_models
+from tests.fakes import client_of_model, client_of_onnx
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "ibm_telco_churn.csv"
 
@@ -158,9 +153,7 @@ def test_a_model_of_the_table_answers_the_url_with_the_contracts_own_words(
 ) -> None:
     """A pipeline by the way of a dropped file: its probability, and the key and class names."""
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(*table)
-    node = compiled_models.node_of(model)
-    made = compile_model(node, telco.column_names, telco.positive, telco.negative)
-    client = _client(registry, telco, made.onnx)
+    client = client_of_model(registry, telco, model)
     expected = model.predict_proba(table[0][:50])[:, 1]
     seen = set()
 
@@ -177,23 +170,9 @@ def test_a_model_of_the_table_answers_the_url_with_the_contracts_own_words(
 
 
 def test_the_contract_serves_without_the_table(telco: Contract, registry: Registry) -> None:
-    answer = _client(registry, telco, tiny_models.constant(0.7, width=len(telco.columns))).get(
-        "/prediccion", query_string=telco.example()
-    )
+    client = client_of_onnx(registry, telco, tiny_models.constant(0.7, len(telco.columns)))
 
-    assert answer.status_code == 200
-    assert json.loads(answer.data)["clasificacion"] == "se va"
+    answer = client.get("/prediccion", query_string=telco.example())
 
-
-def _client(registry: Registry, contract: Contract, onnx: bytes) -> Client:
-    zeros = Scorer(onnx, files.sha256(onnx)).one([0.0] * len(contract.columns))
-    version = tiny_models.add(registry, contract, onnx, [zeros])
-    registry.publish(version, cause="prueba", who="prueba")
-    serving = Serving(contract, registry)
-    serving.tick()
-    assert serving.bundle is not None, serving.problem
-
-    def nothing_else(environ: Any, start: Any) -> list[bytes]:
-        raise AssertionError("the hot route answers this itself")
-
-    return Client(HotRoute(nothing_else, Scoring(serving), lambda: None))
+    shape = json.loads(answer.data)
+    assert (answer.status_code, shape["clasificacion"], shape["baja"]) == (200, "se va", True)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -77,10 +76,8 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.pkl"
     with path.open("wb") as stream:
         stream.truncate(1 << 40)
-    begin = time.monotonic()
     with pytest.raises(files.FileTooLarge):
         files.read(path, 200 << 20)
-    assert time.monotonic() - begin < 2
 
 
 def test_what_is_too_large_is_told_to_callers_who_expect_any_fault_of_a_file() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -107,10 +108,8 @@ def test_of_many_who_decided_on_the_same_release_one_wins(registry: Registry) ->
 
     def give_back() -> None:
         start.wait()
-        try:
+        with contextlib.suppress(RegistryError):
             won.append(registry.publish(A, cause="retorno", who="yo", only_after=1).number)
-        except RegistryError:
-            pass
 
     threads = [threading.Thread(target=give_back) for _ in range(8)]
     for thread in threads:

@@ -351,7 +351,7 @@ def test_the_result_says_class_probability_threshold_and_origin_in_words() -> No
     assert "71,99" in page.text
     for origin in ("octubre", "0123456789ab", "0.6234112"):
         assert origin in page.text
-    english = result("en", pagador=False, clasificacion="no pagador", probabilidad=0.1)
+    english = result("en", pagador=False, clasificacion="non-payer", probabilidad=0.1)
     assert "Non-payer" in english.text
     assert "The probability, 10.0%, does not reach the threshold of 50%." in english.text
 

@@ -44,10 +44,10 @@ def add(
     registry: Registry,
     contract: Contract,
     onnx: bytes,
-    golden: Sequence[float] = (),
+    of_zeros: Sequence[float] = (),
     **changes: Any,
 ) -> str:
-    """Add a version that holds ``onnx``; ``golden`` are the answers of as many rows of zeros."""
+    """Add a version that holds ``onnx``; ``of_zeros`` are the answers of as many rows of zeros."""
     version = files.sha256(onnx)[:12]
     manifest: dict[str, Any] = {
         "version": version,
@@ -63,8 +63,8 @@ def add(
         "training_rate": None,
         "real_rate": None,
         "golden": {
-            "rows": [[0.0] * len(contract.columns)] * len(golden),
-            "probabilities": list(golden),
+            "rows": [[0.0] * len(contract.columns)] * len(of_zeros),
+            "probabilities": list(of_zeros),
         },
     }
     registry.add_version(version, manifest | changes, {"model.onnx": onnx})

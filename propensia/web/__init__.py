@@ -1,44 +1,5 @@
-"""The web face: one factory that composes settings, registry, serving, pages and the hot route.
+"""The web face: pages and routes, the hot route ahead of them, and the servers that run them.
 
-No module state: every process makes its own with ``create_app``.
+Nothing is imported here: the process that only supervises workers must stay small, and must not
+load what is not safe to fork.
 """
-
-from __future__ import annotations
-
-import logging
-
-from flask import Flask
-
-from propensia import contract as contracts
-from propensia import settings
-from propensia.registry import Registry
-from propensia.serving import Serving
-from propensia.settings import Settings
-from propensia.web import site
-from propensia.web.prediccion import HotRoute, Scoring
-from propensia.web.ticker import Ticker
-
-
-def create_app(chosen: Settings | None = None) -> Flask:
-    """The Flask application of this process, with its background thread (started on first use).
-
-    ``chosen`` defaults to ``settings.load()``. Raises ``SettingsError``, ``ContractError``, or
-    ``OSError`` when the state folder cannot be made.
-    """
-    chosen = chosen or settings.load()
-    if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    contract = contracts.load(chosen.contract)
-    registry = Registry(chosen.state)
-    registry.prepare()
-    serving = Serving(contract, registry)
-    ticker = Ticker(serving, chosen)
-    app = Flask(__name__)
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    scoring = Scoring(serving)
-    site.add_routes(app, scoring, chosen)
-    hot = HotRoute(app.wsgi_app, scoring, ticker.start)
-    hot.begin()
-    app.wsgi_app = hot  # type: ignore[method-assign, assignment]
-    return app

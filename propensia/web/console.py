@@ -39,7 +39,7 @@ def serve(given: Mapping[str, Any]) -> None:
             chosen.host, chosen.port, workers, header_timeout_s=chosen.header_timeout_s
         )
         _announce(chosen, contract, registry, workers)
-        servers.run(chosen.server, "propensia.web:create_app", listen)
+        servers.run(chosen.server, "propensia.web.app:create_app", listen)
     except (ServerError, TrainingError) as error:
         raise SettingsError(str(error)) from error
 

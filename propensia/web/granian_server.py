@@ -93,7 +93,7 @@ class _Server(MPServer):
             websockets=False,
             backlog=listen.backlog,
             backpressure=listen.connections,
-            log_level=LogLevels.warning,
+            log_level=LogLevels.error,  # its warnings are about the number of threads
             log_access=False,  # an address holds personal data
             workers_kill_timeout=STOP_S,
         )

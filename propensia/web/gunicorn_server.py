@@ -4,6 +4,7 @@ It must never be imported on Windows, where gunicorn does not exist, and never g
 connection whose request head is not complete.
 """
 
+import logging
 import os
 import selectors
 import socket
@@ -11,7 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import get_parser
@@ -60,14 +61,25 @@ def run(target: str, listen: Listen) -> None:
     try:
         _Application(target, address, listen).run()
     except SystemExit as end:
-        # Workers leave through here too; only the supervisor may go on after this function.
         if os.getpid() != supervisor:
-            raise
+            _leave(end.code)  # a worker; only the supervisor may go on after this function
         if end.code:
             raise ServerError(
                 "gunicorn se detuvo porque un trabajador no pudo arrancar; la causa está en las "
                 "líneas anteriores. / A gunicorn worker could not start; see the lines above."
             ) from end
+
+
+def _leave(code: Any) -> NoReturn:
+    """End a worker at once, with its exit code.
+
+    A worker is a fork of a process that may have loaded ONNX Runtime, whose destructors wait for
+    threads that only that process has: the ordinary end hangs or aborts.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1 if code else 0)
 
 
 class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types

@@ -14,7 +14,8 @@ from typing import Any, cast
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 HEAD_LIMIT_BYTES = 64 * 1024
-"""Longest request head (request line and headers) that any of the servers reads."""
+"""Longest request head (request line and headers) that is read; granian, which looks only
+between two reads, may take up to about twice as much."""
 
 SPARE_FILES = 200
 """Open files that a worker needs besides its connections: models, journal, threads."""

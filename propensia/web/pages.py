@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from propensia.web.texts import CLASSES_EN, TEXTS
+from propensia.web.texts import TEXTS
 
 Context = dict[str, Any]
 Plain = Mapping[str, Any]
@@ -84,7 +84,6 @@ def result_page(
     shown, line = _percent_apart(*shares, language)
     labels = {f["name"]: f["label"] for f in fields}
     verdict = str(answer["clasificacion"])
-    verdict = CLASSES_EN.get(verdict, verdict) if language == "en" else verdict
     verdict = verdict[:1].upper() + verdict[1:]
     return _frame(f"{verdict}, {shown}", language, "prediccion", again) | {
         "answer": answer,

@@ -18,6 +18,7 @@ FORMS = {"json": "json", "texto": "text", "html": "html"}
 LONGEST_QUERY = 2048
 LONGEST_REF = 64
 LONGEST_NAME = 32
+LONGEST_COUNT = 3
 ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 
 
@@ -39,7 +40,7 @@ class Query:
     def reasons(self) -> int:
         """How many reasons the caller asked for."""
         text = self.options.get("motivos", "0")
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else 0
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_COUNT else 0
 
 
 class QueryReader:
@@ -88,7 +89,8 @@ class QueryReader:
             return text in FORMS
         if name == "idioma":
             return text in ("es", "en")
-        return text.isascii() and text.isdigit() and int(text[:4]) <= len(self._parameters)
+        number = text.isascii() and text.isdigit() and len(text) <= LONGEST_COUNT
+        return number and int(text) <= len(self._parameters)
 
     def _decoded(self, raw: str, query: Query) -> Iterable[str]:
         """The items with escapes undone; ``=`` and ``&`` inside a text stay text."""

@@ -69,8 +69,9 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
             response.headers.extend(refusal_headers(result))
             return response
         shape = answer_shape(result, query, contract, language)
+        words = contract.positive_name if result.positive else contract.negative_name
         context = pages.result_page(
-            shape | {"pagador": result.positive},
+            shape | {"pagador": result.positive, "clasificacion": words[language]},
             fields,
             values,
             request.base_url,
@@ -240,7 +241,7 @@ def health_shape(scoring: Scoring, chosen: Settings) -> dict[str, Any]:
     serving, state = scoring.serving, chosen.state
     bundle = serving.bundle
     workers = heartbeat.look_all(state / "workers")
-    problems = [serving.problem] if serving.problem else []
+    problems = [p for p in (serving.problem, serving.folder_problem) if p]
     if bundle is None:
         problems.append("aún no hay modelo publicado")
     problems += [w["problema"] for w in workers if w["problema"] and w["pid"] != os.getpid()]

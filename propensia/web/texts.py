@@ -118,6 +118,3 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Excel does not take addresses of more than {n} characters, and this one has more.",
     ),
 }
-
-# The surface speaks Spanish; a class that is not listed is shown as it is.
-CLASSES_EN: Final = {"pagador": "payer", "no pagador": "non-payer"}

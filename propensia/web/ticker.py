@@ -39,11 +39,14 @@ class Ticker:
         threading.Thread(target=self._forever, name="ticker", daemon=True).start()
 
     def _forever(self) -> None:
+        failed = ""
         while True:
             try:
                 self._once()
-            except Exception:  # the thread must outlive a full disk or a lost folder
-                log.exception("tick failed")
+                failed = ""
+            except Exception as error:  # the thread must outlive whatever the machine does
+                if failed != (failed := repr(error)):  # once, not twice a second
+                    log.exception("tick failed")
             time.sleep(TICK_S)
 
     def _once(self) -> None:

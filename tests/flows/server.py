@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]  # ships no types
-
 from models_for_tests import EXAMPLE
+
 from propensia.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]

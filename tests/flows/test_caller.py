@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from models_for_tests import GOLDEN_ROW, golden_probability, logistic
 from server import Place, Server, ask, lives, prediccion, propensia_command, running, wait_for
 
@@ -132,13 +131,16 @@ def test_the_query_wins_over_accept(
 
 
 def test_the_text_form_is_the_bare_class(caller_server: Server) -> None:
-    poor, good = {"cf": "4", "dt": "900"}, {"cf": "1", "dt": "0", "ec": "B", "fb": "NaN", "vb": "N"}
+    poor, good = (
+        {"cf": "4", "dt": "900"},
+        {"cf": "1", "dt": "0", "ec": "B", "fb": "NaN", "vb": "N"},
+    )
     answers = [caller_server.get(prediccion(row)).json() for row in (poor, good)]
-    texts = [caller_server.get(prediccion(row | {"formato": "texto"})).text for row in (poor, good)]
-    assert texts == ["1" if answer["pagador"] else "0" for answer in answers]
-    assert [answer["probabilidad"] >= 0.5 for answer in answers] == [
-        text == "1" for text in texts
+    texts = [
+        caller_server.get(prediccion(row | {"formato": "texto"})).text for row in (poor, good)
     ]
+    assert texts == ["1" if answer["pagador"] else "0" for answer in answers]
+    assert [answer["probabilidad"] >= 0.5 for answer in answers] == [text == "1" for text in texts]
     assert set(texts) == {"0", "1"}
 
 
@@ -360,4 +362,4 @@ def test_every_way_of_starting_gives_the_same_answers(
 def test_the_golden_row_is_what_the_contract_makes_of_the_example() -> None:
     """The row that this file trusts, against the six decimals that were published."""
     published = [0.857143, 0.839104, 0, 1, 0, 1, 0.153846, 1, 1, 0, 0, 1, 0, 0, 1, 0]
-    assert GOLDEN_ROW == pytest.approx(published, rel=0, abs=5e-7)
+    assert pytest.approx(published, rel=0, abs=5e-7) == GOLDEN_ROW

@@ -1,0 +1,354 @@
+"""The pages say what the program does: tables are pinned to the code, and examples are run.
+
+How an example is marked is told in ``docs/development.md``.
+"""
+
+from __future__ import annotations
+
+import doctest
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import joblib  # type: ignore[import-untyped]  # ships no types
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from test_layers import LAYERS
+
+from propensia import contract as contracts
+from propensia import faults, keeper, settings
+from propensia.__main__ import cli
+from propensia.admission import families, refusal, sidecar
+from propensia.contract import Contract, Parameter
+from propensia.inbox import REPORT_SUFFIX, STATE_SUFFIX
+from propensia.training.demonstration import table as synthetic
+from propensia.web import problems, query
+from propensia.web.app import create_app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    [
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *(ROOT / "docs").glob("*.md"),
+    ]
+)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE).findall
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)").findall
+CODE = re.compile(r"`([^`]+)`").findall
+SERVED = "cobros_2026-09.pkl"
+ADDRESS = "http://127.0.0.1:5000"
+
+
+def page(name: str) -> str:
+    """The text of a page in docs."""
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def rows(name: str, heading: str) -> list[list[str]]:
+    """The cells of the table of a page whose first heading is that one; exactly one has it."""
+    tables = re.findall(r"(?:^\|.*\|\n)+", page(name), re.MULTILINE)
+    found = [lines.splitlines() for lines in tables if lines.startswith(f"| {heading} |")]
+    assert len(found) == 1, f"{name}: tables that begin with {heading!r}: {len(found)}"
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found[0][2:]]
+
+
+def named(name: str, heading: str) -> list[str]:
+    """What stands between backticks in the first column of a table, in order."""
+    return [code for row in rows(name, heading) for code in CODE(row[0])]
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    """The contents of the fenced blocks of that kind."""
+    return [content for found, content in FENCE(text) if found == kind]
+
+
+# Every page
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_page_says_first_who_reads_it(path: Path) -> None:
+    title, first = [line for line in path.read_text(encoding="utf-8").splitlines() if line][:2]
+    assert title.startswith("# ")
+    assert first.startswith(("*For ", "*Para "))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_inside_the_repository_leads_somewhere(path: Path) -> None:
+    for link in LINK(path.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        target, _, anchor = link.partition("#")
+        file = (path.parent / target).resolve() if target else path
+        assert file.exists(), link
+        assert not anchor or anchor in _anchors(file), link
+
+
+def _anchors(file: Path) -> set[str]:
+    """The names that the headings of a page get on the usual hosts."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def test_the_index_leads_to_every_page() -> None:
+    linked = {link.partition("#")[0] for link in LINK(page("index.md"))}
+    assert linked >= {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+
+# README
+
+
+def test_the_readme_gives_the_two_commands_of_the_design_and_no_others() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = [block.strip() for block in blocks(text, "sh") if "uv" in block]
+    assert commands == [
+        "pip install uv && uv run --no-dev propensia serve",
+        "pip install uv && uv run pytest",
+    ]
+
+
+def test_the_readme_asks_the_example_of_the_contract(contract: Contract) -> None:
+    asked = "&".join(f"{name}={text}" for name, text in contract.example().items())
+    address = f'curl "{ADDRESS}/prediccion?{asked}"\n'
+    assert address in blocks((ROOT / "README.md").read_text(encoding="utf-8"), "sh")
+
+
+# Tables against the code
+
+
+def test_every_setting_is_documented_with_its_variable_and_default() -> None:
+    documented = {
+        tuple(CODE(cell)[0] for cell in row[:3]) for row in rows("operations.md", "setting")
+    }
+    assert documented == {
+        (row.name, f"{settings.PREFIX}{row.name.upper()}", str(row.default))
+        for row in fields(settings.Settings)
+    }
+
+
+def test_every_command_and_its_options_are_documented() -> None:
+    documented = {
+        CODE(row[0])[0].split()[1]: " ".join(row) for row in rows("analista.md", "orden")
+    }
+    assert documented.keys() == cli.commands.keys()
+    for name, command in cli.commands.items():
+        options = {
+            option
+            for parameter in command.params
+            if isinstance(parameter, click.Option)
+            for option in parameter.opts
+        }
+        assert set(re.findall(r"--\w+", documented[name])) == options, name
+
+
+def test_every_fault_is_documented_to_callers(contract: Contract) -> None:
+    documented = named("llamador.md", "código de un fallo") + named("llamador.md", "código")
+    assert sorted(documented) == sorted([*faults.TEXTS, *contract.own_faults])
+
+
+@pytest.mark.parametrize("name", sorted(set(contracts.shipped()) - {"cobranza"}))
+def test_the_faults_of_other_contracts_are_documented(name: str) -> None:
+    own = set(contracts.load(name).own_faults)
+    known = set(named("compat.md", "fault")) | set(named("llamador.md", "código de un fallo"))
+    assert own <= known
+
+
+def test_every_problem_is_documented_with_its_status() -> None:
+    documented = {(CODE(row[0])[0], int(row[1])) for row in rows("llamador.md", "`type`")}
+    expected = {(f"urn:propensia:{code}", kind[0]) for code, kind in problems.KINDS.items()}
+    assert documented == expected
+
+
+def test_every_option_and_form_is_documented() -> None:
+    documented = {CODE(row[0])[0]: row[2] for row in rows("llamador.md", "opción")}
+    assert documented.keys() == query.OPTIONS
+    assert documented["formato"].split(", ") == list(query.FORMS)
+
+
+def test_every_parameter_is_documented_with_what_no_data_means(contract: Contract) -> None:
+    documented = [(CODE(row[0])[0], row[1], row[4]) for row in rows("llamador.md", "corto")]
+    assert [row[:2] for row in documented] == [(p.name, p.feature) for p in contract.parameters]
+    for parameter, (_, _, without) in zip(contract.parameters, documented, strict=True):
+        assert without.split(" (")[0] == _without_data(parameter), parameter.name
+
+
+def _without_data(parameter: Parameter) -> str:
+    if parameter.optional:
+        return "sin baja prevista"
+    if parameter.fill is None:
+        return "error"
+    return parameter.fill_shown or str(parameter.fill)
+
+
+def test_every_refusal_is_documented_to_analysts() -> None:
+    documented = {CODE(row[0])[0] for row in rows("analista.md", "código")}
+    assert documented == refusal.TEXTS.keys()
+
+
+def test_every_accepted_class_is_documented_and_no_other() -> None:
+    accepted = {name for _, name in {**families.CLASSIFIERS, **families.TRANSFORMERS}}
+    keras = {"Sequential._unpickle_model", "deserialize_model_from_bytecode"}
+    expected = accepted - keras | {"Sequential"}
+    assert set(named("analista.md", "clase")) == expected
+    described = {code for row in rows("families.md", "family") for code in CODE(row[1])}
+    assert described == expected
+
+
+def test_every_sidecar_key_is_documented() -> None:
+    assert set(named("analista.md", "clave")) == sidecar.KEYS
+
+
+def test_the_words_of_the_state_file_are_those_that_the_keeper_writes() -> None:
+    source = Path(keeper.__file__).read_text(encoding="utf-8")
+    written = set(re.findall(r'_tell\(\s*\w+,\s*"([A-Z]+)"', source))
+    assert set(named("analista.md", "palabra")) == written
+    text = page("analista.md")
+    assert STATE_SUFFIX in text and REPORT_SUFFIX in text
+
+
+def test_every_kind_step_and_key_of_a_contract_is_documented() -> None:
+    assert tuple(named("contract.md", "kind")) == contracts.KINDS
+    assert set(named("contract.md", "step")) == set(contracts.STEPS)
+    keys = [
+        tables for tables in re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page("contract.md"), re.M)
+    ]
+    assert {row.name for row in fields(Parameter)} <= set(keys)
+    assert set(named("contract.md", "shipped")) == set(contracts.shipped())
+
+
+def test_every_module_of_the_layer_table_is_documented_in_its_row() -> None:
+    documented = {int(row[0]): set(CODE(row[1])) for row in rows("development.md", "row")}
+    assert documented == {number: set(names) for number, names in enumerate(LAYERS)}
+
+
+# Examples, and what a running application says
+
+
+@pytest.fixture(scope="module")
+def first_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a published model, another good file and one that is refused."""
+    folder = tmp_path_factory.mktemp("docs")
+    columns, labels = synthetic(contracts.load("cobranza"), 1_500, seed=5)
+    target = labels.astype(np.int64)
+    forest = RandomForestClassifier(n_estimators=10, max_depth=5, random_state=1)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    for name, model in (
+        (SERVED, forest),
+        ("cobros_2026-10.pkl", pipeline),
+        ("maquina.pkl", LinearSVC()),
+    ):
+        joblib.dump(model.fit(columns, target), folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "models").mkdir()
+        done = CliRunner().invoke(cli, ["admit", SERVED])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.fixture
+def place(
+    first_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[settings.Settings]:
+    """A copy of that folder as the working folder; no keeper starts while it is used."""
+    folder = tmp_path / "place"
+    shutil.copytree(first_state, folder)
+    monkeypatch.chdir(folder)
+    chosen = settings.load({})
+    lock = keeper.acquire(chosen)
+    assert lock is not None
+    with lock:
+        yield chosen
+
+
+WITH_EXAMPLES = [path for path in PAGES if blocks(path.read_text(encoding="utf-8"), "console")]
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.name)
+def test_the_examples_print_what_the_page_shows(path: Path, place: settings.Settings) -> None:
+    for block in blocks(path.read_text(encoding="utf-8"), "console"):
+        for example in block.split("$ ")[1:]:
+            line, _, wanted = example.partition("\n")
+            name, *arguments = shlex.split(line)
+            if name == "curl":
+                (address,) = arguments
+                client = create_app(place).test_client()
+                printed, code = client.get(address.removeprefix(ADDRESS)).text, 0
+            else:
+                assert name == "propensia", line
+                result = CliRunner().invoke(cli, arguments, prog_name="propensia")
+                printed, code = result.output, result.exit_code
+            assert code == (1 if wanted.startswith("RECHAZADO") else 0), printed
+            _compare(wanted, printed)
+
+
+def _compare(wanted: str, printed: str) -> None:
+    """Equal, but for ``…`` in what is wanted, which stands for any text."""
+    pieces = [re.escape(piece) for piece in wanted.strip().split("…")]
+    assert re.fullmatch(".*".join(pieces), printed.strip(), re.DOTALL), printed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in PAGES if blocks(path.read_text(encoding="utf-8"), "pycon")],
+    ids=lambda path: path.name,
+)
+def test_the_sessions_give_what_the_page_shows(path: Path) -> None:
+    runner = doctest.DocTestRunner(verbose=False)
+    parser = doctest.DocTestParser()
+    for number, block in enumerate(blocks(path.read_text(encoding="utf-8"), "pycon")):
+        session = parser.get_doctest(block, {"__name__": "docs"}, f"{path.name}:{number}", None, 0)
+        said: list[str] = []
+        assert session.examples
+        assert not runner.run(session, out=said.append).failed, "".join(said)
+
+
+def test_every_route_is_documented(place: settings.Settings) -> None:
+    app = create_app(place)
+    routes = {
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint != "static"
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert set(named("llamador.md", "dirección")) == routes
+
+
+def test_every_key_that_callers_see_is_in_the_glossary(
+    place: settings.Settings, contract: Contract
+) -> None:
+    client = create_app(place).test_client()
+    asked = "&".join(f"{name}={text}" for name, text in contract.example().items())
+    words = {
+        word for line in page("glossary.md").splitlines() for word in CODE(line.split(" | ")[0])
+    }
+    answers = [
+        client.get(f"/prediccion?{asked}&motivos=2&ref=a"),
+        client.get("/prediccion"),
+        client.get("/modelos"),
+        client.get("/health"),
+    ]
+    for answer in answers:
+        assert set(_keys(json.loads(answer.text))) <= words
+    top = list(json.loads(answers[0].text))
+    assert sorted(top) == sorted(named("llamador.md", "clave"))
+
+
+def _keys(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _keys(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _keys(item)
