@@ -266,7 +266,7 @@ def prepare(settings: Settings, contract: Contract, registry: Registry, say: Say
     except OSError:
         log.warning("the models folder cannot be read")
     say("No hay ningún modelo: se entrena uno de demostración con datos sintéticos…")
-    data = training.demonstration(settings)
+    data = training.make_demonstration(settings)
     say("Se comprueba, como cualquier fichero que se deje en la carpeta…")
     dropped = admission.Dropped(training.DEMONSTRATION, data)
     verdict, _ = admission.admit(dropped, settings, contract, registry, demonstration=True)

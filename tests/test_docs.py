@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import doctest
 import json
+import os
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import joblib  # type: ignore[import-untyped]  # ships no types
@@ -33,8 +35,10 @@ from propensia.admission import families, refusal, sidecar
 from propensia.contract import Contract, Parameter
 from propensia.inbox import REPORT_SUFFIX, STATE_SUFFIX
 from propensia.training.demonstration import table as synthetic
-from propensia.web import problems, query
+from propensia.web import granian_server, problems, query, waitress_server
 from propensia.web.app import create_app
+from propensia.web.listen import HEAD_LIMIT_BYTES, Listen
+from propensia.web.texts import TEXTS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -123,6 +127,16 @@ def test_the_readme_asks_the_example_of_the_contract(contract: Contract) -> None
     assert address in blocks((ROOT / "README.md").read_text(encoding="utf-8"), "sh")
 
 
+def test_the_picture_says_what_the_result_page_says(contract: Contract) -> None:
+    picture = ElementTree.parse(ROOT / "docs" / "images" / "resultado.svg")
+    shown = [text.text or "" for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    for key in ("class", "probability", "reasons_heading", "notices_heading"):
+        assert TEXTS[key][0] in shown, "run docs/images/make_picture.py"
+    labels = {f"{p.label['es']} ({p.name})" for p in contract.parameters}
+    named_in_parentheses = {text for text in shown if text.endswith(")")}
+    assert len(named_in_parentheses) >= 5 and named_in_parentheses <= labels
+
+
 # Tables against the code
 
 
@@ -134,6 +148,27 @@ def test_every_setting_is_documented_with_its_variable_and_default() -> None:
         (row.name, f"{settings.PREFIX}{row.name.upper()}", str(row.default))
         for row in fields(settings.Settings)
     }
+
+
+def test_the_limits_of_the_servers_are_those_of_the_code() -> None:
+    table = {row[0]: row[1:] for row in rows("operations.md", "server")}
+    threads = [str(server.THREADS) for server in (granian_server, waitress_server)]
+    assert [table["threads a process"][place] for place in (0, 2)] == threads
+    assert table["bodies that drip"][0].startswith(f"{granian_server.BODY_SLOTS} threads")
+    for cell in table["connections a process"]:
+        assert cell.split(";")[0] == str(Listen("", 0).connections)
+    for cell in table["longest request head"]:
+        assert cell.startswith(f"{HEAD_LIMIT_BYTES >> 10} KiB")
+    assert f"may have {query.LONGEST_QUERY} characters" in page("operations.md")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="gunicorn needs a POSIX system")
+def test_the_limits_of_gunicorn_are_those_of_the_code() -> None:
+    from propensia.web import gunicorn_server
+
+    table = {row[0]: row[2] for row in rows("operations.md", "server")}
+    assert table["threads a process"] == str(gunicorn_server.THREADS)
+    assert table["bodies that drip"] == f"the same with {gunicorn_server.BODY_SLOTS}"
 
 
 def test_every_command_and_its_options_are_documented() -> None:
@@ -219,10 +254,8 @@ def test_the_words_of_the_state_file_are_those_that_the_keeper_writes() -> None:
 def test_every_kind_step_and_key_of_a_contract_is_documented() -> None:
     assert tuple(named("contract.md", "kind")) == contracts.KINDS
     assert set(named("contract.md", "step")) == set(contracts.STEPS)
-    keys = [
-        tables for tables in re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page("contract.md"), re.M)
-    ]
-    assert {row.name for row in fields(Parameter)} <= set(keys)
+    described = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page("contract.md"), re.MULTILINE)
+    assert {row.name for row in fields(Parameter)} <= set(described)
     assert set(named("contract.md", "shipped")) == set(contracts.shipped())
 
 

@@ -59,7 +59,7 @@ def test_the_month_in_a_file_name(name: str, wanted: int | None) -> None:
 MONTHS = "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"
 
 
-@pytest.mark.parametrize(("month", "name"), enumerate(re.findall(r"\w+", MONTHS), start=1))
+@pytest.mark.parametrize(("month", "name"), [*enumerate(re.findall(r"\w+", MONTHS), start=1)])
 def test_every_month_is_known_by_its_name_and_its_first_letters(month: int, name: str) -> None:
     assert inbox.period(f"rf_{name}_2026.pkl") == 202600 + month
     assert inbox.period(f"rf_{name[:3]}_2026.pkl") == 202600 + month
@@ -225,7 +225,7 @@ def test_a_deleted_file_is_forgotten_so_that_it_may_come_back() -> None:
     inbox.forget_vanished(memory, {"b.pkl"}, SHARE)
     assert (memory.names, memory.marks) == ({"b.pkl": "bb"}, {"b.pkl": (2,)})
     inbox.forget_vanished(memory, set(), SHARE)
-    assert memory.names == memory.marks == {}
+    assert (memory.names, memory.marks) == ({}, {})
 
 
 @pytest.mark.parametrize("looks_without_it", [1, 2, 50])

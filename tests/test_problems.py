@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from propensia.web.query import OPTION_ADMITS, OPTIONS
 PACKAGE = Path(propensia.__file__).parent
 
 # Who takes a code, at which place, and where its texts are.
-TAKERS = {
+TAKERS: dict[str, tuple[int, Mapping[str, object]]] = {
     "Fault": (1, faults.TEXTS),
     "Note": (1, faults.TEXTS),
     "_Unreadable": (0, faults.TEXTS),

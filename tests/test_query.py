@@ -157,7 +157,7 @@ def test_an_escaped_equals_sign_in_a_name_makes_no_parameter() -> None:
 )
 def test_what_the_options_say(raw: str, form: str | None, reasons: int) -> None:
     query = READER.read(raw)
-    assert query.faults == query.notes == []
+    assert (query.faults, query.notes) == ([], [])
     assert (query.form, query.reasons) == (form, reasons)
 
 

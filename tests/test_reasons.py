@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from math import factorial
 
@@ -13,9 +13,10 @@ import pytest
 from propensia import reasons
 
 Matrix = npt.NDArray[np.float64]
+Groups = Sequence[Sequence[int]]
 
 # Seven columns in five groups: one of three columns, one that feeds nothing, one that is equal.
-GROUPS: Sequence[Sequence[int]] = ([0], [1, 2, 3], [], [4], [5], [6])
+GROUPS: Groups = ([0], [1, 2, 3], [], [4], [5], [6])
 ROW = np.array([0.2, 1.0, 0.0, 0.5, 0.9, 0.3, 0.7])
 BASE = np.array([0.6, 0.0, 1.0, 0.5, 0.1, 0.3, 0.4])
 
@@ -23,23 +24,24 @@ BASE = np.array([0.6, 0.0, 1.0, 0.5, 0.1, 0.3, 0.4])
 def curved(rows: Matrix) -> Matrix:
     """Interactions of all orders, and a bend."""
     inner = rows @ np.array([1.0, -2.0, 0.5, 0.3, 1.5, 9.0, -0.7])
-    return np.tanh(inner + 3 * rows[:, 0] * rows[:, 1] * rows[:, 4] - rows[:, 6] ** 2)
+    return np.asarray(np.tanh(inner + 3 * rows[:, 0] * rows[:, 1] * rows[:, 4] - rows[:, 6] ** 2))
 
 
-def by_definition(score: object, row: Matrix, base: Matrix, groups: object) -> Matrix:
+def by_definition(
+    score: Callable[[Matrix], Matrix], row: Matrix, base: Matrix, groups: Groups
+) -> Matrix:
     """Each group's mean gain on arrival, over all orders: nothing shared with the module."""
-    groups = list(groups)  # type: ignore[call-overload]
-    found = np.zeros(len(groups))
+    found: Matrix = np.zeros(len(groups))
     for order in permutations(range(len(groups))):
         now = base.copy()
-        before = score(now[None, :])[0]  # type: ignore[operator]
+        before = score(now[None, :])[0]
         for player in order:
             for column in groups[player]:
                 now[column] = row[column]
-            after = score(now[None, :])[0]  # type: ignore[operator]
+            after = score(now[None, :])[0]
             found[player] += after - before
             before = after
-    return found / factorial(len(groups))
+    return np.asarray(found / factorial(len(groups)))
 
 
 def test_they_are_the_values_of_the_definition() -> None:
@@ -80,7 +82,7 @@ def ten(rows: Matrix) -> Matrix:
     """Ten columns with pairs that work together, as trees and networks have them."""
     weights = np.linspace(-1.0, 1.0, 10)
     pairs = rows[:, 0] * rows[:, 9] + rows[:, 4] * rows[:, 5] - rows[:, 2] * rows[:, 7]
-    return 1 / (1 + np.exp(-(rows @ weights + pairs)))
+    return np.asarray(1 / (1 + np.exp(-(rows @ weights + pairs))))
 
 
 def exact_of_ten(row: Matrix, base: Matrix) -> Matrix:

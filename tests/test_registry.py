@@ -45,7 +45,7 @@ def test_before_the_first_release_there_is_none(tmp_path: Path) -> None:
     assert registry.current() is None
     assert registry.current_number() == 0
     assert registry.previous() is None
-    assert registry.history() == registry.versions() == registry.verdicts() == []
+    assert (registry.history(), registry.versions(), registry.verdicts()) == ([], [], [])
 
 
 def test_the_largest_number_is_the_pointer(registry: Registry) -> None:

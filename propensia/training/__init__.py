@@ -18,7 +18,7 @@ class TrainingError(Exception):
     """A model could not be made; the text says why."""
 
 
-def demonstration(settings: Settings) -> bytes:
+def make_demonstration(settings: Settings) -> bytes:
     """The bytes of a small PKL, trained on the synthetic rows of the contract.
 
     A copy stays in the state folder for who wants to look at it. Raises ``TrainingError``.
