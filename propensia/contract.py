@@ -68,7 +68,9 @@ class Parameter:
         if self.is_category:
             texts = [*self.values, *(f"{a} (= {b})" for a, b in self.synonyms.items())]
             return ", ".join(texts)
-        if self.kind == "month":
+        if self.kind in ("python_int", "python_float"):  # bounds only describe these
+            span = "0, 1, 2…" if self.kind == "python_int" else "0.0, 12.5…"
+        elif self.kind == "month":
             span = f"{self.min:.0f}–{self.max:.0f}"  # noqa: RUF001 - the dash of a range
         else:
             span = f"{self.min:g}–{self.max:.0f}"  # noqa: RUF001 - the dash of a range

@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +32,15 @@ BACK_OFF_S = (5.0, 30.0, 120.0, 600.0)
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A file that the machine failed on: how often, when it is tried again, and why."""
+
+    tries: int
+    at: float
+    why: str
+
+
 class Keeper:
     """The watcher of one folder; ``turn`` is one look and everything that follows from it."""
 
@@ -43,13 +53,12 @@ class Keeper:
         self.problems: list[str] = []
         self._say = say
         self._watches: dict[str, inbox.Watch] = {}
-        self._retry: dict[str, tuple[int, float]] = {}
+        self._retry: dict[str, Retry] = {}
         self._memory_path = settings.state / "inbox.json"
         self._memory = self._remembered()
 
     def turn(self) -> None:
         """Look once; judge, publish and tell. Faults of the machine end up in ``problems``."""
-        problems: list[str] = []
         try:
             seen = inbox.look(self.settings.models)
             folder = inbox.identity(self.settings.models)
@@ -64,9 +73,10 @@ class Keeper:
                 self._attend(one)
             except (OSError, RegistryError) as error:
                 log.error("%s: %s", one.name, error)
-                problems.append(f"{one.name}: {error}")
-                self._put_off(one.name)
-        self.problems = problems
+                self._put_off(one.name, getattr(error, "strerror", None) or str(error))
+        names = {one.name for one in seen}
+        self._retry = {name: retry for name, retry in self._retry.items() if name in names}
+        self.problems = [f"{name}: {retry.why}" for name, retry in self._retry.items()]
         if (self._memory.folder, self._memory.names) != before:
             self._remember()
 
@@ -76,7 +86,7 @@ class Keeper:
         watch = self._watches[seen.name]
         if self._memory.marks.get(seen.name) == seen.marks or watch.told == "final":
             return
-        if time.monotonic() < self._retry.get(seen.name, (0, 0.0))[1]:
+        if seen.name in self._retry and time.monotonic() < self._retry[seen.name].at:
             return
         if seen.irregular is not None:
             self._refuse(seen, "no_es_un_fichero", seen.irregular)
@@ -233,10 +243,11 @@ class Keeper:
         table = {"folder": memory.folder, "names": memory.names, "marks": memory.marks}
         files.write_json(self._memory_path, table)
 
-    def _put_off(self, name: str) -> None:
-        tries = self._retry.get(name, (0, 0.0))[0]
+    def _put_off(self, name: str, why: str) -> None:
+        before = self._retry.get(name)
+        tries = before.tries if before else 0
         pause = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
-        self._retry[name] = (tries + 1, time.monotonic() + pause)
+        self._retry[name] = Retry(tries + 1, time.monotonic() + pause, why)
 
 
 def _late(watch: inbox.Watch) -> bool:

@@ -123,6 +123,17 @@ def when_parent_ends(action: threading.Event) -> None:
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
+def free_memory() -> int | None:
+    """The bytes of memory that new processes may take now; ``None`` where nothing tells."""
+    try:
+        table = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    lines = dict(line.split(":", 1) for line in table.splitlines() if ":" in line)
+    available = lines.get("MemAvailable", "").split()
+    return int(available[0]) << 10 if available else None
+
+
 def is_free(lock: Path) -> bool:
     """Whether no living process holds that lock at this moment."""
     try:

@@ -9,11 +9,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
 from propensia import contract as contracts
-from propensia import keeper, settings
+from propensia import keeper, processes, settings
 from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings, SettingsError
@@ -34,7 +35,7 @@ def serve(given: Mapping[str, Any]) -> None:
     os.environ.update(settings.as_environment(chosen))
     try:
         _first_model(chosen, contract, registry)
-        workers = chosen.workers or servers.default_workers(chosen.server)
+        workers = chosen.workers or servers.default_workers(chosen.server, processes.free_memory())
         listen = Listen(
             chosen.host, chosen.port, workers, header_timeout_s=chosen.header_timeout_s
         )
@@ -54,11 +55,25 @@ def _first_model(chosen: Settings, contract: Contract, registry: Registry) -> No
 
 def _announce(chosen: Settings, contract: Contract, registry: Registry, workers: int) -> None:
     base = f"http://{chosen.host}:{chosen.port}"
-    query = "&".join(f"{name}={text}" for name, text in contract.example().items())
+    query = urlencode(contract.example())
     current = registry.current()
-    model = f"{current.model} ({current.version})" if current else "todavía ninguno"
+    waiting = "todavía ninguno; se comprueban los ficheros de la carpeta"
+    model = f"{current.model} ({current.version})" if current else waiting
     click.echo(f"Modelo:      {model}")
     click.echo(f"Carpeta:     {chosen.models}  (deje aquí el PKL de cada mes)")
-    click.echo(f"Servidor:    {chosen.server}, {workers} procesos")
+    click.echo(
+        f"Servidor:    {chosen.server}, {workers} {'procesos' if workers > 1 else 'proceso'}"
+    )
     click.echo(f"Formulario:  {base}/")
     click.echo(f"Pruebe:      {base}/prediccion?{query}")
+    if not listens_here_only(chosen.host):
+        click.echo(
+            "Atención:    escucha también fuera de esta máquina y no pide claves; "
+            "póngalo detrás de un proxy o de un cortafuegos.",
+            err=True,
+        )
+
+
+def listens_here_only(host: str) -> bool:
+    """Whether only programs of this machine can reach that address."""
+    return host == "localhost" or host.startswith("127.") or host == "::1"

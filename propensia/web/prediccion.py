@@ -19,7 +19,14 @@ from propensia.contract import Contract
 from propensia.faults import BadRow, Note, sentence
 from propensia.scorer import Unreliable
 from propensia.serving import Answer, Bundle, NoModel, Serving
-from propensia.web.problems import Problem, problem
+from propensia.web.problems import (
+    PROBLEM,
+    SAFE_HEADERS,
+    Problem,
+    problem,
+    refusal_headers,
+    wanted_language,
+)
 from propensia.web.query import LONGEST_QUERY, Query, QueryReader
 
 if TYPE_CHECKING:
@@ -28,14 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROUTE = "/prediccion"
-# Sent with every answer of every route: debtors' data stay out of caches and referrers.
-SAFE_HEADERS = [
-    ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Vary", "Accept, Accept-Language"),
-]
-JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain; charset=utf-8"
+COMPACT = (",", ":")
+JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 STATUS = {
     400: "400 BAD REQUEST",
     414: "414 REQUEST URI TOO LONG",
@@ -161,7 +162,7 @@ class HotRoute:
         if "ref" in query.options:
             rest += f',"ref":{json.dumps(query.options["ref"])}'
         if answer.effects is not None:
-            rest += f',"motivos":{json.dumps(effects_shape(answer))}'
+            rest += f',"motivos":{json.dumps(effects_shape(answer), separators=COMPACT)}'
         notes = ",".join([_note_json(note, language) for note in answer.notes])
         return (
             f'{{"id":"{answer.id}","clasificacion":{_quoted(names["es"])},'
@@ -224,31 +225,6 @@ def wanted_form(accept: str, default: str) -> str:
     return default
 
 
-def wanted_language(query: Query | None, accept: str) -> str:
-    """``es`` or ``en``: what the query says, else what the header prefers, else Spanish."""
-    if query is not None and query.options.get("idioma") in ("es", "en"):
-        return query.options["idioma"]
-    best, weight = "es", 0.0
-    for part in accept.split(",") if accept else ():
-        tag, _, quality = part.partition(";q=")
-        language = tag.strip()[:2].lower()
-        try:
-            share = float(quality) if quality else 1.0
-        except ValueError:
-            continue
-        if language in ("es", "en") and share > weight:
-            best, weight = language, share
-    return best
-
-
-def refusal_headers(refused: Problem) -> list[tuple[str, str]]:
-    """The headers of a problem besides its type and length."""
-    headers = [("X-Propensia-Id", refused.body["id"]), *SAFE_HEADERS]
-    if refused.retry_s:
-        headers.append(("Retry-After", str(refused.retry_s)))
-    return headers
-
-
 def _refuse(refused: Problem, form: str, start: StartResponse) -> Iterable[bytes]:
     body, kind = (refused.text(), TEXT) if form == "text" else (refused.json(), PROBLEM)
     headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
@@ -268,12 +244,16 @@ def _note_shape(note: Note, language: str) -> dict[str, Any]:
 def _note_json(note: Note, language: str) -> str:
     if note.code == "valor_supuesto":  # always the same few: what the contract fills in
         return _assumed_json(note, language)
-    return json.dumps(_note_shape(note, language), ensure_ascii=False)
+    return _shape_json(note, language)
 
 
 @functools.lru_cache(maxsize=256)
 def _assumed_json(note: Note, language: str) -> str:
-    return json.dumps(_note_shape(note, language), ensure_ascii=False)
+    return _shape_json(note, language)
+
+
+def _shape_json(note: Note, language: str) -> str:
+    return json.dumps(_note_shape(note, language), ensure_ascii=False, separators=COMPACT)
 
 
 @functools.lru_cache(maxsize=16)

@@ -12,8 +12,16 @@ from typing import Any
 
 from propensia.contract import Contract
 from propensia.faults import Fault, sentence
-from propensia.web.query import OPTION_ADMITS
+from propensia.web.query import OPTION_ADMITS, Query
 
+PROBLEM = "application/problem+json"
+# Sent with every answer of every route: debtors' data stay out of caches and referrers.
+SAFE_HEADERS = [
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Vary", "Accept, Accept-Language"),
+]
 # code -> (status, (title, detail) in Spanish, the same in English, seconds to wait or 0)
 KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     "peticion_no_valida": (
@@ -34,6 +42,18 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
         ("Method not allowed", "Use one of the methods in the Allow header."),
         0,
     ),
+    "peticion_incompleta": (
+        400,
+        ("Petición incompleta", "La petición no es HTTP/1.1 válido o llegó incompleta."),
+        ("Incomplete request", "The request is not valid HTTP/1.1, or did not arrive whole."),
+        0,
+    ),
+    "fichero_demasiado_grande": (
+        413,
+        ("Contenido demasiado grande", "El contenido enviado es demasiado grande."),
+        ("Content too large", "The content sent is too large."),
+        0,
+    ),
     "peticion_demasiado_larga": (
         414,
         ("Petición demasiado larga", "La parte tras «?» puede tener 2048 caracteres."),
@@ -45,6 +65,12 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
         ("Error interno", "Error nuestro; indique este id a quien mantiene el servicio."),
         ("Internal error", "Our fault; give this id to whoever keeps the service."),
         0,
+    ),
+    "ocupado": (
+        503,
+        ("Ocupado", "Demasiados envíos lentos a la vez; repita en un segundo."),
+        ("Busy", "Too many slow uploads at once; send it again in a second."),
+        1,
     ),
     "sin_modelo": (
         503,
@@ -72,7 +98,7 @@ class Problem:
 
     def json(self) -> bytes:
         """The body of ``application/problem+json``."""
-        return json.dumps(self.body, ensure_ascii=False).encode("utf-8")
+        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
     def text(self) -> bytes:
         """The sentences, one a line, for ``text/plain``."""
@@ -115,3 +141,28 @@ def _error(fault: Fault, language: str, contract: Contract | None) -> dict[str, 
         "mensaje": message,
         "admite": admits,
     }
+
+
+def refusal_headers(refused: Problem) -> list[tuple[str, str]]:
+    """The headers of a problem besides its type and length."""
+    headers = [("X-Propensia-Id", refused.body["id"]), *SAFE_HEADERS]
+    if refused.retry_s:
+        headers.append(("Retry-After", str(refused.retry_s)))
+    return headers
+
+
+def wanted_language(query: Query | None, accept: str) -> str:
+    """``es`` or ``en``: what the query says, else what the header prefers, else Spanish."""
+    if query is not None and query.options.get("idioma") in ("es", "en"):
+        return query.options["idioma"]
+    best, weight = "es", 0.0
+    for part in accept.split(",") if accept else ():
+        tag, _, quality = part.partition(";q=")
+        language = tag.strip()[:2].lower()
+        try:
+            share = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        if language in ("es", "en") and share > weight:
+            best, weight = language, share
+    return best

@@ -17,18 +17,15 @@ from propensia.contract import Contract, Parameter
 from propensia.registry import Registry
 from propensia.settings import Settings
 from propensia.web import pages
-from propensia.web.prediccion import (
+from propensia.web.prediccion import ROUTE, TEXT, Scoring, answer_shape, wanted_form
+from propensia.web.problems import (
     PROBLEM,
-    ROUTE,
     SAFE_HEADERS,
-    TEXT,
-    Scoring,
-    answer_shape,
+    Problem,
+    problem,
     refusal_headers,
-    wanted_form,
     wanted_language,
 )
-from propensia.web.problems import Problem, problem
 from propensia.web.query import Query
 
 log = logging.getLogger(__name__)

@@ -5,19 +5,17 @@ limit, and granian shows a body that breaks off as an empty one (measured with 2
 never let slow senders hold every thread, and never pass a torn body on as if it were complete.
 """
 
-import json
+import secrets
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
 from propensia.web.listen import Listen, WsgiApp
+from propensia.web.problems import PROBLEM, problem, refusal_headers, wanted_language
 
-_FAULTS = {
-    400: ("400 Bad Request", "La petición no es HTTP/1.1 válido o llegó incompleta."),
-    413: ("413 Content Too Large", "El contenido enviado es demasiado grande."),
-    503: ("503 Service Unavailable", "Demasiados envíos lentos a la vez; repita en un segundo."),
-}
+_CODES = {400: "peticion_incompleta", 413: "fichero_demasiado_grande", 503: "ocupado"}
 
 
 class WholeRequests:
@@ -42,14 +40,14 @@ class WholeRequests:
         host = environ.get("HTTP_HOST", "")
         # Two Host headers arrive joined with a comma; HTTP/1.1 demands exactly one.
         if "," in host or (not host and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
-            return _refuse(400, start_response)
+            return _refuse(400, environ, start_response)
         length = environ.get("CONTENT_LENGTH", "")
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if self._slots is None or (length in ("", "0") and not chunked):
             return self._app(environ, start_response)
         body = self._body(environ["wsgi.input"], None if chunked else int(length))
         if isinstance(body, int):
-            return _refuse(body, start_response)
+            return _refuse(body, environ, start_response)
         whole = environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return self._app(whole, start_response)
 
@@ -71,16 +69,14 @@ class WholeRequests:
         return body if complete else 400
 
 
-def _refuse(status: int, start_response: Callable[..., Any]) -> list[bytes]:
-    """Answer with problem details (RFC 9457)."""
-    line, detail = _FAULTS[status]
-    problem = {"type": "about:blank", "title": line[4:], "status": status, "detail": detail}
-    body = json.dumps(problem, ensure_ascii=False).encode()
-    headers = [
-        ("Content-Type", "application/problem+json"),
-        ("Content-Length", str(len(body))),
-    ]
-    if status == 503:
-        headers.append(("Retry-After", "1"))
-    start_response(line, headers)
+def _refuse(
+    status: int, environ: dict[str, Any], start_response: Callable[..., Any]
+) -> list[bytes]:
+    """Answer with the problem details of every other route."""
+    language = wanted_language(None, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+    refused = problem(_CODES[status], secrets.token_hex(14), language)
+    body = refused.json()
+    headers = [("Content-Type", PROBLEM), ("Content-Length", str(len(body)))]
+    line = f"{status} {HTTPStatus(status).phrase}"
+    start_response(line, headers + refusal_headers(refused))
     return [body]
