@@ -315,7 +315,7 @@ def test_the_examples_print_what_the_page_shows(path: Path, place: settings.Sett
             name, *arguments = shlex.split(line)
             if name == "curl":
                 (address,) = arguments
-                client = create_app(place).test_client()
+                client = create_app(place, background=False).test_client()
                 printed, code = client.get(address.removeprefix(ADDRESS)).text, 0
             else:
                 assert name == "propensia", line
@@ -347,7 +347,7 @@ def test_the_sessions_give_what_the_page_shows(path: Path) -> None:
 
 
 def test_every_route_is_documented(place: settings.Settings) -> None:
-    app = create_app(place)
+    app = create_app(place, background=False)
     routes = {
         f"{method} {rule.rule}"
         for rule in app.url_map.iter_rules()
@@ -360,7 +360,7 @@ def test_every_route_is_documented(place: settings.Settings) -> None:
 def test_every_key_that_callers_see_is_in_the_glossary(
     place: settings.Settings, contract: Contract
 ) -> None:
-    client = create_app(place).test_client()
+    client = create_app(place, background=False).test_client()
     asked = "&".join(f"{name}={text}" for name, text in contract.example().items())
     words = {
         word for line in page("glossary.md").splitlines() for word in CODE(line.split(" | ")[0])

@@ -19,10 +19,11 @@ from propensia.web.prediccion import HotRoute, Scoring
 from propensia.web.ticker import Ticker
 
 
-def create_app(chosen: Settings | None = None) -> Flask:
-    """The Flask application of this process, with its background thread (started on first use).
+def create_app(chosen: Settings | None = None, *, background: bool = True) -> Flask:
+    """The Flask application of this process.
 
-    ``chosen`` defaults to ``settings.load()``. Raises ``SettingsError``, ``ContractError``, or
+    ``chosen`` defaults to ``settings.load()``. ``background=False`` loads what is published now
+    and starts no thread and no keeper, for scripts and tests. Raises ``SettingsError``, ``ContractError``, or
     ``OSError`` when the state folder cannot be made.
     """
     chosen = chosen or settings.load()
@@ -32,13 +33,13 @@ def create_app(chosen: Settings | None = None) -> Flask:
     registry = Registry(chosen.state)
     registry.prepare()
     serving = Serving(contract, registry)
-    ticker = Ticker(serving, chosen)
+    start = Ticker(serving, chosen).start if background else serving.tick
     app = Flask(__name__)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     scoring = Scoring(serving)
     site.add_routes(app, scoring, chosen)
-    hot = HotRoute(app.wsgi_app, scoring, ticker.start)
+    hot = HotRoute(app.wsgi_app, scoring, start)
     hot.begin()
     app.wsgi_app = hot  # type: ignore[method-assign, assignment]
     return app

@@ -23,10 +23,9 @@ KEEPER_START_S = 5.0
 class Ticker:
     """Calls ``serving.tick`` twice a second and sees to it that some keeper runs."""
 
-    def __init__(self, serving: Serving, chosen: Settings, with_keeper: bool = True) -> None:
+    def __init__(self, serving: Serving, chosen: Settings) -> None:
         self._serving = serving
         self._settings = chosen
-        self._with_keeper = with_keeper
         self._keeper: processes.Process | None = None
         self._next_start = 0.0
         self._next_note = 0.0
@@ -55,8 +54,7 @@ class Ticker:
         if now >= self._next_note:
             self._next_note = now + NOTE_S
             self._serving.report()
-            if self._with_keeper:
-                self._see_to_keeper(now)
+            self._see_to_keeper(now)
 
     def _see_to_keeper(self, now: float) -> None:
         if self._keeper is not None and self._keeper.poll() is None:
