@@ -129,7 +129,7 @@ def test_the_work_is_bounded(players: int) -> None:
 
     def count(rows: Matrix) -> Matrix:
         asked.append(len(rows))
-        return rows.sum(axis=1)
+        return np.asarray(rows.sum(axis=1))
 
     row, base = np.ones(players), np.zeros(players)
     found = reasons.effects(count, row, base, [[i] for i in range(players)])

@@ -23,8 +23,8 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     """The Flask application of this process.
 
     ``chosen`` defaults to ``settings.load()``. ``background=False`` loads what is published now
-    and starts no thread and no keeper, for scripts and tests. Raises ``SettingsError``, ``ContractError``, or
-    ``OSError`` when the state folder cannot be made.
+    and starts no thread and no keeper, for scripts and tests. Raises ``SettingsError``,
+    ``ContractError``, or ``OSError`` when the state folder cannot be made.
     """
     chosen = chosen or settings.load()
     if not logging.getLogger().handlers:

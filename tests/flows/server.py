@@ -27,7 +27,7 @@ from propensia.registry import Registry
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 60.0
 STOP_S = 8.0
-POLL_S = 0.2
+POLL_S = 0.1
 Found = TypeVar("Found")
 
 
@@ -143,7 +143,7 @@ class Place:
     def state_text(self, name: str) -> str:
         """The text beside a dropped file; empty while there is none."""
         with contextlib.suppress(FileNotFoundError):
-            return (self.models / f"{name}.estado.txt").read_text(encoding="utf-8")
+            return (self.models / f"{name}.estado.txt").read_bytes().decode("utf-8")
         return ""
 
     def word(self, name: str) -> str:
@@ -157,7 +157,7 @@ class Place:
         )
         return self.state_text(name)
 
-    def looks(self, count: int = 6) -> None:
+    def looks(self, count: int = 8) -> None:
         """Let the keeper look at the folder some times more, and change its mind if it would."""
         time.sleep(POLL_S * count)
 
@@ -217,13 +217,14 @@ class Server:
         """The version that the answers name now."""
         return self.get(prediccion()).headers["x-propensia-version"]
 
-    def wait_served(self, version: str, seconds: float = 15.0) -> None:
-        """Return once every worker answers with that version."""
-        wait_for(
-            lambda: [w["version"] for w in self.health()["trabajadores"]] == [version] * 2 or None,
-            f"every worker on {version}: {self.health()}",
-            seconds,
-        )
+    def wait_served(self, version: str, seconds: float = 20.0) -> None:
+        """Return once answers name that version (with one worker: then all do)."""
+        wait_for(lambda: self.active() == version, f"{version} is served", seconds)
+
+    def settle(self) -> None:
+        """Return once answers come from the release that was published last."""
+        last = self.place.registry.current_number()
+        wait_for(lambda: self.get(prediccion()).json()["publicacion"] >= last, f"release {last}")
 
     def health(self) -> Any:
         """``GET /health`` as a dictionary."""

@@ -24,13 +24,23 @@ posix = pytest.mark.skipif(os.name != "posix", reason="POSIX files")
 
 
 @pytest.fixture(scope="module")
-def desk(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the model ``base``, whose models folder the tests of this file fill."""
+def shared(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the model ``base``, whose models folder the tests of this file fill.
+
+    One worker: what one answer says, all say. How several swap is told in ``tests/crash``.
+    """
     place = Place(tmp_path_factory.mktemp("analista"))
     shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
-    with running(place) as server:
+    with running(place, workers=1) as server:
         server.keeper_pid()
         yield server
+
+
+@pytest.fixture
+def desk(shared: Server) -> Server:
+    """The shared server, once it answers from the release that the test before left."""
+    shared.settle()
+    return shared
 
 
 def version_of(data: bytes, sidecar: dict[str, object] | None = None) -> str:
@@ -121,12 +131,19 @@ def test_a_model_in_a_subfolder_or_with_a_temporary_name_is_not_looked_at(desk: 
     assert not list(desk.place.models.rglob("*x.pkl*.estado.txt"))
 
 
-def test_overwriting_a_known_name_with_a_new_model_serves_the_new_one(desk: Server) -> None:
-    first = publish(desk, "mes.pkl")
+def test_overwriting_a_known_name_serves_the_new_model_and_again_the_old_one(
+    desk: Server,
+) -> None:
+    data = dumped(new_logistic())
+    first = publish(desk, "mes.pkl", data)
     second = dumped(new_logistic())
     desk.place.drop("mes.pkl", second)
     desk.wait_served(version_of(second))
-    assert version_of(second) != first
+    desk.place.drop("mes.pkl", data)  # a content that was served before: a rollback to it
+    desk.wait_served(first)
+    release = desk.place.registry.current()
+    assert release is not None and (release.version, release.cause) == (first, "vuelta")
+    assert desk.get("/modelos").json()["anterior"] == version_of(second)
 
 
 def test_the_same_content_under_another_name_changes_nothing(desk: Server) -> None:
@@ -150,25 +167,15 @@ def test_an_old_time_stamp_is_as_good_as_a_new_one(desk: Server) -> None:
     assert path.stat().st_mtime == 978307200
 
 
-def test_an_earlier_model_dropped_again_is_a_rollback_to_it(desk: Server) -> None:
-    data = dumped(new_logistic())
-    first = publish(desk, "ida.pkl", data)
-    second = publish(desk, "ida.pkl")
-    desk.place.drop("ida.pkl", data)  # the same name goes back to what it was
-    desk.wait_served(first)
-    release = desk.place.registry.current()
-    assert release is not None and (release.version, release.cause) == (first, "vuelta")
-    assert desk.get("/modelos").json()["anterior"] == second
-
-
 def test_a_file_that_was_deleted_and_copied_back_is_a_rollback_to_it(desk: Server) -> None:
     data = dumped(new_logistic())
-    first = publish(desk, "borrado.pkl", data)
+    before, first = desk.active(), publish(desk, "borrado.pkl", data)
     release = number(desk)
     (desk.place.models / "borrado.pkl").unlink()
     unchanged(desk, release)  # a deleted file changes nothing
     assert desk.active() == first
-    publish(desk, "otro.pkl")
+    assert desk.place.run("rollback").returncode == 0
+    desk.wait_served(before)
     desk.place.drop("borrado.pkl", data)
     desk.wait_served(first)
 
@@ -253,7 +260,7 @@ def test_folders_links_pipes_and_giants_are_refused_at_once_and_block_nobody(
 
 def test_strange_names_are_only_names(desk: Server) -> None:
     release = number(desk)
-    names = ["a" * 200 + ".pkl", "..pkl.pkl", "%2e%2e.pkl", "con espacio\u202efdp.pkl"]
+    names = ["a" * 200 + ".pkl", "%2e%2e.pkl", "con espacio\u202efdp.pkl"]
     if os.name == "posix":
         names += ["linea\nnueva.pkl", 'com"illas<b>.pkl', "a" * 246 + ".pkl"]
     data = dumped(made.three_classes(), compress=1)
@@ -349,7 +356,7 @@ def test_a_file_that_is_deleted_during_its_admission_does_no_harm(desk: Server) 
 
 
 def test_rollback_is_not_undone_by_files_that_still_lie_there(desk: Server) -> None:
-    first = publish(desk, "antes.pkl")
+    first = desk.active()
     publish(desk, "ahora.pkl")
     assert desk.place.run("rollback", "--why", "prueba").returncode == 0
     desk.wait_served(first)
@@ -376,7 +383,6 @@ def test_an_older_month_becomes_a_candidate_that_a_person_may_publish(desk: Serv
     done = desk.place.run("admit", str(path), "--why", "arreglo de octubre")
     assert done.returncode == 0, done.stdout
     desk.wait_served(version_of(october))
-    publish(desk, "riesgo 202612.pkl")  # a newer month is published by itself
 
 
 @pytest.fixture
@@ -502,7 +508,7 @@ def test_a_sidecar_sets_threshold_and_rates_and_proves_golden_rows(desk: Server)
     }
     data = dumped(model)
     desk.place.drop("con ficha.pkl", data, sidecar)
-    desk.place.wait_word("con ficha.pkl", "ACEPTADO", "RECHAZADO")
+    assert "Publicado" in desk.place.wait_word("con ficha.pkl", "ACEPTADO", "RECHAZADO")
     desk.wait_served(version_of(data, sidecar))
     answer = desk.get(prediccion()).json()
     assert answer["umbral"] == 0.125
@@ -517,7 +523,7 @@ BAD_SIDECARS = {
     "lista": ([1, 2], "objeto"),
     "doradas": (
         {"filas_doradas": [{"parametros": made.EXAMPLE, "probabilidad": 0.999}]},
-        "doradas",
+        "no repite los resultados esperados",
     ),
     "contrato": ({"huella_contrato": "0123456789abcdef"}, "contrato"),
 }
