@@ -229,13 +229,14 @@ def test_a_request_keeps_the_version_that_it_began_with(
 
     def swapped_meanwhile(scorer: Scorer, row: list[float]) -> float:
         monkeypatch.setattr(Scorer, "one", plain)
-        steady(serving, 0.9)
+        publish(serving, tiny_models.constant(0.9), 0.9, threshold=0.05)
         return plain(scorer, row)
 
     monkeypatch.setattr(Scorer, "one", swapped_meanwhile)
     answer = ask(serving)
     assert active(serving) != first
     assert (answer.bundle.release.version, answer.probability) == (first, 0.1)
+    assert not answer.positive, "the threshold of the other version"
     assert ask(serving).probability == 0.9
 
 

@@ -82,7 +82,7 @@ def drawing(context: dict[str, Any]) -> list[str]:
 
 
 def _verdict(context: dict[str, Any]) -> Iterator[str]:
-    tone = YES if context["answer"]["pagador"] else NO
+    tone = _tone(context)
     mark = "M48 93l5.5 5.5L64 87" if context["answer"]["pagador"] else "M49 92h14"
     yield from _card(20, 290)
     yield f'<rect x="16" y="20" width="{WIDTH - 32}" height="6" rx="3" fill="{tone}"/>'
@@ -96,6 +96,10 @@ def _verdict(context: dict[str, Any]) -> Iterator[str]:
     yield _text(EDGE, 280, 17, context["sentence"])
 
 
+def _tone(context: dict[str, Any]) -> str:
+    return YES if context["answer"]["pagador"] else NO
+
+
 def _gauge(context: dict[str, Any], top: int) -> Iterator[str]:
     """The page's own scale: where the bar ends and where the threshold stands."""
     left, width = EDGE + 14, INSIDE - 28
@@ -104,10 +108,10 @@ def _gauge(context: dict[str, Any], top: int) -> Iterator[str]:
     yield _text(line, top + 14, 15, label, anchor=context["gauge"]["anchor"])
     yield _box(left, top + 32, width, 22, TRACK)
     yield _box(line, top + 32, left + width - line, 22, OVER)
-    yield _box(left, top + 32, at - left, 22, YES)
+    yield _box(left, top + 32, at - left, 22, _tone(context))
     yield f'<path d="M{line:.1f} {top + 21}v39" stroke="{INK}" stroke-width="2.5"/>'
     yield (
-        f'<circle cx="{at:.1f}" cy="{top + 43}" r="12" fill="{CARD}" stroke="{YES}" '
+        f'<circle cx="{at:.1f}" cy="{top + 43}" r="12" fill="{CARD}" stroke="{_tone(context)}" '
         'stroke-width="4"/>'
     )
     for tick in (0, 25, 50, 75, 100):
