@@ -44,9 +44,11 @@ def desk(shared: Server) -> Server:
 
 
 def version_of(data: bytes, sidecar: dict[str, object] | None = None) -> str:
-    """The version id that the design promises for a content."""
-    parts = data + (json.dumps(sidecar).encode() if sidecar is not None else b"")
-    return hashlib.sha256(parts).hexdigest()[:12]
+    """The version id of a content: of the file, or of the digests of the file and its sidecar."""
+    if sidecar is None:
+        return hashlib.sha256(data).hexdigest()[:12]
+    parts = (data, json.dumps(sidecar).encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()[:12]
 
 
 def publish(desk: Server, name: str, data: bytes | None = None) -> str:
