@@ -207,8 +207,8 @@ def fate(
 
     ``known_sha256`` is what this name brought last time: the same again asks for nothing, so a
     restart or a rollback is never undone by a file that merely still lies there.
-    ``current_rules`` are the contract's fingerprint and the program's version; a refusal holds
-    under the same rules only.
+    ``current_rules`` are the contract's fingerprint and the program's version: an acceptance
+    holds under the same contract only, a refusal under the same program too.
     """
     if known_sha256 == sha256:
         return Fate("keep")
@@ -216,9 +216,9 @@ def fate(
         return Fate("keep", "es la versión activa")
     if verdict is None:
         return Fate("judge")
-    if verdict["accepted"]:
+    if verdict["accepted"] and verdict["contract"] == current_rules[0]:
         return Fate("promote", "vuelve una versión anterior")
-    if (verdict["contract"], verdict["program"]) == current_rules:
+    if not verdict["accepted"] and (verdict["contract"], verdict["program"]) == current_rules:
         return Fate("refuse")
     return Fate("judge")
 

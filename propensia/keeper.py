@@ -12,6 +12,7 @@ import os
 import shutil
 import threading
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from filelock import FileLock, Timeout
 from propensia import __version__, admission, files, heartbeat, inbox, processes, training
 from propensia import contract as contracts
 from propensia import settings as settings_table
+from propensia.admission.refusal import shown
 from propensia.contract import Contract
 from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings
@@ -28,6 +30,7 @@ from propensia.settings import Settings
 log = logging.getLogger(__name__)
 
 UNFINISHED_S = 30 * 60
+LEFT_OVER_S = 60 * 60  # no write takes that long: its writer is gone
 BACK_OFF_S = (5.0, 30.0, 120.0, 600.0)
 Say = Callable[[str], None]
 
@@ -204,7 +207,7 @@ class Keeper:
     def _leave(self, seen: inbox.Seen, suffix: str, content: str) -> None:
         try:
             path = seen.path.with_name(seen.name + suffix)
-            files.write(path, content.encode("utf-8"), durable=False)
+            files.write(path, content.encode("utf-8", "replace"), durable=False)
         except OSError as error:
             log.warning("cannot write beside %s: %s", seen.name, error.strerror)
 
@@ -261,7 +264,8 @@ def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
     beside = None
     if seen.sidecar is not None:
         beside = files.read(seen.sidecar, admission.SIDECAR_LIMIT_BYTES)
-    return admission.Dropped(seen.path.stem, data, beside)
+    # A name may hold anything a file system takes; what is shown and answered may not.
+    return admission.Dropped(shown(unicodedata.normalize("NFC", seen.path.stem)), data, beside)
 
 
 def prepare(settings: Settings, contract: Contract, registry: Registry, say: Say) -> None:
@@ -322,7 +326,7 @@ def _leave_when(ended: threading.Event) -> None:
 def _watch(
     settings: Settings, contract: Contract, registry: Registry, ended: threading.Event
 ) -> None:
-    sweep_work(settings.state / "work")
+    sweep(settings.state)
     keeper = Keeper(settings, contract, registry)
     beat = threading.Thread(target=_beat, args=(settings.state, keeper, ended), daemon=True)
     beat.start()
@@ -345,10 +349,15 @@ def _beat(state: Path, keeper: Keeper, ended: threading.Event) -> None:
             heartbeat.leave(state / "keeper.json", note)
 
 
-def sweep_work(folder: Path) -> None:
-    """Remove what interrupted admissions left behind; only the keeper, before it starts."""
-    for left in folder.glob("*"):
+def sweep(state: Path) -> None:
+    """Remove what interrupted processes left behind; only the keeper, before it starts."""
+    for left in (state / "work").glob("*"):
         shutil.rmtree(left, ignore_errors=True)
+    for folder in ("", "releases", "verdicts", "workers"):
+        for left in (state / folder).glob(".*.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > LEFT_OVER_S:
+                    left.unlink()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+# What a person must write for each type of setting.
+KINDS = {
+    int: "un número entero",
+    float: "un número",
+    bool: "sí o no",
+    str: "un texto",
+    type(Path()): "una carpeta",
+}
 PREFIX = "PROPENSIA_"
 FILE = "propensia.toml"
 
@@ -99,8 +107,8 @@ def _typed(name: str, value: Any, source: str) -> Any:
     try:
         typed = _convert(type(row.default), value)
     except (TypeError, ValueError, OverflowError) as error:
-        wanted = type(row.default).__name__
-        raise SettingsError(f"{source}: el ajuste {name!r} debe ser de tipo {wanted}") from error
+        wanted = KINDS[type(row.default)]
+        raise SettingsError(f"{source}: el ajuste {name!r} debe ser {wanted}") from error
     least, most = row.metadata["least"], row.metadata["most"]
     if least is not None and typed < least:
         raise SettingsError(f"{source}: el ajuste {name!r} debe ser al menos {least}")

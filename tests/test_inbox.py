@@ -278,6 +278,8 @@ def verdict(accepted: bool, contract: str = "contract", program: str = "1.0") ->
         (verdict(True), "other", "other", "promote"),
         (verdict(True), "other", None, "promote"),
         (verdict(True), None, None, "promote"),
+        (verdict(True, contract="older"), "other", None, "judge"),
+        (verdict(True, program="0.9"), "other", None, "promote"),
         (verdict(False), "other", None, "refuse"),
         (verdict(False), "other", "this", "keep"),
         (verdict(False, contract="older"), "other", None, "judge"),

@@ -117,6 +117,21 @@ def test_all_faults_are_told_at_once_each_with_what_is_taken(contract: Contract)
     assert made.text().decode().count("\n") == 4
 
 
+@pytest.mark.parametrize(
+    ("accept", "language"),
+    [
+        ("", "es"),
+        ("fr, de", "es"),
+        ("en-GB,en;q=0.9", "en"),
+        ("es;q=0.4, en;q=0.6", "en"),
+        ("es;q=0.6, en; q=0.4", "es"),
+        ("en;q=x", "es"),
+    ],
+)
+def test_the_language_is_the_one_that_the_header_prefers(accept: str, language: str) -> None:
+    assert problems.wanted_language(None, accept) == language
+
+
 def test_what_an_option_takes_is_known_for_every_option() -> None:
     assert set(OPTION_ADMITS) == OPTIONS
 

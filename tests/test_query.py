@@ -133,6 +133,11 @@ def test_the_name_of_an_unknown_parameter_is_cut(raw: str) -> None:
     assert note.used is None
 
 
+def test_a_flood_of_unknown_parameters_makes_a_bounded_answer() -> None:
+    notes = READER.read("&".join(f"x{i}=1" for i in range(900))).notes
+    assert [note.parameter for note in notes] == [f"x{i}" for i in range(20)]
+
+
 def test_an_escaped_equals_sign_in_a_name_makes_no_parameter() -> None:
     query = READER.read("er%3DEMP")
     assert query.texts == {}

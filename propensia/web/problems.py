@@ -157,8 +157,8 @@ def wanted_language(query: Query | None, accept: str) -> str:
         return query.options["idioma"]
     best, weight = "es", 0.0
     for part in accept.split(",") if accept else ():
-        tag, _, quality = part.partition(";q=")
-        language = tag.strip()[:2].lower()
+        tag, _, quality = part.replace(" ", "").partition(";q=")
+        language = tag[:2].lower()
         try:
             share = float(quality) if quality else 1.0
         except ValueError:

@@ -18,6 +18,7 @@ FORMS = {"json": "json", "texto": "text", "html": "html"}
 LONGEST_QUERY = 2048
 LONGEST_REF = 64
 LONGEST_NAME = 32
+MOST_NOTES = 20
 LONGEST_COUNT = 3
 ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 
@@ -69,7 +70,8 @@ class QueryReader:
 
     def _other(self, name: str, text: str, query: Query) -> None:
         if name not in OPTIONS:
-            query.notes.append(Note(name[:LONGEST_NAME], "parametro_desconocido", None))
+            if len(query.notes) < MOST_NOTES:
+                query.notes.append(Note(name[:LONGEST_NAME], "parametro_desconocido", None))
             return
         if name in query.options:
             if not self._first_wins:

@@ -82,7 +82,16 @@ def comma(r: random.Random) -> Case:
 def thousands(r: random.Random) -> Case:
     """A separator of thousands, or what may be one."""
     a, b = r.randrange(1, 999), f"{r.randrange(1000):03}"
-    forms = ["{}.{},50", "{},{}.50", "{},{}", "{}'{}", "{}_{}", "{} {}", "{}\u00a0{}", "{}\u2009{}"]
+    forms = [
+        "{}.{},50",
+        "{},{}.50",
+        "{},{}",
+        "{}'{}",
+        "{}_{}",
+        "{} {}",
+        "{}\u00a0{}",
+        "{}\u2009{}",
+    ]
     return put(r.choice(NUMBERS), r.choice(forms).format(a, b), "thousands", "numero_no_valido")
 
 
@@ -161,7 +170,9 @@ def repeated(r: random.Random) -> Case:
 
 def unknown(r: random.Random) -> Case:
     """Parameters that the contract does not know: ignored, and named."""
-    name = r.choice(["_", "t", "IM", "Er", "<b>", "año", "im ", "__proto__", "x" * 40, "a=b", "\x00"])
+    name = r.choice(
+        ["_", "t", "IM", "Er", "<b>", "año", "im ", "__proto__", "x" * 40, "a=b", "\x00"]
+    )
     more = f"&{quote(name, safe='')}={MARK}".encode()
     whole = query(BASE, more)
     return Case("unknown", whole, (200,), name[:32], "parametro_desconocido", query(BASE))

@@ -214,7 +214,9 @@ RAW = {
     "HTTP/0.9": b"GET /prueba\r\n\r\n",
     "HTTP/3.7": b"GET /prueba HTTP/3.7\r\nHost: x\r\n\r\n",
     "a head without an end": b"GET /prueba HTTP/1.1\r\nHost: x\r\nX: " + b"a" * HEAD_LIMIT * 2,
-    "a giant address": b"GET /prediccion?" + b"a" * HEAD_LIMIT * 2 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a giant address": b"GET /prediccion?"
+    + b"a" * HEAD_LIMIT * 2
+    + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     "TLS": bytes.fromhex("16030100a5010000a10303") + bytes(160),
     "noise": bytes(range(128, 256)) * 8 + b"\r\n\r\n",
 }
