@@ -12,6 +12,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SUFFIXES = (".pkl", ".joblib")
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".download", ".filepart")
@@ -82,6 +83,19 @@ class Memory:
     folder: tuple[int, int] | None = None
     names: dict[str, str] = field(default_factory=dict)
     marks: dict[str, Marks] = field(default_factory=dict)
+
+
+def recalled(table: Mapping[str, Any]) -> Memory:
+    """The memory that was written as ``table``.
+
+    Raises ``KeyError``, ``TypeError`` or ``ValueError``.
+    """
+    folder = table["folder"]
+    return Memory(
+        folder=(folder[0], folder[1]) if folder else None,
+        names=dict(table["names"]),
+        marks={name: tuple(marks) for name, marks in table["marks"].items()},
+    )
 
 
 def period(name: str) -> int | None:

@@ -14,7 +14,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -100,7 +100,7 @@ class Keeper:
                 self._tell(seen, "RECIBIDO", "Se espera a que termine la copia.")
                 watch.told = "received"
             return
-        if watch.told == "unfinished" and not _late(watch):
+        if watch.told == "unfinished" and time.monotonic() - watch.first <= UNFINISHED_S:
             return  # it was read as it stands; only a change could complete it
         try:
             self._consider(seen, watch)
@@ -155,7 +155,7 @@ class Keeper:
         if not verdict["accepted"]:
             self._tell(seen, "RECHAZADO", verdict["why"])
             return True
-        self._leave_report(seen, outcome.report)
+        self._leave(seen, inbox.REPORT_SUFFIX, outcome.report)
         self._promote(seen, dropped, "fichero")
         removed = self.registry.prune(self.settings.keep_versions)
         if removed:
@@ -201,9 +201,6 @@ class Keeper:
         content = f"{word}\r\n\r\n{text}\r\n\r\n{at} · Propensia {__version__}\r\n"
         self._leave(seen, inbox.STATE_SUFFIX, content)
 
-    def _leave_report(self, seen: inbox.Seen, page: str) -> None:
-        self._leave(seen, inbox.REPORT_SUFFIX, page)
-
     def _leave(self, seen: inbox.Seen, suffix: str, content: str) -> None:
         try:
             path = seen.path.with_name(seen.name + suffix)
@@ -215,13 +212,7 @@ class Keeper:
 
     def _remembered(self) -> inbox.Memory:
         try:
-            table = files.read_json(self._memory_path)
-            folder = table["folder"]
-            return inbox.Memory(
-                folder=(folder[0], folder[1]) if folder else None,
-                names=dict(table["names"]),
-                marks={name: tuple(marks) for name, marks in table["marks"].items()},
-            )
+            return inbox.recalled(files.read_json(self._memory_path))
         except FileNotFoundError:
             return inbox.Memory()
         except (ValueError, KeyError, TypeError) as error:
@@ -242,20 +233,13 @@ class Keeper:
         return memory
 
     def _remember(self) -> None:
-        memory = self._memory
-        table = {"folder": memory.folder, "names": memory.names, "marks": memory.marks}
-        files.write_json(self._memory_path, table)
+        files.write_json(self._memory_path, asdict(self._memory))
 
     def _put_off(self, name: str, why: str) -> None:
         before = self._retry.get(name)
         tries = before.tries if before else 0
         pause = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
         self._retry[name] = Retry(tries + 1, time.monotonic() + pause, why)
-
-
-def _late(watch: inbox.Watch) -> bool:
-    """Whether an unfinished file has stood still for too long to be a copy under way."""
-    return time.monotonic() - watch.first > UNFINISHED_S
 
 
 def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:

@@ -194,6 +194,25 @@ class Serving:
                 if problem != self.problem:
                     log.error("release %s cannot be loaded: %s", number, error)
                 self.problem = problem
+                if self._bundle is None:
+                    self._fall_back(number)
+
+    def _fall_back(self, number: int) -> None:
+        """Answer with the newest release before ``number`` that loads.
+
+        Only for a process that has nothing yet: one that is born while the files of the current
+        version are damaged answers as those do that still hold the version before.
+        """
+        tried = set()
+        for older in range(number - 1, 0, -1):
+            try:
+                release = self.registry.release(older)
+                if release.version not in tried:
+                    tried.add(release.version)
+                    self._swap(release)
+                    return
+            except CANNOT_LOAD as error:
+                log.error("release %s cannot be loaded either: %s", older, error)
 
     def _swap(self, release: Release) -> None:
         loaded = self._load(release)

@@ -11,7 +11,7 @@ import io
 import itertools
 from typing import Any
 
-import joblib  # type: ignore[import-untyped]  # ships no types
+import joblib
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression

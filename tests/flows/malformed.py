@@ -170,9 +170,7 @@ def repeated(r: random.Random) -> Case:
 
 def unknown(r: random.Random) -> Case:
     """Parameters that the contract does not know: ignored, and named."""
-    name = r.choice(
-        ["_", "t", "IM", "Er", "<b>", "año", "im ", "__proto__", "x" * 40, "a=b", "\x00"]
-    )
+    name = r.choice(["_", "t", "IM", "Er", "<b>", "año", "im ", "__proto__", "x" * 40, "\x00"])
     more = f"&{quote(name, safe='')}={MARK}".encode()
     whole = query(BASE, more)
     return Case("unknown", whole, (200,), name[:32], "parametro_desconocido", query(BASE))
@@ -196,8 +194,8 @@ PAYLOADS = (
     "</title><zq7tag>",
     "<script>zq7()</script>",
     "<!--",
-    "{{7*191}}",
-    "${7*191}",
+    "{{7919*7907}}",
+    "${7919*7907}",
     "<svg/onload=zq7()>",
     "javascript:zq7()",
     "&lt;zq7tag&gt;",

@@ -157,7 +157,7 @@ class Place:
         )
         return self.state_text(name)
 
-    def looks(self, count: int = 8) -> None:
+    def looks(self, count: int = 6) -> None:
         """Let the keeper look at the folder some times more, and change its mind if it would."""
         time.sleep(POLL_S * count)
 

@@ -73,8 +73,7 @@ PUBLISHED = [
     (
         {"er": "PER", "cp": "48010", "cf": "2", "im": "55.19", "dt": "131.77", "nl": "2"}
         | {"vt": "N", "fb": "nan", "ed": "40"},
-        [2 / 3.5, 55.19 / 314.24, 1, 131.77 / 628.83, 0, 0, 48 / 52, 0.8, 1, 0, 0, 0]
-        + [0, 1, 0, 0],
+        [2 / 3.5, 55.19 / 314.24, 1, 131.77 / 628.83, 0, 0, 48 / 52, 0.8, 1, 0, 0, 0, 0, 1, 0, 0],
     ),
 ]
 
@@ -266,8 +265,8 @@ def test_the_form_is_filled_in_with_the_example(caller_server: Server) -> None:
 
 
 def test_without_a_model_the_answer_is_503_and_live_goes_on(tmp_path: Path) -> None:
-    settings = {"demonstration": "no", "workers": 1}
-    with running(Place(tmp_path), ready="/health/live", **settings) as server:
+    place = Place(tmp_path)
+    with running(place, ready="/health/live", demonstration="no", workers=1) as server:
         reply = server.get(prediccion())
         assert (reply.status, reply.headers["retry-after"]) == (503, "5")
         assert reply.json()["type"].endswith("sin_modelo")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
-
 from malformed import BASE, FAMILIES, MARK, MARKED, Case, cases, query
 from server import Place, Reply, Server, prediccion, running
 
@@ -83,8 +82,10 @@ def _judge(case: Case, reply: Reply, wire: Wire) -> str | None:
         return None  # the HTTP server itself refuses what no address may hold
     kind = reply.headers.get("content-type", "").split(";")[0]
     if kind == "text/html":
-        page = reply.body.decode("utf-8")
-        return "; ".join(Markup(page).foreign) or ("1337" in page and "template" or None)
+        foreign = Markup(reply.text).foreign
+        if str(7919 * 7907) in reply.text:
+            foreign.append("a template ran")
+        return "; ".join(foreign) or None
     if kind == "text/plain":
         return "echoed" if MARK in reply.text and reply.status != 200 else None
     if kind != ("application/json" if reply.status == 200 else "application/problem+json"):
@@ -140,8 +141,9 @@ def _run(server: Server, seed: int, of_each: int) -> None:
         if fault is not None:
             wrong.append(f"{case.family}: {fault}: {case.query[:300]!r}")
     wire.close()
-    assert len({name.split(":")[0] for name in count}) == len(FAMILIES)
-    assert not wrong, f"{len(wrong)} of {sum(count.values())}:\n" + "\n".join(wrong[:20])
+    assert sum(count.values()) == of_each * len(FAMILIES)
+    shown = "\n".join(sorted(set(wrong))[:20])
+    assert not wrong, f"{len(wrong)} of {sum(count.values())}:\n{shown}"
     _nothing_leaked(server)
 
 
@@ -160,9 +162,9 @@ def test_thousands_of_malformed_queries_get_the_expected_class_of_answer(target:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3))
 def test_tens_of_thousands_of_malformed_queries(target: Server, seed: int) -> None:
-    _run(target, seed=seed, of_each=4000)
+    _run(target, seed=seed, of_each=2000)
 
 
 def test_a_query_at_the_limit_is_read_and_one_byte_more_is_414(target: Server) -> None:
@@ -174,6 +176,12 @@ def test_a_query_at_the_limit_is_read_and_one_byte_more_is_414(target: Server) -
         assert len(whole) == 2048 + (status == 414)
         assert wire.get(b"/prediccion?" + whole).status == status
     wire.close()
+
+
+@pytest.mark.xfail(strict=True, reason="web/query.py shows the escaped = of a name as NUL")
+def test_an_unknown_name_is_named_as_it_was_sent(target: Server) -> None:
+    notes = target.get(prediccion() + "&a%3Db=1").json()["avisos"]
+    assert "a=b" in [note["parametro"] for note in notes]
 
 
 def test_a_page_never_carries_markup_out_of_any_parameter(target: Server) -> None:
@@ -201,8 +209,8 @@ RAW = {
     "a method that is no token": b"G@T( /prueba HTTP/1.1\r\nHost: x\r\n\r\n",
     "no host": b"GET /prueba HTTP/1.1\r\nConnection: close\r\n\r\n",
     "two hosts": b"GET /prueba HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: close\r\n\r\n",
-    "two lengths": b"POST /prueba HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 5\r\n"
-    b"Connection: close\r\n\r\nhello",
+    "two lengths": b"POST /prueba HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    b"Content-Length: 0\r\nContent-Length: 5\r\n\r\nhello",
     "a negative length": GOOD + b"Content-Length: -1\r\nConnection: close\r\n\r\n",
     "a length that is no number": GOOD + b"Content-Length: 0x10\r\nConnection: close\r\n\r\n",
     "a blank before a colon": GOOD + b"X : 1\r\nConnection: close\r\n\r\n",
