@@ -112,7 +112,8 @@ class HotRoute:
         """Answer the hot route; hand everything else to Flask."""
         if os.getpid() != self._pid:  # after a fork the background thread did not come along
             self.begin()
-        if environ["PATH_INFO"] != ROUTE or environ["REQUEST_METHOD"] != "GET":
+        method = environ["REQUEST_METHOD"]
+        if environ["PATH_INFO"] != ROUTE or method not in ("GET", "HEAD"):
             return self._app(environ, start)
         raw = environ.get("QUERY_STRING", "")
         query = self._scoring.read(raw)
@@ -124,7 +125,7 @@ class HotRoute:
         language = wanted_language(query, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
         result = self._scoring.score(raw, query, language)
         if isinstance(result, Problem):
-            return _refuse(result, form, start)
+            return _refuse(result, form, method, start)
         tail, version = self._of_bundle(result.bundle)
         if form == "json":
             body, kind = self._json(result, query, language, tail), JSON
@@ -140,7 +141,7 @@ class HotRoute:
                 *SAFE_HEADERS,
             ],
         )
-        return (body,)
+        return (body,) if method == "GET" else ()
 
     def _of_bundle(self, bundle: Bundle) -> tuple[str, tuple[str, str]]:
         """The part of an answer that only changes with the release, made once per release."""
@@ -225,11 +226,11 @@ def wanted_form(accept: str, default: str) -> str:
     return default
 
 
-def _refuse(refused: Problem, form: str, start: StartResponse) -> Iterable[bytes]:
+def _refuse(refused: Problem, form: str, method: str, start: StartResponse) -> Iterable[bytes]:
     body, kind = (refused.text(), TEXT) if form == "text" else (refused.json(), PROBLEM)
     headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
     start(STATUS[refused.status], headers + refusal_headers(refused))
-    return (body,)
+    return (body,) if method == "GET" else ()
 
 
 def _note_shape(note: Note, language: str) -> dict[str, Any]:

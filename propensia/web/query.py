@@ -57,14 +57,14 @@ class QueryReader:
         query = Query({}, {})
         texts, parameters = query.texts, self._parameters
         plain = raw.isascii() and "%" not in raw and "+" not in raw and raw.isprintable()
-        for item in raw.split("&") if plain else self._decoded(raw, query):
-            name, _, text = item.partition("=")
+        items = [item.partition("=") for item in raw.split("&")] if plain else None
+        for name, equals, text in items or self._decoded(raw, query):
             if name in parameters:
                 if name not in texts:
                     texts[name] = text
                 elif not self._first_wins:
                     query.faults.append(Fault(name, "parametro_repetido"))
-            elif item:
+            elif name or equals:
                 self._other(name, text, query)
         return query
 
@@ -94,18 +94,16 @@ class QueryReader:
         number = text.isascii() and text.isdigit() and len(text) <= LONGEST_COUNT
         return number and int(text) <= len(self._parameters)
 
-    def _decoded(self, raw: str, query: Query) -> Iterable[str]:
-        """The items with escapes undone; ``=`` and ``&`` inside a text stay text."""
+    def _decoded(self, raw: str, query: Query) -> Iterable[tuple[str, str, str]]:
+        """The items with escapes undone, as (name, ``=`` if there, text)."""
         for item in raw.encode("latin-1", "replace").split(b"&"):
             name, equals, text = item.partition(b"=")
             try:
-                clean = self._text(name).replace("=", "\x00"), self._text(text)
+                yield self._text(name), equals.decode(), self._text(text)
             except ValueError:
                 fault = Fault("", "codificacion_no_valida")
                 if fault not in query.faults:
                     query.faults.append(fault)
-                continue
-            yield clean[0] + equals.decode() + clean[1]
 
     def _text(self, data: bytes) -> str:
         def undo(match: re.Match[bytes]) -> bytes:

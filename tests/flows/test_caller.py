@@ -221,7 +221,9 @@ def test_another_method_is_405_and_says_which_are_allowed(
 def test_head_is_a_get_without_a_body(caller_server: Server) -> None:
     reply = caller_server.get(prediccion(), "HEAD")
     assert (reply.status, reply.body) == (200, b"")
-    assert "x-propensia-version" in reply.headers
+    got = caller_server.get(prediccion())
+    for name in ("content-type", "x-propensia-version", "cache-control"):
+        assert reply.headers[name] == got.headers[name]
 
 
 @pytest.mark.parametrize("path", ["/nada", "/prediccion/", "//prediccion", "/static/../app.py"])
