@@ -15,7 +15,7 @@ from propensia.admission import listing as listings
 from propensia.admission import reader
 from propensia.admission.ladder import MARKS
 from propensia.contract import Contract
-from propensia.registry import Registry, RegistryError, Release
+from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
 
 DONE, REFUSED = 0, 1
@@ -104,10 +104,9 @@ def models(parts: Parts) -> int:
     for verdict in registry.verdicts():
         if not verdict["accepted"]:
             click.echo(f"\nrechazada  {verdict['model']}  ({verdict['at']}): {verdict['why']}")
-    own = registry.manifest(current.version)["threshold"]
-    threshold = own if current.threshold is None else current.threshold
+    rule = decision(registry.manifest(current.version), current)
     click.echo(f"\nPublicación {current.number} ({current.cause}, {current.who}, {current.at})")
-    click.echo(f"Umbral {threshold:g}. {current.why}".rstrip())
+    click.echo(f"Umbral {rule.threshold:g}. {current.why}".rstrip())
     return DONE
 
 
@@ -125,14 +124,14 @@ def rollback(parts: Parts, version: str | None, why: str, who: str) -> int:
     if target == current.version:
         click.echo(f"Ya es la versión activa ({target}); nada cambia.")
         return DONE
-    threshold = next((r.threshold for r in registry.history() if r.version == target), None)
+    last = registry.last_of(target)
     _published(
         registry.publish(
             target,
             cause="rollback",
             who=who,
             why=why,
-            threshold=threshold,
+            threshold=last.threshold if last else None,
             pinned=current.pinned,
         )
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from propensia.commands import Parts, table
 from propensia.contract import Contract
 from propensia.decision import Decision
 from propensia.features import Features
-from propensia.registry import Registry, RegistryError
+from propensia.registry import RegistryError, decision
 from propensia.scorer import Scorer
 
 LIMIT_BYTES = 1 << 30
@@ -53,9 +53,8 @@ class Side:
         positive = np.zeros(count, dtype=bool)
         kept = {name: array[readable] for name, array in values.items()}
         if readable.any():
-            raw = self.scorer.many(features.matrix(kept))
-            correct = np.vectorize(self.decision.probability, otypes=[np.float64])
-            positive[readable] = correct(raw) >= self.decision.threshold
+            chances = self.decision.probabilities(self.scorer.many(features.matrix(kept)))
+            positive[readable] = chances >= self.decision.threshold
         return positive, readable
 
 
@@ -162,19 +161,10 @@ def _side(parts: Parts, name: str) -> Side:
             f"la versión {version} no tiene las columnas del contrato {contract.name}"
         )
     scorer = Scorer(registry.model(version), manifest["onnx_sha256"])
-    decision = _decision(registry, version, manifest, contract, contract is not parts.contract)
-    return Side(name, contract, scorer, decision)
-
-
-def _decision(
-    registry: Registry, version: str, manifest: dict[str, Any], contract: Contract, foreign: bool
-) -> Decision:
-    """The rule that a version was last published with; another contract brings its own."""
-    last = next((r.threshold for r in registry.history() if r.version == version), None)
-    threshold = manifest["threshold"] if last is None else last
-    if foreign:
-        threshold = contract.threshold
-    return Decision(threshold, manifest["training_rate"], manifest["real_rate"])
+    rule = decision(manifest, registry.last_of(version))
+    if contract is not parts.contract:  # another contract brings its own threshold
+        rule = replace(rule, threshold=contract.threshold)
+    return Side(name, contract, scorer, rule)
 
 
 def _from_file(contract: Contract, path: Path) -> Texts:

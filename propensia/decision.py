@@ -6,6 +6,12 @@ Nothing here knows a model or a request; these are formulas on plain numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +28,20 @@ class Decision:
     real_rate: float | None = None
 
     def probability(self, raw: float) -> float:
-        """The model's probability moved from the training share to the real one.
+        """The model's probability moved from the training share to the real one, in [0, 1].
 
         With odds weights ``a = real / training`` and ``b = (1 - real) / (1 - training)``:
         ``a p / (a p + b (1 - p))``. Source: Saerens, Latinne and Decaestecker (2002), "Adjusting
         the outputs of a classifier to new a priori probabilities", eq. 2.4. Without both rates
         the number is returned as it is.
         """
+        return float(self._corrected(raw))
+
+    def probabilities(self, raw: Vector) -> Vector:
+        """The same for an array ``(n,)``, bit for bit what ``probability`` gives."""
+        return np.asarray(self._corrected(raw), dtype=np.float64)
+
+    def _corrected(self, raw: Any) -> Any:
         if self.training_rate is None or self.real_rate is None:
             return raw
         positive = raw * self.real_rate / self.training_rate

@@ -118,7 +118,7 @@ class Keeper:
             return  # it moved while it was read: the next looks will tell
         sha256 = dropped.sha256
         current = self.registry.current()
-        active = self.registry.manifest(current.version)["sha256"] if current else None
+        active = current.sha256 if current else None
         fate = inbox.fate(
             sha256,
             self.registry.verdict(sha256),

@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from propensia import files
+from propensia.decision import Decision
 
 RELEASE = re.compile(r"([0-9]{6,})\.json").fullmatch
 VERSION = re.compile(r"[0-9a-f]{12}").fullmatch
@@ -36,6 +37,7 @@ class Release:
 
     number: int
     version: str
+    sha256: str
     model: str
     threshold: float | None
     pinned: bool
@@ -43,6 +45,14 @@ class Release:
     why: str
     who: str
     at: str
+
+
+def decision(manifest: Mapping[str, Any], release: Release | None) -> Decision:
+    """The rule that a version is served with: the release's threshold, or the version's own."""
+    threshold = None if release is None else release.threshold
+    if threshold is None:
+        threshold = float(manifest["threshold"])
+    return Decision(threshold, manifest["training_rate"], manifest["real_rate"])
 
 
 class Registry:
@@ -81,6 +91,10 @@ class Registry:
         """Every release, newest first."""
         return [self.release(number) for number in sorted(self._numbers(), reverse=True)]
 
+    def last_of(self, version: str) -> Release | None:
+        """The newest release of a version, or ``None`` if it was never published."""
+        return next((release for release in self.history() if release.version == version), None)
+
     def previous(self) -> Release | None:
         """The newest release of another version than the current one."""
         current = self.current()
@@ -116,6 +130,7 @@ class Registry:
             release = Release(
                 number=last + 1,
                 version=version,
+                sha256=manifest["sha256"],
                 model=manifest["model"],
                 threshold=threshold,
                 pinned=pinned,

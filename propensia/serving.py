@@ -21,7 +21,7 @@ from propensia.contract import Contract
 from propensia.decision import Decision
 from propensia.faults import Note
 from propensia.features import Features, Value
-from propensia.registry import Registry, RegistryError, Release
+from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.scorer import Scorer, ScorerError, Unreliable
 
 log = logging.getLogger(__name__)
@@ -132,8 +132,9 @@ class Serving:
             [i for i, column in enumerate(self.contract.columns) if column.source == name]
             for name in names
         ]
-        correct = np.vectorize(bundle.decision.probability, otypes=[np.float64])
-        found = reasons.effects(lambda rows: correct(bundle.scorer.many(rows)), row, base, groups)
+        score = bundle.scorer.many
+        correct = bundle.decision.probabilities
+        found = reasons.effects(lambda rows: correct(score(rows)), row, base, groups)
         order = sorted(range(len(names)), key=lambda i: -abs(found[i]))
         return [(names[i], float(found[i])) for i in order[:wanted] if found[i] != 0.0]
 
@@ -234,9 +235,9 @@ class Serving:
         else:
             scorer = Scorer(self.registry.model(release.version), manifest["onnx_sha256"])
             self._replay(scorer, manifest["golden"], len(self.contract.columns))
-        threshold = manifest["threshold"] if release.threshold is None else release.threshold
-        decision = Decision(threshold, manifest["training_rate"], manifest["real_rate"])
-        return Bundle(release, manifest["kind"], scorer, decision, manifest["parity"])
+        return Bundle(
+            release, manifest["kind"], scorer, decision(manifest, release), manifest["parity"]
+        )
 
     @staticmethod
     def _replay(scorer: Scorer, golden: Mapping[str, list[list[float]]], columns: int) -> None:

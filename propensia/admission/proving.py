@@ -56,8 +56,7 @@ class Case:
         """The corrected probabilities of rows of columns."""
         assert self.scorer is not None
         decision = Decision(self.threshold, self.sidecar.training_rate, self.sidecar.real_rate)
-        correct = np.vectorize(decision.probability, otypes=[np.float64])
-        return np.asarray(correct(self.scorer.many(rows)))
+        return decision.probabilities(self.scorer.many(rows))
 
 
 def finite(case: Case) -> None:
