@@ -1,13 +1,15 @@
-"""The command line: each command composes the same parts as the server and prints the result.
+"""The command line: reads what was typed, hands it to a command, and ends as ``Exit`` says.
 
-Exit codes: 0 done, 1 refused or negative, 2 wrong use, 3 the environment.
+It does nothing itself; what a command needs is imported when it runs, so that help comes at once.
 """
 
 from __future__ import annotations
 
 import getpass
+import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -15,27 +17,53 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from propensia import __version__, settings
-from propensia import contract as contracts
-from propensia.contract import Contract, ContractError
-from propensia.files import FileTooLarge
-from propensia.registry import Registry, RegistryError
+from propensia.contract import ContractError
+from propensia.registry import RegistryError
 from propensia.settings import Settings, SettingsError
+from propensia.terminal import Exit, compose
 
-REFUSED, ENVIRONMENT = 1, 3
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+# click's own words, where a person sees them in a page of help.
+WORDS = {
+    "Usage: ": "Uso: ",
+    "[OPTIONS]": "[OPCIONES]",
+    " COMMAND [ARGS]...": " ORDEN …",
+    "\nOptions:\n": "\nOpciones:\n",
+    "\nCommands:\n": "\nÓrdenes:\n",
+    "[required]": "[obligatorio]",
+}
 
-class Context:
-    """What every command starts from: settings, contract and registry, each made on demand."""
 
-    def __init__(self) -> None:
-        self.settings: Settings = settings.load()
-        self.contract: Contract = contracts.load(self.settings.contract)
-        self.registry = Registry(self.settings.state)
-        self.registry.prepare()
+class SpanishCommand(click.Command):
+    """A command whose help is in Spanish throughout."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The page of help, with click's own words translated."""
+        text = super().get_help(ctx)
+        for english, spanish in WORDS.items():
+            text = text.replace(english, spanish)
+        return text
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """``-h`` and ``--help``, explained in Spanish."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.help = "Muestra esta ayuda y termina."
+        return option
 
 
-def fail(message: str, code: int) -> NoReturn:
+class SpanishGroup(SpanishCommand, click.Group):
+    """The group of all commands, listed as they are defined: first what is used first."""
+
+    command_class = SpanishCommand
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order of this file, not of the alphabet."""
+        return list(self.commands)
+
+
+def fail(message: str, code: Exit) -> NoReturn:
     """Print what is wrong and end with ``code``."""
     click.echo(message, err=True)
     sys.exit(code)
@@ -49,13 +77,11 @@ def told(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except RegistryError as error:
-            fail(str(error), REFUSED)
+            fail(str(error), Exit.REFUSED)
         except (SettingsError, ContractError) as error:
-            fail(str(error), ENVIRONMENT)
-        except FileTooLarge as error:
-            fail(f"{error}: el fichero supera el tamaño máximo (ajuste max_file_mb)", REFUSED)
+            fail(str(error), Exit.ENVIRONMENT)
         except OSError as error:
-            fail(f"{error.filename or 'sistema'}: {error.strerror or error}", ENVIRONMENT)
+            fail(f"{error.filename or 'sistema'}: {error.strerror or error}", Exit.ENVIRONMENT)
 
     return run  # type: ignore[return-value]
 
@@ -64,132 +90,201 @@ def who() -> str:
     """The name of the person at the keyboard, as the system tells it."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):  # ImportError: Windows without any of the variables
         return "desconocido"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="propensia")
+class Probability(click.FloatRange):
+    """A number in [0, 1]; what is not a number at all is in no range."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number. Fails, as wrong use, outside the range and for ``nan``."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} no es un número de 0 a 1.", param, ctx)
+        return number
+
+
+def setting(name: str, **more: Any) -> Callable[[Command], Command]:
+    """The option that overrides a setting, with the help and the default of its row."""
+    row = next(row for row in fields(Settings) if row.name == name)
+    return click.option(f"--{name}", help=f"{row.metadata['help']} [{row.default}].", **more)
+
+
+# Any kind of thing: what is not a regular file is refused with a sentence, as in the folder.
+file_argument = click.argument(
+    "file", metavar="FICHERO", type=click.Path(exists=True, path_type=Path)
+)
+why_option = click.option(
+    "--why", metavar="TEXTO", default="", help="Motivo, que queda anotado en la publicación."
+)
+
+
+@click.group(
+    cls=SpanishGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="propensia", help="Muestra la versión y termina.")
 def cli() -> None:
     """Propensia: puntúa la propensión de pago de deudores con el modelo que usted deje en models/.
 
-    Códigos de salida: 0 hecho, 1 rechazado o negativo, 2 mal uso, 3 el entorno.
+    «propensia ORDEN --help» explica cada orden. Códigos de salida: 0 hecho, 1 rechazado o
+    negativo, 2 orden mal escrita, 3 falla el entorno (ajustes, carpetas, permisos).
     """
 
 
-@cli.command()
-@click.option("--host", help="Dirección en la que escucha [127.0.0.1].")
-@click.option("--port", type=click.IntRange(0, 65535), help="Puerto en el que escucha [5000].")
-@click.option("--workers", type=click.IntRange(1, 64), help="Procesos que responden.")
-@click.option("--server", type=click.Choice(["granian", "gunicorn", "waitress"]), help="Servidor.")
+@cli.command(short_help="Arranca el servicio.")
+@setting("host", metavar="DIRECCIÓN")
+@setting("port", metavar="NÚMERO", type=click.IntRange(0, 65535))
+@setting("workers", metavar="NÚMERO", type=click.IntRange(0, 64))
+@setting("server", metavar="NOMBRE", type=click.Choice(settings.SERVERS))
 @told
 def serve(**given: Any) -> None:
-    """Arranca el servicio (y un modelo de demostración si aún no hay ninguno)."""
+    """Arranca el servicio (y un modelo de demostración si aún no hay ninguno).
+
+    Se detiene con Ctrl-C. Lo que no se indique aquí se toma de propensia.toml y de las variables
+    PROPENSIA_….
+    """
     from propensia.web import console
 
     console.serve({name: value for name, value in given.items() if value is not None})
 
 
-@cli.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@cli.command(short_help="Comprueba un modelo; no publica nada.")
+@file_argument
 @click.option("--list", "listing", is_flag=True, help="Solo muestra qué hay dentro del fichero.")
-@click.option("--report", type=click.Path(path_type=Path), help="Guarda el informe HTML aquí.")
+@click.option(
+    "--report",
+    metavar="RUTA",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Guarda el informe HTML en esa ruta.",
+)
 @told
 def check(file: Path, listing: bool, report: Path | None) -> None:
-    """Comprueba FILE.pkl como lo haría el servidor; no publica nada."""
+    """Comprueba el modelo de FICHERO como lo haría el servidor; no publica nada.
+
+    FICHERO puede llamarse de cualquier modo; se lee como datos y nada de él se ejecuta.
+    """
     from propensia import commands
 
     if listing:
-        sys.exit(commands.listing(Context(), file))
-    sys.exit(commands.check(Context(), file, report))
+        sys.exit(commands.listing(settings.load(), file))
+    sys.exit(commands.check(compose(), file, report))
 
 
-@cli.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--why", default="", help="Motivo, que queda anotado.")
+@cli.command(short_help="Comprueba un modelo y, si es bueno, lo publica.")
+@file_argument
+@why_option
 @click.option("--force", is_flag=True, help="Admite un modelo que ordena al revés que el activo.")
 @told
 def admit(file: Path, why: str, force: bool) -> None:
-    """Comprueba FILE.pkl y, si es bueno, lo publica (también si está fijada otra versión)."""
+    """Comprueba el modelo de FICHERO y, si es bueno, lo publica.
+
+    También si hay una versión fijada (entonces queda fijada la nueva), o si el mes de su nombre
+    es anterior al del activo.
+    """
     from propensia import commands
 
-    sys.exit(commands.admit(Context(), file, why, force, who()))
+    sys.exit(commands.admit(compose(), file, why, force, who()))
 
 
-@cli.command()
+@cli.command(short_help="Muestra las versiones y cuál responde.")
 @told
 def models() -> None:
     """Muestra las versiones: cuál responde, cuál respondía antes, y las rechazadas."""
     from propensia import commands
 
-    commands.models(Context())
+    commands.models(compose())
 
 
-@cli.command()
-@click.argument("version", required=False)
-@click.option("--why", default="", help="Motivo, que queda anotado.")
+@cli.command(short_help="Vuelve a una versión anterior.")
+@click.argument("version", metavar="[VERSIÓN]", required=False)
+@why_option
 @told
 def rollback(version: str | None, why: str) -> None:
-    """Vuelve a la versión anterior, o a VERSION (basta el principio de su identificador)."""
+    """Vuelve a la versión que respondía antes, o a VERSIÓN.
+
+    De VERSIÓN basta el principio de su identificador; «propensia models» los muestra. Vuelve con
+    el umbral que tenía.
+    """
     from propensia import commands
 
-    commands.rollback(Context(), version, why, who())
+    commands.rollback(compose(), version, why, who())
 
 
-@cli.command()
+@cli.command(short_help="Fija la versión activa, o la suelta.")
 @click.option("--off", is_flag=True, help="Suelta la versión fijada.")
-@click.option("--why", default="", help="Motivo, que queda anotado.")
+@why_option
 @told
 def pin(off: bool, why: str) -> None:
     """Fija la versión activa: los ficheros nuevos se comprueban pero no se publican."""
     from propensia import commands
 
-    commands.pin(Context(), off, why, who())
+    commands.pin(compose(), off, why, who())
 
 
-@cli.command()
-@click.argument("value", type=click.FloatRange(0.0, 1.0))
-@click.option("--why", required=True, help="Motivo, que queda anotado.")
+@cli.command(short_help="Cambia el umbral del modelo activo.")
+@click.argument("value", metavar="VALOR", type=Probability(0.0, 1.0))
+@click.option(
+    "--why", metavar="TEXTO", required=True, help="Motivo, que queda anotado en la publicación."
+)
 @told
 def threshold(value: float, why: str) -> None:
-    """Cambia el umbral: una publicación nueva del mismo modelo."""
+    """Cambia el umbral del modelo activo a VALOR, de 0 a 1 y con punto: 0.42.
+
+    La respuesta es positiva cuando la probabilidad llega a VALOR. Es una publicación nueva del
+    mismo modelo.
+    """
     from propensia import commands
 
-    commands.threshold(Context(), value, why, who())
+    commands.threshold(compose(), value, why, who())
 
 
-@cli.command()
-@click.argument("first")
-@click.argument("second")
+@cli.command(short_help="Quién cambia de clase entre dos versiones o contratos.")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
 @click.argument(
-    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+    "file",
+    metavar="[FICHERO]",
+    required=False,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option("--by", help="Parámetro por el que se agrupa.")
-@click.option("--amount", help="Parámetro con los euros que se suman.")
+@click.option("--by", metavar="PARÁMETRO", help="Agrupa por ese parámetro [la primera categoría].")
+@click.option(
+    "--amount", metavar="PARÁMETRO", help="Suma los euros de ese parámetro [el último importe]."
+)
 @told
 def compare(
     first: str, second: str, file: Path | None, by: str | None, amount: str | None
 ) -> None:
-    """Quién cambia de clase entre dos versiones, o entre dos contratos con el modelo activo.
+    """Quién cambia de clase al pasar de A a B; no publica nada.
 
-    FIRST y SECOND son versiones (basta el principio) o contratos; FILE, un CSV con los parámetros.
-    Sin FILE se usan filas típicas del contrato.
+    A y B son dos versiones (basta el principio del identificador), o dos contratos (un nombre
+    incluido o la ruta de un TOML) con el modelo activo.
+
+    FICHERO es un CSV con una columna por parámetro, con su nombre corto o largo. Sin él se usan
+    filas típicas del contrato.
     """
     from propensia import comparing
 
     try:
-        comparing.compare(Context(), first, second, file, by, amount)
+        comparing.compare(compose(), first, second, file, by, amount)
     except comparing.CompareError as error:
-        fail(str(error), REFUSED)
+        fail(str(error), Exit.REFUSED)
 
 
-@cli.command()
+@cli.command(short_help="Mira si todo está en orden.")
 @told
 def doctor() -> None:
-    """Mira si todo está en orden y dice qué hacer con lo que no lo está."""
+    """Mira si todo está en orden y dice qué hacer con lo que no lo está.
+
+    Termina con 1 si algo falla; los avisos no cuentan.
+    """
     from propensia import doctor as doctor_
 
-    sys.exit(doctor_.examine(Context()))
+    sys.exit(doctor_.examine())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,67 +1,80 @@
 """What the commands about models do, and what they print: in Spanish, one fact a line.
 
-Each takes the parts it needs and returns an exit code; none reads the command line.
+Each takes the parts it needs; none reads the command line.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import click
 
-from propensia import admission, files, inbox, keeper
+from propensia import admission, files, inbox, processes, reception
 from propensia.admission import listing as listings
 from propensia.admission import reader
 from propensia.admission.ladder import MARKS
-from propensia.contract import Contract
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
-
-DONE, REFUSED = 0, 1
-
-
-class Parts(Protocol):
-    """What every command starts from."""
-
-    settings: Settings
-    contract: Contract
-    registry: Registry
+from propensia.terminal import Exit, Parts, table
 
 
 def read(file: Path, settings: Settings) -> admission.Dropped:
-    """A file and the sidecar beside it, as the keeper reads them. Raises ``OSError``."""
-    sidecar = file.with_suffix(".json")
-    seen = inbox.Seen(file.name, file, (), sidecar if sidecar.exists() else None)
-    return keeper.read_dropped(seen, settings)
+    """A file and the sidecar beside it, as the keeper reads them, so that both get one version.
+
+    The name may be any. Raises ``Refusal`` for what the keeper refuses unread, and ``OSError``.
+    """
+    seen = inbox.look_at(file)
+    if seen.irregular is not None:
+        raise admission.Refusal("no_es_un_fichero", seen.irregular)
+    try:
+        return reception.read_dropped(seen, settings)
+    except files.FileTooLarge as error:
+        limit = settings.max_file_mb
+        if error.args != (seen.name,):
+            limit = admission.SIDECAR_LIMIT_BYTES >> 20
+        detail = f"{error}, más de {limit} MB"
+        raise admission.Refusal("demasiado_grande", detail) from error
 
 
-def check(parts: Parts, file: Path, report: Path | None) -> int:
+def check(parts: Parts, file: Path, report: Path | None) -> Exit:
     """Judge a file and print every check; nothing is kept but the report, where asked."""
-    dropped = read(file, parts.settings)
+    try:
+        dropped = read(file, parts.settings)
+    except admission.Refusal as refusal:
+        return _refused(file, refusal)
     outcome = admission.judge(dropped, parts.settings, parts.contract, parts.registry)
     _print_checks(file.name, dropped, outcome)
     if report is not None:
         files.write(report, outcome.report.encode("utf-8"))
         click.echo(f"Informe: {report}")
-    return REFUSED if outcome.refusal else DONE
+    return Exit.REFUSED if outcome.refusal else Exit.DONE
 
 
-def listing(parts: Parts, file: Path) -> int:
-    """Print what is in a file, as a tree; a file that cannot be read says why."""
-    data = files.read(file, parts.settings.max_file_mb << 20)
+def listing(settings: Settings, file: Path) -> Exit:
+    """Print what is in a file, as a tree; a file that cannot be read says why.
+
+    Confines this process for good, as admission confines its children: it should end after this.
+    """
+    limits = {"memory_mb": settings.admission_memory_mb, "cpu_s": settings.admission_seconds}
+    processes.confine(**limits, file_mb=max(settings.max_unpacked_mb, settings.max_file_mb))
     try:
-        root = reader.read(data, limit_bytes=parts.settings.max_unpacked_mb << 20)
+        data = read(file, settings).data
+        root = reader.read(data, limit_bytes=settings.max_unpacked_mb << 20)
         click.echo(listings.describe(root))
     except admission.Refusal as refusal:
-        click.echo(f"RECHAZADO {file.name}: {refusal.text('es')}", err=True)
-        return REFUSED
-    return DONE
+        return _refused(file, refusal)
+    except MemoryError:
+        detail = f"más de {settings.admission_memory_mb} MB"
+        return _refused(file, admission.Refusal("demasiada_memoria", detail))
+    return Exit.DONE
 
 
-def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> int:
+def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
     """Judge a file and publish it if it is good, whatever is pinned."""
-    dropped = read(file, parts.settings)
+    try:
+        dropped = read(file, parts.settings)
+    except admission.Refusal as refusal:
+        return _refused(file, refusal)
     verdict, outcome = admission.admit(
         dropped, parts.settings, parts.contract, parts.registry, force=force
     )
@@ -77,40 +90,43 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> int:
         )
     _print_checks(file.name, dropped, outcome)
     if not verdict["accepted"]:
-        return REFUSED
+        return Exit.REFUSED
     if release is None:
         click.echo(f"Ya es la versión activa ({dropped.version}); nada cambia.")
     else:
         _published(release)
-    return DONE
+    return Exit.DONE
 
 
-def models(parts: Parts) -> int:
+def models(parts: Parts) -> None:
     """Print every version: which answers, which did before, what was refused and why."""
     registry = parts.registry
     current, previous = registry.current(), registry.previous()
     if current is None:
         click.echo(f"Aún no hay modelo publicado. Deje un PKL en {parts.settings.models}")
-        return DONE
     roles = {previous.version: "anterior"} if previous else {}
-    roles[current.version] = "activa, fijada" if current.pinned else "activa"
+    if current is not None:
+        roles[current.version] = "activa, fijada" if current.pinned else "activa"
     rows: list[tuple[str, ...]] = [("VERSIÓN", "ESTADO", "MODELO", "FAMILIA", "COMPROBADO")]
     for version in registry.versions():
         manifest = registry.manifest(version)
         role = roles.get(version, "candidata")
         rows.append((version, role, manifest["model"], manifest["family"], manifest["admitted"]))
     rows[1:] = sorted(rows[1:], key=lambda row: row[4], reverse=True)
-    click.echo(table(rows))
+    if rows[1:]:
+        click.echo(table(rows))
     for verdict in registry.verdicts():
         if not verdict["accepted"]:
             click.echo(f"\nrechazada  {verdict['model']}  ({verdict['at']}): {verdict['why']}")
-    rule = decision(registry.manifest(current.version), current)
-    click.echo(f"\nPublicación {current.number} ({current.cause}, {current.who}, {current.at})")
-    click.echo(f"Umbral {rule.threshold:g}. {current.why}".rstrip())
-    return DONE
+    if current is not None:
+        rule = decision(registry.manifest(current.version), current)
+        click.echo(
+            f"\nPublicación {current.number} ({current.cause}, {current.who}, {current.at})"
+        )
+        click.echo(f"Umbral {rule.threshold:g}. {current.why}".rstrip())
 
 
-def rollback(parts: Parts, version: str | None, why: str, who: str) -> int:
+def rollback(parts: Parts, version: str | None, why: str, who: str) -> None:
     """Publish the version before, or a named one; a version keeps the threshold it had."""
     registry = parts.registry
     current = _current(registry)
@@ -123,7 +139,7 @@ def rollback(parts: Parts, version: str | None, why: str, who: str) -> int:
         target = registry.find(version)
     if target == current.version:
         click.echo(f"Ya es la versión activa ({target}); nada cambia.")
-        return DONE
+        return
     last = registry.last_of(target)
     _published(
         registry.publish(
@@ -135,15 +151,14 @@ def rollback(parts: Parts, version: str | None, why: str, who: str) -> int:
             pinned=current.pinned,
         )
     )
-    return DONE
 
 
-def pin(parts: Parts, off: bool, why: str, who: str) -> int:
+def pin(parts: Parts, off: bool, why: str, who: str) -> None:
     """Publish the active version again, pinned or released."""
     current = _current(parts.registry)
     if current.pinned is not off:
         click.echo(f"La versión {current.version} ya está {'suelta' if off else 'fijada'}.")
-        return DONE
+        return
     parts.registry.publish(
         current.version,
         cause="unpin" if off else "pin",
@@ -155,10 +170,9 @@ def pin(parts: Parts, off: bool, why: str, who: str) -> int:
     )
     word = "suelta: los ficheros nuevos se publican" if off else "fijada: nada nuevo se publica"
     click.echo(f"La versión {current.version} queda {word}.")
-    return DONE
 
 
-def threshold(parts: Parts, value: float, why: str, who: str) -> int:
+def threshold(parts: Parts, value: float, why: str, who: str) -> None:
     """Publish the active version again with another threshold, in [0, 1]."""
     current = _current(parts.registry)
     release = parts.registry.publish(
@@ -171,14 +185,6 @@ def threshold(parts: Parts, value: float, why: str, who: str) -> int:
         only_after=current.number,
     )
     click.echo(f"Umbral {value:g} desde la publicación {release.number} ({release.version}).")
-    return DONE
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows of text as columns of equal width, the first row being the heading."""
-    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(str(t).ljust(w) for t, w in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _current(registry: Registry) -> Release:
@@ -195,8 +201,13 @@ def _published(release: Release) -> None:
     )
 
 
+def _refused(file: Path, refusal: admission.Refusal) -> Exit:
+    click.echo(f"RECHAZADO {file.name}: {refusal.text('es')}")
+    return Exit.REFUSED
+
+
 def _print_checks(name: str, dropped: admission.Dropped, outcome: admission.Outcome) -> None:
     word = "RECHAZADO" if outcome.refusal else "ACEPTADO"
     click.echo(f"{word} {name}  versión {dropped.version}")
     for found in outcome.checks:
-        click.echo(f"  {MARKS[found['outcome']]} {found['name']}: {found['sentence']}")
+        click.echo(f"  {MARKS[found.outcome]} {found.name}: {found.sentence}")

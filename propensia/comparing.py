@@ -5,8 +5,6 @@ It reads rows and scores them twice; it publishes nothing.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,21 +15,31 @@ import numpy.typing as npt
 
 from propensia import contract as contracts
 from propensia import files, sampling
-from propensia.commands import Parts, table
-from propensia.contract import Contract
+from propensia.contract import Contract, ContractError
 from propensia.decision import Decision
 from propensia.features import Features
 from propensia.registry import RegistryError, decision
 from propensia.scorer import Scorer
+from propensia.terminal import Parts, table
 
 LIMIT_BYTES = 1 << 30
 SYNTHETIC_ROWS = 10_000
 MOST_SEGMENTS = 20
 Texts = dict[str, list[str]]
+Mask = npt.NDArray[np.bool_]
 
 
 class CompareError(Exception):
-    """The comparison cannot be made; the text says what is missing."""
+    """The comparison cannot be made; the text, in Spanish, says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Which of n rows could be scored by both sides, and which of those change class."""
+
+    both: Mask
+    up: Mask
+    down: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class Side:
     scorer: Scorer
     decision: Decision
 
-    def classes(self, texts: Texts) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def classes(self, texts: Texts) -> tuple[Mask, Mask]:
         """Whether each of n rows is positive, and whether it could be read at all."""
         features = Features(self.contract)
         values, faults = features.read_many(texts)
@@ -60,84 +68,82 @@ class Side:
 
 def compare(
     parts: Parts, first: str, second: str, file: Path | None, by: str | None, amount: str | None
-) -> int:
-    """Print who changes class, by segment and euros; 0 always. Raises ``CompareError``."""
+) -> None:
+    """Print who changes class, by segment and euros.
+
+    ``by`` is the parameter that makes the segments (by default the first category), ``amount``
+    the one that is summed. Raises ``CompareError``, ``RegistryError`` or ``OSError``.
+    """
+    contract = parts.contract
+    by = by or next((p.name for p in contract.parameters if p.is_category), None)
+    amount = amount or amount_parameter(contract)
+    for option, name in (("--by", by), ("--amount", amount)):
+        _require_parameter(contract, option, name)
     one, other = _side(parts, first), _side(parts, second)
-    texts = _from_file(parts.contract, file) if file else _synthetic(parts.contract)
+    texts = _from_file(contract, file) if file else _synthetic(contract)
     was, could = one.classes(texts)
     now, can = other.classes(texts)
     both = could & can
-    up, down = both & ~was & now, both & was & ~now
-    names = parts.contract
-    click.echo(
-        f"{one.name}  →  {other.name}   {int(both.sum())} filas" + ("" if file else " típicas")
-    )
+    changes = Changes(both, both & ~was & now, both & was & ~now)
+    count = int(both.sum())
+    click.echo(f"{one.name}  →  {other.name}   {count} filas" + ("" if file else " típicas"))
     if not both.all():
         click.echo(
             f"No se leen {int((~could).sum())} filas con el primero "
             f"y {int((~can).sum())} con el segundo."
         )
+    up, down = int(changes.up.sum()), int(changes.down.sum())
     click.echo(
-        f"Pasan a {names.positive_name['es']}: {int(up.sum())}; "
-        f"a {names.negative_name['es']}: {int(down.sum())}; "
-        f"cambian el {_share(int((up | down).sum()), int(both.sum()))}."
+        f"Pasan a {contract.positive_name['es']}: {up}; "
+        f"a {contract.negative_name['es']}: {down}; "
+        f"cambian el {_share(up + down, count)}."
     )
-    by = by or next((p.name for p in names.parameters if p.is_category), None)
-    amount = amount or contracts_amount(names)
-    for name in (by, amount):
-        if name is not None and name not in texts:
-            raise CompareError(f"no hay parámetro {name!r}; hay {', '.join(texts)}")
     if by is not None:
-        click.echo("\n" + table(_segments(texts, by, amount, both, up, down)))
-    return 0
+        euros = _amounts(contract, texts, amount) if amount else np.zeros(len(both))
+        click.echo("\n" + _segments(by, texts[by], changes, amount, euros))
 
 
-def contracts_amount(contract: Contract) -> str | None:
+def amount_parameter(contract: Contract) -> str | None:
     """The parameter that holds the euros at stake: the last plain number of the contract."""
     amounts = [p.name for p in contract.parameters if p.kind in ("number", "python_float")]
     return amounts[-1] if amounts else None
 
 
+def _require_parameter(contract: Contract, option: str, name: str | None) -> None:
+    known = {p.name: p for p in contract.parameters}
+    if name is not None and name not in known:
+        raise CompareError(f"{option}: no hay parámetro {name!r}; hay {', '.join(known)}")
+    if name is not None and option == "--amount" and known[name].is_category:
+        raise CompareError(f"{option}: {name} no es un número, no se puede sumar")
+
+
+def _amounts(contract: Contract, texts: Texts, name: str) -> npt.NDArray[np.float64]:
+    """The numbers of n rows as the service reads them; 0 where it reads none."""
+    values, _ = Features(contract).read_many(texts)
+    return np.asarray(np.nan_to_num(values[name]), dtype=np.float64)
+
+
 def _segments(
-    texts: Texts,
     by: str,
+    texts: list[str],
+    changes: Changes,
     amount: str | None,
-    both: npt.NDArray[np.bool_],
-    up: npt.NDArray[np.bool_],
-    down: npt.NDArray[np.bool_],
-) -> list[tuple[str, ...]]:
-    segments = np.array([text.strip().upper() for text in texts[by]], dtype=object)
-    euros = _euros(texts[amount]) if amount else np.zeros(len(segments))
-    rows: list[tuple[str, ...]] = [
-        (by.upper(), "FILAS", "A SÍ", "A NO", "CAMBIAN", f"{amount} A SÍ", f"{amount} A NO")
-    ]
-    found, counts = np.unique(segments[both].astype(str), return_counts=True)
-    for i in np.argsort(-counts)[:MOST_SEGMENTS]:
-        inside = both & (segments == found[i])
-        changed = int((up | down)[inside].sum())
-        rows.append(
-            (
-                found[i] or "(sin dato)",
-                str(int(inside.sum())),
-                str(int(up[inside].sum())),
-                str(int(down[inside].sum())),
-                _share(changed, int(inside.sum())),
-                f"{euros[inside & up].sum():.2f}",
-                f"{euros[inside & down].sum():.2f}",
-            )
-        )
-    return rows if amount else [row[:5] for row in rows]
-
-
-def _euros(texts: list[str]) -> npt.NDArray[np.float64]:
-    amounts = []
-    for text in texts:
-        try:
-            amount = float(text.strip().replace(",", "."))
-        except ValueError:
-            amount = 0.0
-        amounts.append(amount if np.isfinite(amount) else 0.0)
-    return np.array(amounts)
+    euros: npt.NDArray[np.float64],
+) -> str:
+    segments = np.array([text.strip().upper() for text in texts], dtype=object)
+    heading = [by.upper(), "FILAS", "A SÍ", "A NO", "CAMBIAN"]
+    rows = [(*heading, f"{amount} A SÍ", f"{amount} A NO")]
+    found, counts = np.unique(segments[changes.both].astype(str), return_counts=True)
+    for i in np.argsort(-counts, kind="stable")[:MOST_SEGMENTS]:
+        inside = segments == found[i]
+        up, down = inside & changes.up, inside & changes.down
+        ups, downs = int(up.sum()), int(down.sum())
+        sums = (f"{euros[up].sum():.2f}", f"{euros[down].sum():.2f}")
+        share = _share(ups + downs, int(counts[i]))
+        rows.append((found[i] or "(sin dato)", str(counts[i]), str(ups), str(downs), share, *sums))
+    text = table(rows if amount else [row[:5] for row in rows])
+    rest = len(found) - MOST_SEGMENTS
+    return f"{text}\n… y {rest} grupos más pequeños" if rest > 0 else text
 
 
 def _share(part: int, whole: int) -> str:
@@ -148,7 +154,7 @@ def _side(parts: Parts, name: str) -> Side:
     """A version under our contract, or the active model under another contract."""
     registry, contract, version = parts.registry, parts.contract, None
     if name in contracts.shipped() or name.endswith(".toml"):
-        contract = contracts.load(name)
+        contract = _other_contract(parts.contract, name)
         current = registry.current()
         if current is None:
             raise RegistryError("aún no hay modelo publicado con el que comparar contratos")
@@ -162,32 +168,39 @@ def _side(parts: Parts, name: str) -> Side:
         )
     scorer = Scorer(registry.model(version), manifest["onnx_sha256"])
     rule = decision(manifest, registry.last_of(version))
-    if contract is not parts.contract:  # another contract brings its own threshold
+    if contract.fingerprint != parts.contract.fingerprint:  # it brings its own threshold
         rule = replace(rule, threshold=contract.threshold)
     return Side(name, contract, scorer, rule)
 
 
+def _other_contract(own: Contract, name: str) -> Contract:
+    try:
+        contract = contracts.load(name)
+    except ContractError as error:
+        raise CompareError(str(error)) from error
+    unknown = {p.name for p in contract.parameters} - {p.name for p in own.parameters}
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise CompareError(f"el contrato {name} pide parámetros que {own.name} no tiene: {names}")
+    return contract
+
+
 def _from_file(contract: Contract, path: Path) -> Texts:
     """The texts of a CSV by parameter: columns by short name or feature name."""
-    data = files.read(path, LIMIT_BYTES)
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    head = text[: text.find("\n") + 1 or None]
-    rows = list(csv.reader(io.StringIO(text), delimiter=max(";,\t", key=head.count)))
-    if len(rows) < 2:
+        heading, rows = files.read_table(path, LIMIT_BYTES)
+    except files.TableError as error:
+        raise CompareError(str(error)) from error
+    except files.FileTooLarge as error:
+        raise CompareError(f"{path.name} pasa de {LIMIT_BYTES >> 30} GiB; divídalo") from error
+    if not rows:
         raise CompareError(f"{path.name} no tiene filas")
-    heading = {name.strip(): i for i, name in enumerate(rows[0])}
-    places = {p.name: heading.get(p.name, heading.get(p.feature)) for p in contract.parameters}
-    missing = [name for name, place in places.items() if place is None]
+    columns = dict(zip(heading, zip(*rows, strict=True), strict=True))
+    names = {p.name: p.name if p.name in columns else p.feature for p in contract.parameters}
+    missing = [name for name, column in names.items() if column not in columns]
     if missing:
         raise CompareError(f"a {path.name} le faltan las columnas {', '.join(missing)}")
-    body = [row for row in rows[1:] if any(row)]
-    ragged = next((i for i, row in enumerate(body, 2) if len(row) != len(rows[0])), None)
-    if ragged is not None:
-        raise CompareError(f"{path.name}: la línea {ragged} no tiene {len(rows[0])} columnas")
-    return {name: [row[int(place or 0)] for row in body] for name, place in places.items()}
+    return {name: list(columns[column]) for name, column in names.items()}
 
 
 def _synthetic(contract: Contract) -> Texts:

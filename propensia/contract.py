@@ -157,9 +157,9 @@ def parse(table: Mapping[str, Any]) -> Contract:
     """A contract from its table. Raises ``ContractError`` that names the first wrong part."""
     try:
         contract = _build(table)
-    except (KeyError, TypeError, ValueError) as error:
+        _check(contract)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ContractError(f"al contrato le falta o le sobra algo: {error}") from error
-    _check(contract)
     return contract
 
 
@@ -219,11 +219,26 @@ def _check(contract: Contract) -> None:
     _require(contract.text in ("class", "numpy"), "answer.text: class o numpy")
     _require(contract.repeated in ("refuse", "first"), "reading.repeated: refuse o first")
     _require(contract.bad_utf8 in ("refuse", "replace"), "reading.bad_utf8: refuse o replace")
+    for code, texts in contract.own_faults.items():
+        _check_sentence(code, texts)
     for parameter in contract.parameters:
         _check_parameter(parameter, contract)
     for column in contract.columns:
         _require(column.source in names, f"{column.name}: no existe {column.source!r}")
         _check_steps(column, contract.parameter(column.source))
+
+
+def _check_sentence(code: str, texts: Mapping[str, str]) -> None:
+    """Write the sentence once, as it is when a fault is told: then it must not fail."""
+    _require(set(LANGUAGES) <= set(texts), f"faults.{code}: faltan textos en es o en")
+    for language in LANGUAGES:
+        try:
+            faults.sentence(code, "p", language, own={code: texts})
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ContractError(
+                f"contrato: faults.{code}.{language}: entre llaves solo valen {{p}}, {{admits}} "
+                f"y {{used}}; una llave suelta se escribe doble ({error})"
+            ) from error
 
 
 def _check_parameter(parameter: Parameter, contract: Contract) -> None:

@@ -17,10 +17,13 @@ from pathlib import Path
 
 import click
 
+from propensia import contract as contracts
 from propensia import heartbeat, inbox
-from propensia.commands import Parts
-from propensia.registry import Registry
-from propensia.settings import Settings
+from propensia import settings as settings_table
+from propensia.contract import ContractError
+from propensia.registry import Registry, RegistryError
+from propensia.settings import Settings, SettingsError
+from propensia.terminal import Exit
 
 LEAST_FREE_BYTES = 1 << 30
 MOST_SKEW_S = 60.0
@@ -28,36 +31,57 @@ GOOD, WARN, BAD = "bien ", "aviso", "fallo"
 Finding = tuple[str, str]
 
 
-def examine(parts: Parts) -> int:
-    """Print one line a finding; 0 when nothing is broken, 1 otherwise (warnings do not count)."""
-    findings = [
-        *_versions(),
-        *_state(parts.settings),
-        *_models(parts.settings),
-        *_served(parts.registry),
-        *_running(parts.settings),
-    ]
-    for mark, sentence in findings:
+def examine() -> Exit:
+    """Print one line a finding; ``REFUSED`` when something is broken (warnings do not count)."""
+    ill = False
+    for mark, sentence in _findings():
         click.echo(f"{mark}  {sentence}")
-    return 1 if any(mark == BAD for mark, _ in findings) else 0
+        ill = ill or mark == BAD
+    return Exit.REFUSED if ill else Exit.DONE
 
 
-def _versions() -> Iterator[Finding]:
+def _findings() -> Iterator[Finding]:
+    yield _versions()
+    try:
+        settings = settings_table.load()
+    except SettingsError as error:  # without them nobody knows where to look
+        yield BAD, f"ajustes: {error}"
+        return
+    yield _contract(settings)
+    yield from _state(settings)
+    yield from _models(settings)
+    yield from _served(Registry(settings.state))
+    yield from _running(settings)
+
+
+def _versions() -> Finding:
     found = []
     for name in ("propensia", "scikit-learn", "onnxruntime", "numpy", "granian", "tensorflow"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             found.append(f"{name} no está")
-    yield GOOD, f"Python {sys.version.split()[0]}, " + ", ".join(found)
+    return GOOD, f"Python {sys.version.split()[0]}, " + ", ".join(found)
+
+
+def _contract(settings: Settings) -> Finding:
+    try:
+        contract = contracts.load(settings.contract)
+    except ContractError as error:
+        return BAD, str(error)
+    shape = f"{len(contract.parameters)} parámetros, {len(contract.columns)} columnas"
+    return GOOD, f"contrato {contract.name}: {shape}, huella {contract.fingerprint}"
 
 
 def _state(settings: Settings) -> Iterator[Finding]:
     state = settings.state
-    if str(state).startswith(("\\\\", "//")):
+    if settings_table.is_share(state):
         yield BAD, f"{state} está en red; el estado debe ir en un disco local (PROPENSIA_STATE)"
-    yield _writable(state, "estado", BAD)
-    free = shutil.disk_usage(state).free
+    existing = next(folder for folder in (state, *state.parents) if os.path.exists(folder))
+    if existing != state:
+        yield WARN, f"no existe la carpeta de estado {state}; se crea al arrancar el servicio"
+    yield _writable(existing, "estado", BAD)
+    free = shutil.disk_usage(existing).free
     mark = GOOD if free > LEAST_FREE_BYTES else WARN
     yield mark, f"quedan {free / (1 << 30):.1f} GiB libres en el disco del estado"
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -101,20 +125,21 @@ def _clock(folder: Path) -> Iterator[Finding]:
 
 
 def _served(registry: Registry) -> Iterator[Finding]:
-    current = registry.current()
+    try:
+        current, previous = registry.current(), registry.previous()
+        manifest = registry.manifest(current.version) if current else {}
+    except (OSError, RegistryError) as error:
+        yield BAD, f"no se puede leer lo publicado: {error}"
+        return
     if current is None:
         yield WARN, "aún no hay modelo publicado"
         return
-    manifest = registry.manifest(current.version)
     pinned = ", fijada" if current.pinned else ""
     yield GOOD, f"activa: {current.model} ({current.version}{pinned}), {manifest['family']}"
     if manifest.get("demonstration"):
         yield WARN, "el modelo activo es el de demostración; deje el suyo en la carpeta de modelos"
-    previous = registry.previous()
-    yield (
-        GOOD,
-        f"anterior: {previous.model} ({previous.version})" if previous else "no hay anterior",
-    )
+    before = f"anterior: {previous.model} ({previous.version})" if previous else "no hay anterior"
+    yield GOOD, before
 
 
 def _running(settings: Settings) -> Iterator[Finding]:
@@ -123,10 +148,10 @@ def _running(settings: Settings) -> Iterator[Finding]:
     if not workers and keeper is None:
         yield WARN, "el servidor no está en marcha (propensia serve)"
         return
-    behind = {worker["version"] for worker in workers}
-    mark = GOOD if len(behind) == 1 else WARN
-    shown = ", ".join(str(version) for version in sorted(behind, key=str))
-    yield mark, f"{len(workers)} procesos responden con la versión {shown}"
+    versions = sorted({worker["version"] or "(ninguna)" for worker in workers})
+    mark = GOOD if len(versions) == 1 else WARN
+    answering = f"{len(workers)} procesos responden con la versión {', '.join(versions)}"
+    yield mark, answering if workers else "ningún proceso responde"
     if keeper is None:
         yield BAD, "el vigilante de la carpeta no da señales; reinicie el servidor"
     else:

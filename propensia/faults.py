@@ -65,6 +65,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{p} llevaba coma decimal: se ha leído {used}",
         "{p} had a decimal comma: it was read as {used}",
     ),
+    "motivos_no_disponibles": (
+        "{p}: no se han podido calcular para este caso; la puntuación es válida",
+        "{p}: they could not be computed for this case; the score stands",
+    ),
     "parametro_desconocido": (
         "No se usa un parámetro que no está en el contrato",
         "A parameter that is not in the contract is not used",

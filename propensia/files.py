@@ -6,7 +6,9 @@ No handle outlives a function here, and nothing written is ever visible under it
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -25,6 +27,10 @@ FIRST_PAUSE_S = 0.02
 
 class FileTooLarge(OSError):
     """A file is over the limit; nothing of it was read."""
+
+
+class TableError(Exception):
+    """A file is not a table; the text, in Spanish, names the file and the column or line."""
 
 
 def retry(action: Callable[[], Result]) -> Result:
@@ -98,6 +104,44 @@ def write_json(path: Path, value: object, *, durable: bool = True) -> None:
 def read_json(path: Path) -> Any:
     """The JSON value in a small file (16 MiB at most). Raises ``OSError`` or ``ValueError``."""
     return json.loads(read(path, 16 << 20).decode("utf-8"))
+
+
+def read_table(path: Path, limit_bytes: int) -> tuple[list[str], list[list[str]]]:
+    """The heading and the rows of a CSV as spreadsheets write it: all texts, one for each column.
+
+    UTF-8 with or without a BOM, else Latin-1; ``;``, ``,`` or a tab between columns, whichever
+    the heading has most of. Rows without any text are left out. Raises ``TableError`` for a row
+    of another width, two columns of one name and broken quotes; otherwise as ``read``.
+    """
+    data = read(path, limit_bytes)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    first = text.partition("\n")[0]
+    delimiter = max(";,\t", key=first.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    heading: list[str] = []
+    rows = []
+    try:
+        heading = [name.strip() for name in next(lines, [])]
+        for row in lines:
+            if not any(row):
+                continue
+            if len(row) != len(heading):
+                raise TableError(
+                    f"{path.name}: la línea {lines.line_num} tiene {len(row)} columnas "
+                    f"y la cabecera {len(heading)}"
+                )
+            rows.append(row)
+    except csv.Error as error:
+        raise TableError(
+            f"{path.name}: la línea {lines.line_num} no es de un CSV ({error})"
+        ) from error
+    twice = sorted({name for name in heading if name and heading.count(name) > 1})
+    if twice:
+        raise TableError(f"{path.name}: hay dos columnas con el nombre {', '.join(twice)}")
+    return heading, rows
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ the same answer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -124,24 +125,32 @@ def look(folder: Path) -> list[Seen]:
     Raises ``OSError`` when the folder cannot be read: then nothing is known about any file.
     """
     names = sorted(os.listdir(folder))
-    lower = {name.lower(): name for name in names}
+    by_lower_name = {name.lower(): name for name in names}
     found = []
     for name in names:
         if not is_model_name(name):
             continue
-        sidecar_name = lower.get(f"{Path(name).stem}.json".lower())
-        seen = _look_at(folder / name, folder / sidecar_name if sidecar_name else None)
-        if seen is not None:
-            found.append(seen)
+        with contextlib.suppress(FileNotFoundError):  # gone between the listing and now
+            path = folder / name
+            found.append(_seen(path, _sidecar(path, by_lower_name)))
     return sorted(found, key=lambda seen: (period(seen.name) or 0, seen.name))
 
 
-def _look_at(path: Path, sidecar: Path | None) -> Seen | None:
-    try:
-        info = path.lstat()
-        beside = sidecar.lstat() if sidecar else None
-    except FileNotFoundError:  # gone between the listing and now
-        return None
+def look_at(path: Path) -> Seen:
+    """One file of any name, with the sidecar that ``look`` finds beside it. Raises ``OSError``."""
+    by_lower_name = {name.lower(): name for name in sorted(os.listdir(path.parent))}
+    return _seen(path, _sidecar(path, by_lower_name))
+
+
+def _sidecar(path: Path, by_lower_name: Mapping[str, str]) -> Path | None:
+    """``modelo.json`` beside ``MODELO.PKL``, in whatever case: Windows knows no difference."""
+    name = by_lower_name.get(f"{path.stem}.json".lower())
+    return path.with_name(name) if name and name != path.name else None
+
+
+def _seen(path: Path, sidecar: Path | None) -> Seen:
+    info = path.lstat()
+    beside = sidecar.lstat() if sidecar else None
     marks, irregular = _marks(info), _irregular(info.st_mode)
     if sidecar is not None and beside is not None:
         marks += _marks(beside)
@@ -156,8 +165,10 @@ def _marks(info: os.stat_result) -> Marks:
 
 def look_again(seen: Seen) -> Marks | None:
     """The marks of a file now, to know whether it moved while it was read."""
-    again = _look_at(seen.path, seen.sidecar)
-    return again.marks if again else None
+    try:
+        return _seen(seen.path, seen.sidecar).marks
+    except FileNotFoundError:
+        return None
 
 
 def _irregular(mode: int) -> str | None:

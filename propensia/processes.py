@@ -5,10 +5,12 @@ The only place that starts processes, and the only one that limits the one it ru
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +32,10 @@ BOOT = (
 # A Ctrl-C in the console is for the server alone, and no console window pops up on Windows.
 NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 OWN_SESSION = os.name == "posix"
+# POSIX numbers, named here because Windows has neither.
+KILL, OVER_CPU_TIME = 9, 24
+LAST_BYTES = 4_000
+MOST_OPEN = 512
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 Process = subprocess.Popen[bytes]
@@ -40,11 +46,17 @@ _guard = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a process ended: its exit code (negative: by a signal), and whether it took too long."""
+    """How a process ended: its exit code (negative: by a signal), whether it had to be killed,
+    and the last of its error output."""
 
     code: int
     timed_out: bool
     errors: str
+
+    @property
+    def too_long(self) -> bool:
+        """Whether it took more time, on the clock or on the processor, than it was given."""
+        return self.timed_out or self.code == -OVER_CPU_TIME
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -52,48 +64,53 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-c", BOOT, str(ROOT), module, *arguments]
 
 
-def run(
-    module: str,
-    *arguments: str,
-    timeout_s: float,
-    environment: Mapping[str, str] | None = None,
-    show: bool = False,
-) -> Finished:
+def run(module: str, *arguments: str, timeout_s: float) -> Finished:
     """Run a module to its end, or kill it after ``timeout_s`` seconds.
 
-    ``environment`` is all the child gets, besides what the system itself needs; ``show`` lets it
-    write to our own output, otherwise the last of its error output comes back.
+    It gets a fresh environment, with only what the system itself needs. Whatever it started and
+    left running ends with it (on Windows: only itself).
     """
-    child = subprocess.Popen(
-        command(module, *arguments),
-        stdin=subprocess.DEVNULL,
-        stdout=None if show else subprocess.DEVNULL,
-        stderr=None if show else subprocess.PIPE,
-        env=_system_environment() | dict(environment or {}),
-        creationflags=NO_WINDOW,
-        start_new_session=OWN_SESSION,
-    )
-    with _guard:
-        _running.add(child)
-    try:
-        _, errors = child.communicate(timeout=timeout_s)
-        return Finished(
-            child.returncode, False, (errors or b"").decode("utf-8", "replace")[-4000:]
+    # A file, not a pipe: a grandchild that holds a pipe open would keep us waiting for it.
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            command(module, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=_system_environment(),
+            creationflags=NO_WINDOW,
+            start_new_session=OWN_SESSION,
         )
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate()
-        return Finished(child.returncode, True, "")
-    finally:
         with _guard:
-            _running.discard(child)
+            _running.add(child)
+        timed_out = False
+        try:
+            child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+        finally:
+            _kill(child)
+            child.wait()
+            with _guard:
+                _running.discard(child)
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - LAST_BYTES))
+        return Finished(child.returncode, timed_out, errors.read().decode("utf-8", "replace"))
+
+
+def _kill(child: Process) -> None:
+    """End a child and, where the system has such groups, everything that it started."""
+    if OWN_SESSION:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, KILL)
+    if child.poll() is None:
+        child.kill()
 
 
 def kill_children() -> None:
     """End every process that ``run`` is waiting for; for a process that must go now."""
     with _guard:
         for child in _running:
-            child.kill()
+            _kill(child)
 
 
 def start(module: str, environment: Mapping[str, str]) -> Process:
@@ -158,13 +175,19 @@ def confine(memory_mb: int, cpu_s: int, file_mb: int) -> list[str]:
     layers = []
     if resource is not None:
         limits = {
-            "memoria": (resource.RLIMIT_AS, memory_mb << 20),
-            "procesador": (resource.RLIMIT_CPU, cpu_s),
-            "ficheros": (resource.RLIMIT_FSIZE, file_mb << 20),
-            "volcados": (resource.RLIMIT_CORE, 0),
+            "memoria": (resource.RLIMIT_AS, memory_mb << 20, 0),
+            # One second more to the hard limit: at the soft one comes the signal that says why.
+            "procesador": (resource.RLIMIT_CPU, cpu_s, 1),
+            "ficheros": (resource.RLIMIT_FSIZE, file_mb << 20, 0),
+            "abiertos": (resource.RLIMIT_NOFILE, MOST_OPEN, 0),
+            "volcados": (resource.RLIMIT_CORE, 0, 0),
         }
-        for name, (which, value) in limits.items():
-            resource.setrlimit(which, (value, value))
+        for name, (which, value, spare) in limits.items():
+            hardest = resource.getrlimit(which)[1]
+            hard = value + spare
+            if hardest != resource.RLIM_INFINITY:
+                hard = min(hard, hardest)
+            resource.setrlimit(which, (min(value, hard), hard))
             layers.append(name)
     if sys.platform == "linux" and _without_network():
         layers.append("sin red")

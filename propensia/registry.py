@@ -165,11 +165,12 @@ class Registry:
     ) -> None:
         """Add a version folder: written under another name, flushed, then renamed.
 
-        ``parts`` are its files by name. A version that is there already stays as it is.
+        ``parts`` are its files by name. The same version that is there already stays as it is;
+        one that is damaged, or was made under another contract or by another compiler, gives way.
         """
         target = self._versions / version
         with self._writing():  # or ``prune`` would take the unfinished folder for a left-over
-            if (target / "manifest.json").exists():
+            if self._is_same(version, manifest):
                 return
             temporary = self._temporary(version)
             temporary.mkdir(parents=True)
@@ -177,11 +178,23 @@ class Registry:
                 for name, data in parts.items():
                     files.write(temporary / name, data)
                 files.write_json(temporary / "manifest.json", dict(manifest))
+                if target.exists():
+                    self._take_away(version)
                 files.retry(lambda: temporary.rename(target))
             finally:
                 if temporary.exists():
                     shutil.rmtree(temporary, ignore_errors=True)
             files.sync_folder(self._versions)
+
+    def _is_same(self, version: str, manifest: Mapping[str, Any]) -> bool:
+        """Whether a version is there, whole, and made by the same rules."""
+        try:
+            held = self.manifest(version)
+            same = ("onnx_sha256", "contract_fingerprint")
+            whole = files.sha256(self.model(version)) == held["onnx_sha256"]
+            return whole and all(held[name] == manifest[name] for name in same)
+        except (RegistryError, OSError, KeyError):
+            return False
 
     def _temporary(self, version: str) -> Path:
         return self._versions / f".{version}.{secrets.token_hex(4)}.tmp"
@@ -230,9 +243,7 @@ class Registry:
             held += [before.version] if before else []
             order = {release.version: release.number for release in reversed(history)}
             others = [version for version in self.versions() if version not in held]
-            others.sort(
-                key=lambda v: (order.get(v, 0), self.manifest(v).get("admitted", "")), reverse=True
-            )
+            others.sort(key=lambda v: (order.get(v, 0), self._admitted(v)), reverse=True)
             removed = others[keep:]
             for version in removed:
                 self._remove(version)
@@ -245,8 +256,18 @@ class Registry:
 
         The folder gets another name before its files go, so that no half version is ever seen.
         """
-        sha256 = self.manifest(version).get("sha256", "")
-        (self._verdicts / f"{sha256}.json").unlink(missing_ok=True)
+        for path in self._verdicts.glob(f"{version}*.json"):
+            path.unlink(missing_ok=True)
+        self._take_away(version)
+
+    def _admitted(self, version: str) -> str:
+        """When a version was admitted; a damaged one counts as the oldest."""
+        try:
+            return str(self.manifest(version).get("admitted", ""))
+        except RegistryError:
+            return ""
+
+    def _take_away(self, version: str) -> None:
         gone = self._temporary(version)
         files.retry(lambda: (self._versions / version).rename(gone))
         shutil.rmtree(gone, ignore_errors=True)

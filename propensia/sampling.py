@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propensia.contract import Contract, Parameter
-from propensia.features import Value
+from propensia.features import Features, Matrix, Value
 
 Values = dict[str, npt.NDArray[Any]]
 
@@ -101,6 +101,13 @@ def _edges(parameter: Parameter, count: int, random: np.random.Generator) -> npt
     elif parameter.kind in ("integer", "python_int"):
         numbers = np.floor(numbers)
     return _with_missing(parameter, numbers.astype(np.float64), random)
+
+
+def rows(contract: Contract, count: int, seed: int) -> Matrix:
+    """Model columns of in-contract rows, ``(count, k)``: half typical, half up to the limits."""
+    features, half = Features(contract), count // 2
+    typical = features.matrix(draw(contract, half, seed))
+    return np.vstack([typical, features.matrix(edges(contract, count - half, seed))])
 
 
 def _low(parameter: Parameter) -> float:

@@ -26,7 +26,11 @@ from propensia.scorer import Scorer, ScorerError, Unreliable
 
 log = logging.getLogger(__name__)
 
-GOLDEN_TOLERANCE = 1e-12  # same file, same library: only another machine may differ at all
+# The same file, but perhaps another machine or ONNX Runtime than at admission. A Keras network
+# computes in float32 (24 bits), and the order of its sums follows the vector units of the CPU;
+# everything else computes its sums in double, where another order moves the last digits only.
+GOLDEN_TOLERANCE = {"keras": 1e-5}
+GOLDEN_TOLERANCE_OTHERS = 1e-9
 UNRELIABLE_IN_A_ROW = 3
 RETRY_LOAD_S = 30.0
 RETURN = "retorno"
@@ -41,13 +45,18 @@ class NoModel(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Everything that one answer is made with; immutable, so a request holds it start to end."""
+    """Everything that one answer is made with; immutable, so a request holds it start to end.
+
+    ``digest`` is the SHA-256 of the ONNX bytes in ``scorer``.
+    """
 
     release: Release
     kind: str
     scorer: Scorer
+    digest: str
     decision: Decision
     parity: str
+    demonstration: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +83,18 @@ class Serving:
         self._bundle: Bundle | None = None
         self._before: Bundle | None = None
         self._failed: tuple[int, float] = (0, 0.0)
-        self._unreliable = 0
-        self._loading = threading.Lock()
         self._typical = sampling.typical(contract)
+        self._unreliable = 0
+        self._distrusted: Bundle | None = None
+        self._next_return = 0.0
         self.new_process()
 
     def new_process(self) -> None:
-        """Give this process its own ids; to be called again after a fork."""
+        """Give this process its own ids and locks; to be called again after a fork."""
         self._serial = itertools.count()
         self._process = secrets.token_hex(6)
+        self._loading = threading.Lock()
+        self._counting = threading.Lock()
 
     @property
     def bundle(self) -> Bundle | None:
@@ -99,8 +111,8 @@ class Serving:
     def answer(self, texts: Mapping[str, str], reasons_wanted: int = 0) -> Answer:
         """Score one row of texts, by parameter name.
 
-        Raises ``BadRow`` with every fault, ``NoModel``, or ``Unreliable`` when the model gives an
-        impossible number.
+        Raises ``BadRow`` with every fault, ``NoModel``, ``Unreliable`` when the model gives an
+        impossible number, or ``ScorerError`` when it cannot be run.
         """
         values, notes = self.features.read(texts)
         row = self.features.row(values)
@@ -109,11 +121,17 @@ class Serving:
             raise NoModel
         try:
             probability = bundle.decision.probability(bundle.scorer.one(row))
-        except Unreliable:
+        except (Unreliable, ScorerError) as error:
+            log.error("version %s: %s", bundle.release.version, error)
             self._distrust(bundle)
             raise
         self._unreliable = 0
-        effects = self._effects(bundle, values, reasons_wanted) if reasons_wanted else None
+        effects = None
+        if reasons_wanted:
+            effects = self._effects(bundle, values, reasons_wanted)
+            if effects is None:
+                effects = []
+                notes.append(Note("motivos", "motivos_no_disponibles", None))
         return Answer(
             self.new_id(),
             bundle,
@@ -125,7 +143,9 @@ class Serving:
 
     def _effects(
         self, bundle: Bundle, values: list[Value], wanted: int
-    ) -> list[tuple[str, float]]:
+    ) -> list[tuple[str, float]] | None:
+        """The largest effects; ``None`` where the model fails for a mixture of the two rows,
+        which nobody sent: the answer itself is good."""
         row, base = (np.array(self.features.row(v)) for v in (values, self._typical))
         names = [parameter.name for parameter in self.contract.parameters]
         groups = [
@@ -134,51 +154,34 @@ class Serving:
         ]
         score = bundle.scorer.many
         correct = bundle.decision.probabilities
-        found = reasons.effects(lambda rows: correct(score(rows)), row, base, groups)
+        try:
+            found = reasons.effects(lambda rows: correct(score(rows)), row, base, groups)
+        except (Unreliable, ScorerError) as error:
+            log.warning("version %s, no reasons: %s", bundle.release.version, error)
+            return None
         order = sorted(range(len(names)), key=lambda i: -abs(found[i]))
         return [(names[i], float(found[i])) for i in order[:wanted] if found[i] != 0.0]
 
     def _distrust(self, bundle: Bundle) -> None:
-        """After three impossible numbers in a row, go back to the last version not distrusted."""
-        self._unreliable += 1
-        log.error("version %s gave a number that is not a probability", bundle.release.version)
-        if self._unreliable < UNRELIABLE_IN_A_ROW:
-            return
-        self._unreliable = 0
-        try:
-            before = self._last_trusted(bundle.release.version)
-            if before is None:
-                return
-            self.registry.publish(
-                before.version,
-                cause=RETURN,
-                who="propensia",
-                why=f"la versión {bundle.release.version} dio resultados imposibles",
-                threshold=before.threshold,
-                pinned=bundle.release.pinned,
-                only_after=bundle.release.number,
-            )
-        except (OSError, RegistryError) as error:  # a full disk, or somebody else was faster
-            log.warning("no automatic return: %s", error)
-
-    def _last_trusted(self, version: str) -> Release | None:
-        """The newest release of another version, past those that returns have just left."""
-        history = self.registry.history()
-        distrusted = {version}
-        for release, left in itertools.pairwise(history):
-            if release.cause != RETURN:
-                break
-            distrusted.add(left.version)
-        return next((old for old in history if old.version not in distrusted), None)
+        """Count a failure; after three in a row the next ``tick`` goes back. Waits for nothing."""
+        with self._counting:
+            if bundle is not self._bundle:
+                return  # swapped meanwhile: the count is the new version's
+            self._unreliable += 1
+            if self._unreliable >= UNRELIABLE_IN_A_ROW:
+                self._unreliable = 0
+                self._distrusted = bundle
 
     # The swap
 
     def tick(self) -> None:
         """Compare this process's own release with the pointer, and catch up.
 
-        On any failure the active version goes on answering and ``problem`` says why.
+        On any failure the active version goes on answering and ``problem`` says why. Where the
+        active version is distrusted, publish the return to an older one first.
         """
         with self._loading:
+            self._return()
             held, number = self._bundle.release.number if self._bundle else 0, 0
             try:
                 number = self.registry.current_number()
@@ -197,6 +200,50 @@ class Serving:
                 self.problem = problem
                 if self._bundle is None:
                     self._fall_back(number)
+
+    def _return(self) -> None:
+        """Publish the newest older version that is trusted and loads, if this one is not.
+
+        Another process may be publishing, and models take time to load: not for a request.
+        """
+        with self._counting:
+            bundle, self._distrusted = self._distrusted, None
+        if bundle is None or bundle is not self._bundle or time.monotonic() < self._next_return:
+            return
+        try:
+            for older in self._trusted(bundle.release.version):
+                try:
+                    self._before = self._load(older)
+                except CANNOT_LOAD as error:  # damaged, pruned, or of another contract
+                    log.warning("no return to version %s: %s", older.version, error)
+                    continue
+                self.registry.publish(
+                    older.version,
+                    cause=RETURN,
+                    who="propensia",
+                    why=f"la versión {bundle.release.version} falló o dio resultados imposibles",
+                    threshold=older.threshold,
+                    pinned=bundle.release.pinned,
+                    only_after=bundle.release.number,
+                )
+                return
+            self._next_return = time.monotonic() + RETRY_LOAD_S
+        except (OSError, RegistryError) as error:  # a full disk, or somebody else was faster
+            log.warning("no automatic return: %s", error)
+
+    def _trusted(self, version: str) -> list[Release]:
+        """The newest release of every other version, newest first, but for those that returns
+        have just left."""
+        history = self.registry.history()
+        distrusted = {version}
+        for release, left in itertools.pairwise(history):
+            if release.cause != RETURN:
+                break
+            distrusted.add(left.version)
+        newest: dict[str, Release] = {}
+        for release in history:
+            newest.setdefault(release.version, release)
+        return [old for old in newest.values() if old.version not in distrusted]
 
     def _fall_back(self, number: int) -> None:
         """Answer with the newest release before ``number`` that loads.
@@ -217,7 +264,9 @@ class Serving:
 
     def _swap(self, release: Release) -> None:
         loaded = self._load(release)
-        previous, self._bundle = self._bundle, loaded
+        previous = self._bundle
+        with self._counting:
+            self._bundle, self._unreliable = loaded, 0
         if previous is not None and previous.release.version != release.version:
             self._before = previous  # kept, so that going back takes no loading
         log.info("release %s: version %s answers", release.number, release.version)
@@ -228,23 +277,32 @@ class Serving:
             raise RegistryError(
                 f"la versión {release.version} es de otro contrato ({manifest['contract']})"
             )
+        digest = manifest["onnx_sha256"]
         for held in (self._bundle, self._before):
-            if held is not None and held.release.version == release.version:
+            # By content: a version that is admitted again may be another graph under its id.
+            if held is not None and held.digest == digest:
                 scorer = held.scorer
                 break
         else:
-            scorer = Scorer(self.registry.model(release.version), manifest["onnx_sha256"])
-            self._replay(scorer, manifest["golden"], len(self.contract.columns))
+            scorer = Scorer(self.registry.model(release.version), digest)
+            self._replay(scorer, manifest["golden"], manifest["kind"])
         return Bundle(
-            release, manifest["kind"], scorer, decision(manifest, release), manifest["parity"]
+            release=release,
+            kind=manifest["kind"],
+            scorer=scorer,
+            digest=digest,
+            decision=decision(manifest, release),
+            parity=manifest["parity"],
+            demonstration=bool(manifest.get("demonstration", False)),
         )
 
-    @staticmethod
-    def _replay(scorer: Scorer, golden: Mapping[str, list[list[float]]], columns: int) -> None:
+    def _replay(self, scorer: Scorer, golden: Mapping[str, list[list[float]]], kind: str) -> None:
         rows, wanted = np.array(golden["rows"], np.float64), np.array(golden["probabilities"])
+        columns = len(self.contract.columns)
         if rows.shape != (len(wanted), columns) or scorer.columns != columns or not len(wanted):
             raise ScorerError("the golden rows are not those of this model")
-        if np.abs(scorer.many(rows) - wanted).max() > GOLDEN_TOLERANCE:
+        tolerance = GOLDEN_TOLERANCE.get(kind, GOLDEN_TOLERANCE_OTHERS)
+        if np.abs(scorer.many(rows) - wanted).max() > tolerance:
             raise ScorerError("the golden rows give other probabilities than at admission")
 
     def report(self) -> None:

@@ -23,6 +23,9 @@ KINDS = {
     str: "un texto",
     type(Path()): "una carpeta",
 }
+YES_OR_NO = {"1": True, "true": True, "si": True, "sí": True, "yes": True}
+YES_OR_NO |= {"0": False, "false": False, "no": False}
+SERVERS = ("granian", "gunicorn", "waitress")
 PREFIX = "PROPENSIA_"
 FILE = "propensia.toml"
 
@@ -47,7 +50,7 @@ class Settings:
     contract: str = _setting("cobranza", "Contrato: un nombre incluido o la ruta de un TOML")
     host: str = _setting("127.0.0.1", "Dirección en la que escucha")
     port: int = _setting(5000, "Puerto en el que escucha", 0, 65535)
-    server: str = _setting("granian", "Servidor: granian, gunicorn o waitress")
+    server: str = _setting("granian", f"Servidor: {', '.join(SERVERS)}")
     workers: int = _setting(0, "Procesos que responden; 0: los que convienen a la máquina", 0)
     poll_seconds: float = _setting(
         0.0, "Cada cuánto se mira la carpeta; 0: 1 s, o 5 s en una unidad de red", 0
@@ -74,8 +77,8 @@ def load(environment: Mapping[str, str] | None = None, file: Path | None = None)
     values = _from_file(path) if path.exists() else {}
     values |= _from_environment(environment)
     loaded = Settings(**values)
-    if loaded.server not in ("granian", "gunicorn", "waitress"):
-        raise SettingsError("server: debe ser granian, gunicorn o waitress")
+    if loaded.server not in SERVERS:
+        raise SettingsError(f"el ajuste 'server' debe ser uno de: {', '.join(SERVERS)}")
     return _absolute(loaded)
 
 
@@ -118,28 +121,28 @@ def _typed(name: str, value: Any, source: str) -> Any:
 
 
 def _convert(kind: type, value: Any) -> Any:
+    """``value`` as that kind of setting. Raises ``TypeError``, ``ValueError`` and such."""
     if kind is bool:
-        if isinstance(value, bool):
-            return value
-        words = {"1": True, "true": True, "si": True, "sí": True, "yes": True}
-        words |= {"0": False, "false": False, "no": False}
-        return words[str(value).strip().lower()] if str(value).strip().lower() in words else _bad()
+        typed = YES_OR_NO.get(str(value).strip().lower())
+        if typed is None:
+            raise ValueError("neither yes nor no")
+        return typed
     if kind in (int, float):
         return _number(kind, value)
     # An empty folder would be the working folder, and nobody means that.
-    return kind(value) if isinstance(value, str) and value else _bad()
+    if not isinstance(value, str) or not value:
+        raise ValueError("empty, or not a text")
+    return kind(value)
 
 
 def _number(kind: type, value: Any) -> Any:
     takes = (str, int) if kind is int else (str, int, float)
     if isinstance(value, bool) or not isinstance(value, takes):
-        return _bad()  # int() would cut 3.7 down to 3
-    number = kind(value.strip() if isinstance(value, str) else value)
-    return number if math.isfinite(number) else _bad()
-
-
-def _bad() -> Any:
-    raise ValueError("wrong type")
+        raise ValueError("another type")  # int() would cut 3.7 down to 3
+    number = kind(value)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
 
 
 def _absolute(loaded: Settings) -> Settings:
@@ -153,7 +156,12 @@ def poll_interval(settings: Settings) -> float:
     """Seconds between two looks at the models folder: the setting, or 5 on a share, else 1."""
     if settings.poll_seconds > 0:
         return settings.poll_seconds
-    return 5.0 if str(settings.models).startswith(("\\\\", "//")) else 1.0
+    return 5.0 if is_share(settings.models) else 1.0
+
+
+def is_share(folder: Path) -> bool:
+    """Whether a folder is written as one on another machine, as ``//nas/models``."""
+    return str(folder).startswith(("\\\\", "//"))
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

@@ -28,7 +28,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
-from propensia.admission.compiler import allowed_globals, compile_model
+from propensia.admission import graph
+from propensia.admission.compiler import Compiled, allowed_globals, compile_model
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal
 
@@ -199,6 +200,7 @@ def test_trees_answer_as_the_library_also_on_and_beside_every_threshold(name: st
     assert np.abs(got - expected).max() <= CLOSE
     decided = np.abs(expected - 0.5) > CLOSE
     assert ((got >= 0.5) == (expected >= 0.5))[decided].all()
+    graph.check(result.onnx, len(COLUMNS))
     trees = getattr(model, "estimators_", [model])
     assert result.facts["trees"] == len(trees)
     assert result.facts["nodes"] == sum(tree.tree_.node_count for tree in trees)
@@ -213,6 +215,7 @@ def test_linear_models_pipelines_and_searches_answer_as_the_library(name: str) -
     rows = np.concatenate([UNSEEN, wide])
     assert np.abs(answers(result, rows) - second_class(model, rows)).max() <= CLOSE
     onnx.checker.check_model(onnx.load_from_string(result.onnx), full_check=True)
+    graph.check(result.onnx, len(COLUMNS))
 
 
 @pytest.mark.parametrize(
@@ -246,10 +249,45 @@ def test_a_missing_value_takes_the_side_that_the_tree_learnt(model: Callable[...
     rows[::5, 1] = np.nan
     thresholds = [tree.tree_.threshold for tree in getattr(fitted, "estimators_", [fitted])]
     assert np.isinf(np.concatenate(thresholds)).any(), "no split on missing values to test"
-    assert (
-        np.abs(answers(compiled(node_of(fitted)), rows) - second_class(fitted, rows)).max()
-        <= CLOSE
-    )
+    result = with_missing(node_of(fitted))
+    assert np.abs(answers(result, rows) - second_class(fitted, rows)).max() <= CLOSE
+    graph.check(result.onnx, len(COLUMNS))
+
+
+def with_missing(node: object) -> Compiled:
+    return compile_model(node, COLUMNS, POSITIVE, NEGATIVE, may_be_missing=True)
+
+
+def test_a_tree_that_met_missing_values_but_never_parted_by_them_sends_them_as_it_learnt() -> None:
+    holed = ROWS.copy()
+    holed[::9, 0] = np.nan
+    model = DecisionTreeClassifier(max_depth=4, random_state=2).fit(holed, LABELS)
+    assert np.isfinite(model.tree_.threshold).all() and model.tree_.missing_go_to_left.any()
+    rows = UNSEEN.copy()
+    rows[::2, 0] = np.nan
+    expected = second_class(model, rows)
+    assert np.abs(answers(with_missing(node_of(model)), rows) - expected).max() <= CLOSE
+
+
+def test_the_sides_of_missing_values_are_written_only_where_a_column_may_be_missing() -> None:
+    """They cost time on every row, and no row of a contract has a missing value."""
+    holed = ROWS.copy()
+    holed[::3, 0] = np.nan
+    model = DecisionTreeClassifier(max_depth=6, random_state=0).fit(holed, np.isnan(holed[:, 0]))
+    assert np.isinf(model.tree_.threshold).any()
+    never, sometimes = compiled(node_of(model)), with_missing(node_of(model))
+    assert b"missing" not in never.onnx and b"missing" in sometimes.onnx
+    assert np.abs(answers(never, UNSEEN) - second_class(model, UNSEEN)).max() <= CLOSE
+
+
+def test_a_split_at_the_largest_number_sends_every_row_left() -> None:
+    root = node_of(DecisionTreeClassifier(max_depth=1).fit(ROWS, LABELS))
+    tree = root.state["tree_"].state
+    tree["nodes"] = tree["nodes"].copy()
+    tree["nodes"]["threshold"][0] = np.finfo(np.float64).max
+    # The left child as the one that most rows took: only then is the split turned round.
+    tree["nodes"]["n_node_samples"] = [600, 599, 1]
+    assert np.abs(answers(compiled(root), UNSEEN) - tree["values"][1, 0, 1]).max() <= CLOSE
 
 
 def test_leaves_with_counts_as_before_version_1_4_give_the_same_shares() -> None:
@@ -261,6 +299,24 @@ def test_leaves_with_counts_as_before_version_1_4_give_the_same_shares() -> None
         tree.state["values"] = tree.state["values"] * weights[:, None, None]
         estimator.state["_sklearn_version"] = "1.3.2"
     assert np.abs(answers(compiled(root), UNSEEN) - second_class(model, UNSEEN)).max() <= CLOSE
+
+
+def test_a_share_a_little_above_one_is_answered_as_one() -> None:
+    """The service takes a number above one for a fault of the model, and answers 503."""
+    root = node_of(DecisionTreeClassifier(max_depth=2).fit(ROWS, LABELS))
+    tree = root.state["tree_"].state
+    tree["values"] = np.tile([0.0, 1.0000009], (len(tree["values"]), 1, 1))
+    assert (answers(compiled(root), UNSEEN) == 1.0).all()
+
+
+def test_trees_of_several_versions_in_one_forest_are_refused() -> None:
+    """A library writes its one version into all of them; it says what their leaves hold."""
+    root = node_of(RandomForestClassifier(3, max_depth=4, random_state=0).fit(ROWS, LABELS))
+    root.state["estimators_"][2].state["_sklearn_version"] = "1.3.2"
+    with pytest.raises(Refusal) as refusal:
+        compiled(root)
+    assert refusal.value.code == "arbol_imposible"
+    assert "versiones" in refusal.value.detail
 
 
 def test_a_multinomial_model_of_two_classes_is_the_softmax_of_both_decisions() -> None:
@@ -445,6 +501,25 @@ def test_getattr_is_no_way_around_the_tables() -> None:
         assert refusal.value.code == "contenido_no_permitido"
 
 
+def test_no_name_hides_behind_a_method_that_is_allowed() -> None:
+    method = (Global("scipy.stats._discrete_distns", "randint_gen"), "_entropy")
+    stranger = Node(Global("os", "system"), ("true",))
+    getattr_ = Global("builtins", "getattr")
+    root = node_of(LogisticRegression(max_iter=9000).fit(ROWS, LABELS))
+    root.state["n_iter_"] = Node(getattr_, method)
+    compiled(root)
+    for hidden in (
+        Node(getattr_, method, state={"a": stranger}),
+        Node(getattr_, method, items=[stranger]),
+        Node(getattr_, method, entries=[("a", Global("os", "system"))]),
+    ):
+        root.state["n_iter_"] = hidden
+        with pytest.raises(Refusal) as refusal:
+            compiled(root)
+        assert refusal.value.code == "contenido_no_permitido"
+        assert "os.system" in refusal.value.detail
+
+
 def test_a_class_of_the_analysts_own_is_refused_by_name() -> None:
     with pytest.raises(Refusal) as refusal:
         compiled(node_of(Mine(max_iter=5000).fit(ROWS, LABELS)))
@@ -483,6 +558,19 @@ def negative(root: Any) -> None:
     tree.state["values"] = np.tile([-5.51, 6.51], (len(tree.state["values"]), 1, 1))
 
 
+def endless(root: Any) -> None:
+    """Counts, as before 1.4, whose sum is no number."""
+    for estimator in root.state["estimators_"]:
+        estimator.state["_sklearn_version"] = "1.3.2"
+    tree = root.state["estimators_"][0].state["tree_"]
+    tree.state["values"] = np.full_like(tree.state["values"], 1.5e308)
+
+
+def wide(root: Any) -> None:
+    tree = root.state["estimators_"][1].state["tree_"]
+    tree.args = (10**5000, *tree.args[1:])
+
+
 def unnumbered(root: Any) -> None:
     tree = root.state["estimators_"][0].state["tree_"]
     tree.state["values"] = np.full_like(tree.state["values"], np.nan)
@@ -506,7 +594,9 @@ HOSTILE: dict[str, Callable[[Any], None]] = {
     "count lies": lying,
     "more values than nodes": longer,
     "negative shares": negative,
+    "more columns than can be written": wide,
     "values are no numbers": unnumbered,
+    "values without an end": endless,
 }
 
 
@@ -552,8 +642,13 @@ def test_a_scale_of_zero_is_refused() -> None:
     assert refusal.value.code == "pesos_imposibles"
 
 
+DEEP: list[Any] = []
+for _ in range(5000):
+    DEEP = [DEEP]
+
 ODD = [
-    None, True, -1, 1 << 200, 1e308, "text", b"bytes", (), [], {}, [None], [[1, 2], [3]],
+    None, True, -1, 1 << 200, 10**5000, 1e308, "text", b"bytes", (), [], {}, [None], [[1, 2], [3]],
+    DEEP,
     np.zeros(0), np.zeros((2, 2)), np.array([1, 2]), np.array(["a", "b"]), np.array([None, "a"]),
     np.array(3.0), Node(Global("sklearn.tree._tree", "Tree")), Global("numpy", "ndarray"),
 ]  # fmt: skip
@@ -602,3 +697,125 @@ def test_a_large_forest_is_compiled_in_a_few_seconds() -> None:
     result = compiled(root)
     assert result.facts["nodes"] == 300 * model.tree_.node_count > 300_000
     assert time.perf_counter() - before < 20
+
+
+def test_a_million_classes_are_refused_before_they_are_written_out() -> None:
+    root = node_of(RandomForestClassifier(2, max_depth=2, random_state=0).fit(ROWS, LABELS))
+    root.state["classes_"] = np.zeros(1_000_000)
+    with pytest.raises(Refusal) as refusal:
+        compiled(root)
+    assert refusal.value.code == "pesos_imposibles"
+
+
+def node_in(model: onnx.ModelProto, operator: str) -> onnx.NodeProto:
+    return next(node for node in model.graph.node if node.op_type == operator)
+
+
+def attribute_in(model: onnx.ModelProto, name: str) -> onnx.AttributeProto:
+    trees = node_in(model, "TreeEnsemble")
+    return next(attribute for attribute in trees.attribute if attribute.name == name)
+
+
+def branch(model: onnx.ModelProto) -> None:
+    inner = onnx.helper.make_graph([], "inner", [], [])
+    node = onnx.helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)
+    model.graph.node.append(node)
+
+
+def nested(model: onnx.ModelProto) -> None:
+    inner = onnx.helper.make_graph([], "inner", [], [])
+    node_in(model, "Concat").attribute.append(onnx.helper.make_attribute("axis", inner))
+    del node_in(model, "Concat").attribute[0]
+
+
+def outside(model: onnx.ModelProto) -> None:
+    (tensor,) = model.graph.initializer
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+def own_function(model: onnx.ModelProto) -> None:
+    versions = list(model.opset_import)
+    model.functions.append(onnx.helper.make_function("", "Neg", ["a"], ["a"], [], versions))
+
+
+def changed(name: str, place: int, value: int) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        attribute_in(model, name).ints[place] = value
+
+    return change
+
+
+NOT_OURS: dict[str, Callable[[onnx.ModelProto], object]] = {
+    "a branch": branch,
+    "a graph as attribute": nested,
+    "a function": own_function,
+    "another operator": lambda m: m.graph.node.append(onnx.helper.make_node("Loop", [], ["y"])),
+    "a known operator of another domain": lambda m: setattr(m.graph.node[0], "domain", "com.me"),
+    "an attribute unknown": lambda m: setattr(node_in(m, "Cast").attribute[0], "name", "saturate"),
+    "an attribute twice": lambda m: node_in(m, "Cast").attribute.append(
+        node_in(m, "Cast").attribute[0]
+    ),
+    "numbers in another file": outside,
+    "fewer numbers than said": lambda m: m.graph.initializer[0].dims.append(9),
+    "a negative size": lambda m: m.graph.initializer[0].dims.extend([-1, -1]),
+    "text as constant": lambda m: m.graph.initializer[0].string_data.append(b"x"),
+    "a second input": lambda m: m.graph.input.append(m.graph.input[0]),
+    "a second output": lambda m: m.graph.output.append(m.graph.output[0]),
+    "an input of another type": lambda m: setattr(
+        m.graph.input[0].type.tensor_type, "elem_type", 1
+    ),
+    "another opset": lambda m: setattr(m.opset_import[0], "version", 9),
+    "too many operators": lambda m: m.graph.node.extend([m.graph.node[0]] * 5000),
+    "a remark": lambda m: m.metadata_props.add(key="a", value="b"),
+    "a tree with a way round": changed("nodes_truenodeids", 0, 0),
+    "a tree that leads outside": changed("nodes_falsenodeids", 0, 1 << 40),
+    "a leaf outside": changed("nodes_truenodeids", -1, 1 << 40),
+    "a column outside": changed("nodes_featureids", 0, 12),
+    "a root outside": changed("tree_roots", 0, -1),
+    "another target": changed("leaf_targetids", 0, 1),
+    "a list too short": lambda m: attribute_in(m, "nodes_trueleafs").ints.pop(),
+    "no list": lambda m: attribute_in(m, "nodes_falseleafs").ClearField("ints"),
+    "no targets": lambda m: setattr(attribute_in(m, "n_targets"), "i", 0),
+}
+
+
+@pytest.fixture(scope="module")
+def forest_onnx() -> bytes:
+    """With a constant, since the first of its classes is the positive one."""
+    model = RandomForestClassifier(2, max_depth=3, random_state=0)
+    return compiled(node_of(model.fit(ROWS, np.where(LABELS == 1, "NO", "1")))).onnx
+
+
+@pytest.mark.parametrize("name", NOT_OURS)
+def test_an_onnx_file_that_the_compiler_could_not_have_written_is_refused(
+    forest_onnx: bytes, name: str
+) -> None:
+    model = onnx.load_from_string(forest_onnx)
+    graph.check(model.SerializeToString(), len(COLUMNS))
+    NOT_OURS[name](model)
+    with pytest.raises(Refusal) as refusal:
+        graph.check(model.SerializeToString(), len(COLUMNS))
+    too_many = name == "too many operators"
+    assert refusal.value.code == ("demasiado_grande" if too_many else "contenido_no_permitido")
+
+
+def test_bytes_that_are_no_onnx_or_hold_more_are_refused(forest_onnx: bytes) -> None:
+    unknown_field, written_twice = b"\xfa\x3e\x00", b"\x08\x0a"
+    for data in (
+        b"",
+        b"text",
+        forest_onnx[:-5],
+        forest_onnx + unknown_field,
+        forest_onnx + written_twice,
+        forest_onnx.replace(b"Neg", b"N\xffg"),
+    ):
+        with pytest.raises(Refusal) as refusal:
+            graph.check(data, len(COLUMNS))
+        assert refusal.value.code == "contenido_no_permitido"
+
+
+def test_a_model_of_another_number_of_columns_is_refused(forest_onnx: bytes) -> None:
+    with pytest.raises(Refusal):
+        graph.check(forest_onnx, len(COLUMNS) + 1)

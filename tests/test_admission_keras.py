@@ -9,6 +9,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from compiled_models import answers, compiled
 
-from propensia.admission import parity, reader
+from propensia.admission import graph, parity, reader
 from propensia.admission.compiler import compile_model
 from propensia.admission.families import keras_archive
 from propensia.admission.nodes import Global, Node
@@ -137,7 +138,72 @@ def test_keras_itself_is_asked_for_parity(seed: Any, seed_bytes: bytes, rows: np
     found = parity.reference(root, built(seed_bytes))
     assert found.predict is not None and found.library.startswith("keras 3.")
     expected = seed(rows.astype(np.float32), training=False).numpy()[:, 0]
-    assert np.array_equal(found.predict(rows), expected.astype(np.float64))
+    # Two networks of the same weights; the second is not compiled for the same number of rows.
+    assert np.abs(found.predict(rows) - expected).max() <= 1e-6
+
+
+def hostile_config(config: dict[str, Any]) -> None:
+    """Objects wherever Keras would make one out of a configuration, of classes that do harm."""
+    evil = {"module": "builtins", "class_name": "eval", "config": {"source": "1"}}
+    dense = config["config"]["layers"][1]
+    for name in ("kernel_initializer", "bias_regularizer", "activity_regularizer"):
+        dense["config"][name] = evil
+    dense["config"]["name"] = "../../name"
+    dense["build_config"] = config["build_config"] = evil
+    config["config"]["dtype"] = config["compile_config"] = evil
+
+
+def test_the_files_own_configuration_never_reaches_keras(
+    seed: Any, seed_bytes: bytes, rows: np.ndarray
+) -> None:
+    archive = archive_of(seed_bytes)
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        config = json.loads(opened.read("config.json"))
+    hostile_config(config)
+    node = node_around(repacked(archive, config__json=json.dumps(config).encode()))
+    result = compile_model(node, COLUMNS, frozenset({"1"}), frozenset({"0"}))
+    found = parity.reference(node, result)
+    assert found.predict is not None, "Keras met the configuration, and stumbled"
+    expected = seed(rows.astype(np.float32), training=False).numpy()[:, 0]
+    assert np.abs(found.predict(rows) - expected).max() <= 1e-6
+
+
+def test_keras_puts_the_weights_into_the_layers_by_its_own_rules(
+    keras: Any, seed_bytes: bytes, rows: np.ndarray
+) -> None:
+    """So that an order of ours that were wrong would be found out."""
+    root = reader.read(seed_bytes)
+    swapped: Any = reader.read(seed_bytes)
+
+    def swap(file: h5py.File) -> None:
+        for name, values in (("0", np.zeros((16, 27))), ("1", np.full(27, 0.5))):
+            file[f"layers/dense/vars/{name}"][...] = values
+
+    swapped.args[0].state = (weights_with(archive_of(seed_bytes), swap), 0, None)
+    first = parity.reference(root, built(seed_bytes)).predict
+    second = parity.reference(swapped, built(seed_bytes)).predict
+    assert first is not None and second is not None
+    assert first(rows).std() > 0.05 and second(rows).std() < 1e-6
+
+
+def test_what_keras_reads_is_written_in_the_given_folder_and_removed(
+    keras: Any, seed_bytes: bytes, tmp_path: Path
+) -> None:
+    root, result = reader.read(seed_bytes), built(seed_bytes)
+    assert parity.reference(root, result, tmp_path).predict is not None
+    assert not list(tmp_path.iterdir())
+    nowhere = parity.reference(root, result, tmp_path / "none")
+    assert nowhere.predict is None and "FileNotFoundError" in nowhere.reason
+
+
+@pytest.mark.parametrize("version", ["3.8.0", "2.15.0", "4.0.0"])
+def test_keras_of_another_age_is_not_asked(
+    seed_bytes: bytes, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    root, result = reader.read(seed_bytes), built(seed_bytes)
+    monkeypatch.setattr(parity, "_installed", lambda library: version)
+    found = parity.reference(root, result)
+    assert found.predict is None and version in found.reason
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -155,8 +221,9 @@ def test_every_activation_answers_as_in_keras(
     scatter(network)
     expected = network(rows[:2000].astype(np.float32), training=False).numpy()[:, 0]
     assert expected.std() > 0.03
-    got = answers(built(pickle.dumps(network)), rows[:2000])
-    assert np.abs(got - expected).max() <= CLOSE
+    result = built(pickle.dumps(network))
+    assert np.abs(answers(result, rows[:2000]) - expected).max() <= CLOSE
+    graph.check(result.onnx, len(COLUMNS))
 
 
 def test_the_second_of_two_softmax_units_is_the_positive_class(
@@ -175,7 +242,13 @@ def test_the_second_of_two_softmax_units_is_the_positive_class(
     scatter(network)
     expected = network(rows.astype(np.float32), training=False).numpy()[:, 1]
     assert expected.std() > 0.05
-    assert np.abs(answers(built(pickle.dumps(network)), rows) - expected).max() <= CLOSE
+    data = pickle.dumps(network)
+    result = built(data)
+    assert np.abs(answers(result, rows) - expected).max() <= CLOSE
+    graph.check(result.onnx, len(COLUMNS))
+    found = parity.reference(reader.read(data), result)
+    assert found.predict is not None
+    assert np.abs(found.predict(rows) - expected).max() <= 1e-6
 
 
 def test_a_lambda_layer_is_refused_by_name(keras: Any) -> None:
@@ -251,6 +324,16 @@ def setting_change(index: int, **values: object) -> Change:
         (setting_change(1, activation="hard_sigmoid"), "familia_desconocida", "hard_sigmoid"),
         (setting_change(1, activation={"class_name": "f"}), "familia_desconocida", "activation"),
         (setting_change(1, dtype="mixed_float16"), "familia_desconocida", "mixed_float16"),
+        (
+            setting_change(1, dtype={"config": {"name": ["float16"]}}),
+            "familia_desconocida",
+            "dtype list",
+        ),
+        (
+            lambda c: c["config"]["layers"].append(c["config"]["layers"][0]),
+            "familia_desconocida",
+            "InputLayer",
+        ),
         (setting_change(1, lora_rank=4), "familia_desconocida", "lora_rank"),
         (setting_change(0, batch_shape=[None, 4, 4]), "familia_desconocida", "InputLayer"),
         (setting_change(1, units=28), "pesos_imposibles", "forma"),
@@ -316,6 +399,20 @@ HOSTILE_WEIGHTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "external layers": (
         lambda f: link(f, h5py.ExternalLink("other.h5", "x"), "layers"),
         "contenido_no_permitido",
+    ),
+    "external link that only Keras would follow": (
+        lambda f: link(f, h5py.ExternalLink("other.h5", "x"), "vars"),
+        "contenido_no_permitido",
+    ),
+    "soft link deep inside": (
+        lambda f: f.__setitem__("a/b/c", h5py.SoftLink("/layers")),
+        "contenido_no_permitido",
+    ),
+    "pieces of a gigabyte": (
+        lambda f: replace(
+            f, shape=(16, 27), dtype="<f4", maxshape=(None, 27), chunks=(10_000_000, 27)
+        ),
+        "demasiado_grande",
     ),
     "external storage": (
         lambda f: replace(

@@ -124,6 +124,55 @@ def test_what_an_estimator_remembers_beside_numbers_is_not_built() -> None:
     assert model.n_iter_ is None and model.class_weight is None
 
 
+def test_a_library_that_fails_on_an_odd_attribute_is_a_reason_not_a_crash() -> None:
+    root = node_of(RandomForestClassifier(3, max_depth=3, random_state=0).fit(ROWS, LABELS))
+    for odd in ("text", 1, -1, None, 10**5000):
+        root.state["n_classes_"] = odd
+        found = parity.reference(root, compiled(root))
+        assert found.predict is None
+        assert "Error" in found.reason and found.reason_en
+
+
+def test_a_library_that_fails_on_some_rows_has_not_reached_parity() -> None:
+    root = node_of(RandomForestClassifier(3, max_depth=3, random_state=0).fit(ROWS, LABELS))
+    found = parity.reference(root, compiled(root))
+    assert found.predict is not None
+    with pytest.raises(Refusal) as refusal:
+        found.predict(np.full((1, 6), 1e300))
+    assert refusal.value.code == "paridad_no_alcanzada"
+    assert "ValueError" in refusal.value.detail
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomForestClassifier(2, max_depth=2, random_state=0),
+        lambda: LogisticRegression(),
+    ],
+)
+def test_no_odd_attribute_makes_the_comparison_crash(make: Any) -> None:
+    root = node_of(make().fit(ROWS, LABELS))
+    owners = [root, *root.state.get("estimators_", [])[:1]]
+    odds = (None, "text", -1, 10**400, 0.5, [], ["a"], (1, 2), {}, b"x", np.zeros((2, 3)), np.nan)
+    asked = 0
+    for owner in owners:
+        for name, good in list(owner.state.items()):
+            for odd in odds:
+                owner.state[name] = odd
+                try:
+                    result = compiled(root)
+                except Refusal:
+                    continue
+                found = parity.reference(root, result)
+                if found.predict is not None:
+                    asked += 1
+                    assert found.predict(UNSEEN[:5]).shape == (5,)
+                else:
+                    assert found.reason
+            owner.state[name] = good
+    assert asked > 50
+
+
 def test_an_impossible_tree_is_never_given_to_the_library() -> None:
     root = node_of(DecisionTreeClassifier(max_depth=3).fit(ROWS, LABELS))
     nodes = root.state["tree_"].state["nodes"].copy()

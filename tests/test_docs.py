@@ -11,6 +11,8 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -29,7 +31,7 @@ from sklearn.svm import LinearSVC
 from test_layers import LAYERS
 
 from propensia import contract as contracts
-from propensia import faults, keeper, settings
+from propensia import faults, keeper, reception, settings
 from propensia.__main__ import cli
 from propensia.admission import families, refusal, sidecar
 from propensia.contract import Contract, Parameter
@@ -243,8 +245,8 @@ def test_every_sidecar_key_is_documented() -> None:
     assert set(named("analista.md", "clave")) == sidecar.KEYS
 
 
-def test_the_words_of_the_state_file_are_those_that_the_keeper_writes() -> None:
-    source = Path(keeper.__file__).read_text(encoding="utf-8")
+def test_the_words_of_the_state_file_are_those_that_are_written() -> None:
+    source = Path(reception.__file__).read_text(encoding="utf-8")
     written = set(re.findall(r'_tell\(\s*\w+,\s*"([A-Z]+)"', source))
     assert set(named("analista.md", "palabra")) == written
     text = page("analista.md")
@@ -319,10 +321,19 @@ def test_the_examples_print_what_the_page_shows(path: Path, place: settings.Sett
                 printed, code = client.get(address.removeprefix(ADDRESS)).text, 0
             else:
                 assert name == "propensia", line
-                result = CliRunner().invoke(cli, arguments, prog_name="propensia")
-                printed, code = result.output, result.exit_code
+                printed, code = _command(arguments)
             assert code == (1 if wanted.startswith("RECHAZADO") else 0), printed
             _compare(wanted, printed)
+
+
+def _command(arguments: list[str]) -> tuple[str, int]:
+    """What a command prints, and its exit code."""
+    if "--list" in arguments:  # it confines the process it runs in, for good
+        line = [sys.executable, "-m", "propensia", *arguments]
+        done = subprocess.run(line, capture_output=True, encoding="utf-8")
+        return done.stdout + done.stderr, done.returncode
+    result = CliRunner().invoke(cli, arguments, prog_name="propensia")
+    return result.output, result.exit_code
 
 
 def _compare(wanted: str, printed: str) -> None:

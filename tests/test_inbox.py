@@ -315,3 +315,36 @@ def test_what_may_be_published_by_itself(
     name: str, active: str | None, pinned: bool, may: bool
 ) -> None:
     assert (inbox.may_promote(name, active, pinned) is None) is may
+
+
+# One file by its path
+
+
+@pytest.mark.parametrize("sidecar", ["modelo.json", "MODELO.JSON", "Modelo.Json"])
+def test_a_look_at_one_file_finds_the_sidecar_that_a_look_at_the_folder_finds(
+    sidecar: str, tmp_path: Path
+) -> None:
+    for name in ("Modelo.pkl", sidecar):
+        (tmp_path / name).write_bytes(b"x")
+    assert [inbox.look_at(tmp_path / "Modelo.pkl")] == inbox.look(tmp_path)
+    assert inbox.look_at(tmp_path / "Modelo.pkl").sidecar == tmp_path / sidecar
+
+
+def test_a_look_at_one_file_takes_any_name_and_never_takes_it_for_its_own_sidecar(
+    tmp_path: Path,
+) -> None:
+    for name in ("modelo.sav", "solo.json"):
+        (tmp_path / name).write_bytes(b"x")
+        seen = inbox.look_at(tmp_path / name)
+        assert (seen.name, seen.sidecar, seen.irregular) == (name, None, None)
+
+
+def test_names_that_differ_in_case_only_are_two_files(tmp_path: Path) -> None:
+    for name in ("a.pkl", "A.pkl"):
+        (tmp_path / name).write_bytes(b"x")
+    assert {seen.name for seen in inbox.look(tmp_path)} == set(os.listdir(tmp_path))
+
+
+def test_a_look_at_what_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        inbox.look_at(tmp_path / "nada.pkl")

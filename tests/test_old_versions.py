@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from compiled_models import answers
 
-from propensia.admission import parity, reader
+from propensia.admission import graph, parity, reader
 from propensia.admission.compiler import compile_model
 
 pytestmark = pytest.mark.slow
@@ -165,6 +165,7 @@ def test_what_an_old_scikit_learn_wrote_answers_as_it_did(version: str) -> None:
         decided = np.abs(expected - 0.5) > 1e-12
         assert ((got >= 0.5) == (expected >= 0.5))[decided].all(), name
         assert result.family == family
+        graph.check(result.onnx, len(COLUMNS))
         assert result.libraries == {"scikit-learn": version}
         assert result.named_columns
         assert version in parity.reference(root, result).reason
@@ -181,5 +182,6 @@ def test_what_keras_2_12_wrote_answers_as_it_did() -> None:
     decided = np.abs(expected - 0.5) > 1e-5
     assert ((got >= 0.5) == (expected >= 0.5))[decided].all()
     assert result.family == "Keras Sequential 27/352/480/1"
+    graph.check(result.onnx, len(COLUMNS))
     assert result.libraries == {"keras": "2.12.0"}
     assert parity.reference(root, result).predict is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -115,6 +116,23 @@ def test_all_faults_are_told_at_once_each_with_what_is_taken(contract: Contract)
     assert errors[0]["mensaje"] == "er admite: EMP, PER, FU"
     assert "01 a 52" in errors[1]["mensaje"]
     assert made.text().decode().count("\n") == 4
+
+
+def test_the_trace_of_an_error_names_its_last_places_and_nothing_else() -> None:
+    def deeper(left: int) -> None:
+        if left:
+            deeper(left - 1)
+        raise ValueError("417.6853")
+
+    try:
+        try:
+            deeper(20)
+        except ValueError as cause:
+            raise KeyError("1931.0747") from cause
+    except KeyError as error:
+        assert problems.trace(error.__cause__ or error).count("tests/test_problems.py:") == 5
+        own = problems.trace(error)
+    assert re.fullmatch(r"KeyError at tests/test_problems\.py:[0-9]+", own)
 
 
 @pytest.mark.parametrize(

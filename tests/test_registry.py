@@ -20,9 +20,20 @@ ROOT = Path(propensia.__file__).parent.parent
 A, B, C, D = (letter * 12 for letter in "abcd")
 
 
+def rules(
+    version: str, admitted: str = "2026-01-01T00:00:00+00:00", contract: str = "c"
+) -> dict[str, str]:
+    return {
+        "model": f"modelo_{version[0]}",
+        "admitted": admitted,
+        "sha256": version * 5,
+        "onnx_sha256": files.sha256(version.encode()),
+        "contract_fingerprint": contract,
+    }
+
+
 def add(registry: Registry, version: str, admitted: str = "2026-01-01T00:00:00+00:00") -> str:
-    manifest = {"model": f"modelo_{version[0]}", "admitted": admitted, "sha256": version * 5}
-    registry.add_version(version, manifest, {"model.onnx": version.encode()})
+    registry.add_version(version, rules(version, admitted), {"model.onnx": version.encode()})
     registry.record_verdict(version * 5, {"accepted": True, "at": admitted})
     return version
 
@@ -187,10 +198,43 @@ def test_a_version_is_whole_or_absent(registry: Registry, monkeypatch: pytest.Mo
 
 def test_a_version_that_is_there_stays_as_it_is(registry: Registry) -> None:
     add(registry, A)
-    registry.add_version(A, {"model": "otro"}, {"model.onnx": b"other"})
-    assert registry.model(A) == A.encode()
+    alias = rules(A) | {"model": "otro"}
+    registry.add_version(A, alias, {"model.onnx": A.encode()})
     assert registry.manifest(A)["model"] == "modelo_a"
     assert os.listdir(registry.state / "versions") == [A]
+
+
+def test_a_version_made_by_other_rules_gives_way(registry: Registry) -> None:
+    """The same file admitted under another contract, or compiled anew."""
+    add(registry, A)
+    registry.add_version(A, rules(A, contract="d"), {"model.onnx": A.encode()})
+    assert registry.manifest(A)["contract_fingerprint"] == "d"
+    compiled_anew = rules(A, contract="d") | {"onnx_sha256": files.sha256(b"new")}
+    registry.add_version(A, compiled_anew, {"model.onnx": b"new"})
+    assert registry.model(A) == b"new"
+    assert os.listdir(registry.state / "versions") == [A]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json"])
+@pytest.mark.parametrize("damage", [b"", b"{", None])
+def test_a_damaged_version_gives_way_to_the_same_file(
+    registry: Registry, name: str, damage: bytes | None
+) -> None:
+    add(registry, A)
+    path = registry.state / "versions" / A / name
+    path.unlink() if damage is None else path.write_bytes(damage)
+    add(registry, A)
+    assert registry.model(A) == A.encode()
+    assert registry.manifest(A)["model"] == "modelo_a"
+
+
+def test_a_damaged_old_version_does_not_stop_pruning(registry: Registry) -> None:
+    for version in (A, B, C, D):
+        add(registry, version)
+        publish(registry, version)
+    (registry.state / "versions" / A / "manifest.json").write_bytes(b"{")
+    assert registry.prune(0) == [B, A]
+    assert sorted(registry.versions()) == [C, D]
 
 
 def test_the_same_version_added_by_many_at_once_is_added_once(registry: Registry) -> None:

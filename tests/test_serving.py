@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tiny_models
+from filelock import FileLock
+from onnx import TensorProto, helper
 
 from propensia import files, heartbeat, sampling
+from propensia.admission.graph import Graph
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.features import Features
@@ -202,6 +208,30 @@ def test_the_version_before_is_not_loaded_again(serving: Serving, registry: Regi
     assert (active(serving), serving.problem) == (first, None)
 
 
+def test_a_version_that_is_admitted_again_as_another_graph_is_loaded_again(
+    serving: Serving, registry: Registry
+) -> None:
+    """The compiler changed: the same dropped file, so the same version, but another ONNX file."""
+    version = steady(serving, 0.1)
+    other = tiny_models.constant(0.9)
+    golden = {"rows": [[0.0] * tiny_models.WIDTH], "probabilities": [0.9]}
+    manifest = registry.manifest(version)
+    manifest |= {"onnx_sha256": files.sha256(other), "golden": golden}
+    shutil.rmtree(registry.part(version, "model.onnx").parent)
+    registry.add_version(version, manifest, {"model.onnx": other})
+    registry.publish(version, cause="prueba", who="yo")
+    serving.tick()
+    assert (active(serving), serving.problem) == (version, None)
+    assert ask(serving).probability == 0.9
+
+
+def test_a_bundle_remembers_that_its_model_is_a_demonstration(serving: Serving) -> None:
+    steady(serving, 0.1)
+    assert serving.bundle is not None and not serving.bundle.demonstration
+    publish(serving, tiny_models.constant(0.2), 0.2, demonstration=True)
+    assert serving.bundle.demonstration
+
+
 def test_a_new_threshold_is_a_new_release_of_the_same_scorer(
     serving: Serving, registry: Registry
 ) -> None:
@@ -272,11 +302,23 @@ def test_under_swaps_no_answer_mixes_two_versions(serving: Serving, registry: Re
 # What cannot be loaded
 
 
-def test_golden_rows_that_differ_keep_the_version_before(serving: Serving) -> None:
+@pytest.mark.parametrize(("kind", "apart"), [("sklearn", 1e-8), ("keras", 2e-5)])
+def test_golden_rows_that_differ_keep_the_version_before(
+    kind: str, apart: float, serving: Serving
+) -> None:
     first = steady(serving, 0.1)
-    publish(serving, tiny_models.constant(0.9), 0.9 + 1e-9)
+    publish(serving, tiny_models.constant(0.9), 0.9 + apart, kind=kind)
     assert (active(serving), ask(serving).probability) == (first, 0.1)
     assert serving.problem is not None and "publicación 2" in serving.problem
+
+
+@pytest.mark.parametrize(("kind", "apart"), [("sklearn", 1e-10), ("keras", 8e-6)])
+def test_what_another_processor_changes_in_the_golden_rows_is_forgiven(
+    kind: str, apart: float, serving: Serving
+) -> None:
+    """Networks compute in float32, where sums in another order differ in the sixth digit."""
+    version = publish(serving, tiny_models.constant(0.9), 0.9 + apart, kind=kind)
+    assert (active(serving), serving.problem) == (version, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 1000])
@@ -411,11 +453,11 @@ def test_three_impossible_numbers_in_a_row_bring_the_version_before_back(
         assert registry.current_number() == 3, place
         with pytest.raises(Unreliable):
             ask(serving)
+    serving.tick()
     current = registry.current()
     assert current is not None
     assert (current.version, current.cause, current.threshold) == (first, "retorno", 0.05)
     assert bad in current.why
-    serving.tick()
     assert (ask(serving).probability, ask(serving).positive) == (0.1, True)
 
 
@@ -429,6 +471,7 @@ def test_a_good_number_in_between_starts_the_count_again(
             with pytest.raises(Unreliable):
                 ask(serving)
         assert ask(serving, ed="40").probability == 0.5
+    serving.tick()
     assert registry.current_number() == 2
 
 
@@ -439,7 +482,139 @@ def test_without_a_version_before_the_model_stays_and_says_so_each_time(
     for _ in range(7):
         with pytest.raises(Unreliable):
             ask(serving)
+        serving.tick()
     assert registry.current_number() == 1
+
+
+def distrusted(serving: Serving) -> None:
+    for _ in range(3):
+        with pytest.raises((Unreliable, ScorerError)):
+            ask(serving)
+
+
+def test_a_model_that_cannot_be_run_is_left_like_one_that_gives_impossible_numbers(
+    serving: Serving, registry: Registry
+) -> None:
+    first = steady(serving, 0.1)
+    publish(serving, failing(), 0.5)
+    assert ask(serving, ed="40").probability == 0.5
+    for _ in range(3):
+        with pytest.raises(ScorerError) as caught:
+            ask(serving)
+        assert "7731" not in str(caught.value), "a value of the row"
+    serving.tick()
+    assert active(serving) == first
+
+
+def failing() -> bytes:
+    """A model that ONNX Runtime cannot run for the age band 51-65: it looks beyond a table."""
+    graph = Graph(tiny_models.WIDTH)
+    weights = np.zeros((tiny_models.WIDTH, 1))
+    weights[14] = 7731.0
+    place = graph.add("Cast", graph.add("MatMul", "x", graph.constant(weights)), to=7)  # int64
+    return graph.to_bytes(graph.add("Gather", graph.constant(np.array([0.5])), place))
+
+
+def test_no_request_waits_for_somebody_who_publishes(serving: Serving, registry: Registry) -> None:
+    first = steady(serving, 0.1)
+    broken(serving, 7.0)
+    with FileLock(registry.state / "releases.lock"):
+        began = time.monotonic()
+        distrusted(serving)
+        assert time.monotonic() - began < 5.0, "the lock is waited for up to 30 s"
+    serving.tick()
+    assert active(serving) == first
+
+
+def test_threads_that_fail_together_bring_one_return(serving: Serving, registry: Registry) -> None:
+    steady(serving, 0.1)
+    broken(serving, 7.0)
+    threads = [threading.Thread(target=distrusted, args=(serving,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for _ in range(3):
+        serving.tick()
+    assert [release.cause for release in registry.history()] == ["retorno", "prueba", "prueba"]
+
+
+def test_what_somebody_published_meanwhile_is_not_taken_back(
+    serving: Serving, registry: Registry
+) -> None:
+    steady(serving, 0.1)
+    broken(serving, 7.0)
+    distrusted(serving)
+    third = steady(serving, 0.3)
+    serving.tick()
+    assert active(serving) == third
+    assert registry.current_number() == 3
+
+
+@pytest.mark.parametrize("damage", ["pruned", "another contract", "damaged"])
+def test_a_return_passes_over_versions_that_do_not_load(
+    damage: str, serving: Serving, registry: Registry, contract: Contract
+) -> None:
+    first = steady(serving, 0.1)
+    second = steady(serving, 0.2)
+    broken(serving, 7.0)
+    folder = registry.part(second, "manifest.json").parent
+    if damage == "pruned":
+        shutil.rmtree(folder)
+    elif damage == "damaged":
+        (folder / "model.onnx").write_bytes(b"damaged")
+    else:
+        files.write_json(folder / "manifest.json", registry.manifest(second) | {"columns": ["x"]})
+    late = Serving(contract, registry)
+    late.tick()
+    distrusted(late)
+    late.tick()
+    assert (active(late), ask(late).probability) == (first, 0.1)
+
+
+def test_versions_that_do_not_load_are_not_tried_at_every_third_failure(
+    serving: Serving, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = steady(serving, 0.1)
+    bad = broken(serving, 7.0)
+    shutil.rmtree(registry.part(first, "model.onnx").parent)
+    tries: list[str] = []
+    plain = Registry.manifest
+
+    def counting(self: Registry, asked: str) -> dict[str, object]:
+        tries.append(asked)
+        return plain(self, asked)
+
+    monkeypatch.setattr(Registry, "manifest", counting)
+    for _ in range(4):
+        distrusted(serving)
+        serving.tick()
+    assert (tries, active(serving)) == ([first], bad)
+
+
+def test_reasons_that_cannot_be_computed_do_not_cost_the_answer(
+    serving: Serving, contract: Contract
+) -> None:
+    """Here the case and the typical one get 0.5, and every mixture of the two is impossible."""
+    features = Features(contract)
+    steady(serving, 0.1)
+    row = np.array(features.row(features.read(contract.example())[0]))
+    base = np.array(features.row(sampling.typical(contract)))
+    moved = row - base
+    weights = np.zeros(tiny_models.WIDTH)
+    weights[:2] = 10.0, -10.0 * moved[0] / moved[1]
+    onnx = tiny_models.linear(weights.tolist(), 0.5 - float(weights @ row))
+    golden = {"rows": [row.tolist()], "probabilities": [0.5]}
+    version = publish(serving, onnx, 0.0, golden=golden)
+    for _ in range(4):
+        answer = ask(serving, reasons=2)
+        assert answer.probability == pytest.approx(0.5, abs=1e-12)
+        assert answer.effects == []
+        told = [(note.parameter, note.code) for note in answer.notes]
+        assert told[-1] == ("motivos", "motivos_no_disponibles")
+        serving.tick()
+    assert active(serving) == version
+    assert "motivos" not in [note.parameter for note in ask(serving).notes]
 
 
 def test_a_return_is_not_returned_from(serving: Serving, registry: Registry) -> None:
@@ -476,6 +651,7 @@ def test_a_return_keeps_a_pinned_state(serving: Serving, registry: Registry) -> 
     for _ in range(3):
         with pytest.raises(Unreliable):
             ask(serving)
+    serving.tick()
     current = registry.current()
     assert current is not None and (current.cause, current.pinned) == ("retorno", True)
 
@@ -495,6 +671,8 @@ def test_a_return_that_cannot_be_published_is_still_an_unreliable_model(
     for _ in range(4):
         with pytest.raises(Unreliable):
             ask(serving)
+        serving.tick()
+    assert ask(serving, ed="40").probability == 0.5
 
 
 # What the process tells of itself
@@ -519,3 +697,52 @@ def test_a_scorer_takes_only_the_bytes_that_were_admitted(tmp_path: Path) -> Non
     for strange in (b"", b"x", json.dumps({}).encode()):
         with pytest.raises(ScorerError, match="refuses"):
             Scorer(strange, files.sha256(strange))
+
+
+DOUBLE, SINGLE = int(TensorProto.DOUBLE), int(TensorProto.FLOAT)
+
+
+@pytest.mark.parametrize(
+    ("taken", "given"),
+    [
+        (("x", SINGLE, [None, 1]), ("p", SINGLE, [None, 1])),
+        (("x", DOUBLE, [None]), ("p", DOUBLE, [None])),
+        (("x", DOUBLE, [None, 1, 1]), ("p", DOUBLE, [None, 1, 1])),
+        (("x", DOUBLE, [1, 1]), ("p", DOUBLE, [1, 1])),
+        (("x", DOUBLE, [None, None]), ("p", DOUBLE, [None, None])),
+        (("x", DOUBLE, [None, 2]), ("p", DOUBLE, [None, 2])),
+        (("y", DOUBLE, [None, 1]), ("p", DOUBLE, [None, 1])),
+        (("x", DOUBLE, [None, 1]), ("q", DOUBLE, [None, 1])),
+    ],
+)
+def test_a_scorer_takes_only_a_double_matrix_and_gives_one_double_column(
+    taken: tuple[str, int, list[int | None]], given: tuple[str, int, list[int | None]]
+) -> None:
+    with pytest.raises(ScorerError):
+        scorer_of(taken, given)
+
+
+def test_a_scorer_knows_how_many_columns_it_takes() -> None:
+    assert scorer_of(("x", DOUBLE, ["rows", 1]), ("p", DOUBLE, ["rows", 1])).columns == 1
+
+
+def scorer_of(taken: tuple[str, int, list[Any]], given: tuple[str, int, list[Any]]) -> Scorer:
+    """A scorer of a graph that gives back what it takes."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [taken[0]], [given[0]])],
+        "same",
+        [helper.make_tensor_value_info(*taken)],
+        [helper.make_tensor_value_info(*given)],
+    )
+    versions = [helper.make_opsetid("", 21)]
+    onnx = helper.make_model(graph, opset_imports=versions, ir_version=10).SerializeToString()
+    return Scorer(onnx, files.sha256(onnx))
+
+
+def test_rows_of_another_width_are_an_error_of_the_scorer() -> None:
+    onnx = tiny_models.constant(0.5)
+    scorer = Scorer(onnx, files.sha256(onnx))
+    with pytest.raises(ScorerError, match="cannot run"):
+        scorer.one([0.0] * 3)
+    with pytest.raises(ScorerError, match="cannot run"):
+        scorer.many(np.zeros((2, 3)))

@@ -6,10 +6,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from propensia import settings
+from propensia.__main__ import cli
 from propensia.settings import Settings, SettingsError
+from propensia.web import servers
 
 
 def load(tmp_path: Path, toml: str = "", **environment: str) -> Settings:
@@ -125,6 +128,19 @@ def test_the_mark_that_notepad_puts_at_the_start_is_forgiven(tmp_path: Path) -> 
 )
 def test_yes_and_no_are_read_in_both_languages(text: str, wanted: bool, tmp_path: Path) -> None:
     assert load(tmp_path, demonstration=text).demonstration is wanted
+
+
+@pytest.mark.parametrize("text", [" 7 ", "7"])
+def test_blanks_around_a_number_are_forgiven(text: str, tmp_path: Path) -> None:
+    assert load(tmp_path, port=text).port == 7
+
+
+def test_the_servers_are_those_that_can_be_run(tmp_path: Path) -> None:
+    assert settings.SERVERS == servers.SERVERS
+    assert all(load(tmp_path, server=name).server == name for name in settings.SERVERS)
+    option = next(option for option in cli.commands["serve"].params if option.name == "server")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == settings.SERVERS
 
 
 def test_relative_folders_are_made_absolute(tmp_path: Path) -> None:

@@ -61,7 +61,6 @@ def field(name: str, **changes: Any) -> dict[str, Any]:
         "choices": [],
         "example": "1.5",
         "optional": False,
-        "inputmode": "",
     } | changes
 
 

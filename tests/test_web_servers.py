@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from propensia.web.listen import is_loopback
 from propensia.web.servers import MOST_WORKERS, WORKER_BYTES, default_workers
 
 HERE = Path(__file__).parent
@@ -303,3 +304,21 @@ def test_workers_fit_cores_and_memory() -> None:
     assert default_workers("granian", free_bytes=0) == 1
     assert default_workers("granian", free_bytes=WORKER_BYTES) == 1
     assert default_workers("waitress") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "here_only"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.4", False),
+        ("127.example.com", False),
+        ("", False),
+    ],
+)
+def test_only_an_address_of_this_machine_needs_no_warning(host: str, here_only: bool) -> None:
+    assert is_loopback(host) is here_only

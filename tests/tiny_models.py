@@ -56,6 +56,7 @@ def add(
         "onnx_sha256": files.sha256(onnx),
         "admitted": "2026-01-01T00:00:00+00:00",
         "contract": contract.name,
+        "contract_fingerprint": contract.fingerprint,
         "columns": list(contract.column_names),
         "kind": "forest",
         "parity": {},

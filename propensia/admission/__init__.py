@@ -1,7 +1,8 @@
 """Admission: from the bytes of a dropped file to a version, or to a refusal that says why.
 
-The parent of two short-lived children. It trusts nothing they say except two small JSON files
-and one ONNX file, which the second child proves without ever seeing the dropped file.
+The parent of two short-lived children, each in a folder of its own. It trusts nothing they say
+but a small result, taken in strictly, and one ONNX file, which the second child proves without
+ever seeing the dropped file.
 """
 
 from __future__ import annotations
@@ -9,25 +10,28 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from propensia import __version__, files, processes
-from propensia.admission import report
+from propensia.admission import report, results
+from propensia.admission.ladder import Finding
 from propensia.admission.refusal import Refusal
+from propensia.admission.results import Proof, Reading, ResultError
 from propensia.admission.sidecar import LIMIT_BYTES as SIDECAR_LIMIT_BYTES
 from propensia.admission.sidecar import Sidecar
 from propensia.admission.sidecar import read as read_sidecar
 from propensia.contract import Contract
-from propensia.registry import Registry, now
+from propensia.decision import Decision
+from propensia.registry import Registry, RegistryError, decision, now
 from propensia.settings import Settings
 
 __all__ = ["SIDECAR_LIMIT_BYTES", "Dropped", "Outcome", "Refusal", "admit", "judge"]
 
 ONNX_LIMIT_BYTES = 1 << 30
-SIGXCPU = 24  # the number on Linux; a child over its processor time ends with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,29 @@ class Outcome:
     """
 
     refusal: Refusal | None
-    checks: list[dict[str, Any]]
+    checks: list[Finding]
     manifest: dict[str, Any]
     parts: dict[str, bytes]
     report: str
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Where and by which rules files are judged: what every admission needs."""
+
+    settings: Settings
+    contract: Contract
+    registry: Registry
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """What ``processes.confine`` is given in each child."""
+        settings = self.settings
+        return {
+            "memory_mb": settings.admission_memory_mb,
+            "cpu_s": settings.admission_seconds,
+            "file_mb": max(settings.max_unpacked_mb, settings.max_file_mb),
+        }
 
 
 def judge(
@@ -78,32 +101,28 @@ def judge(
 
     ``force`` lets a model pass that ranks the other way round than the active one.
     """
-    begin = time.perf_counter()
-    folder = settings.state / "work" / secrets.token_hex(8)
-    folder.mkdir(parents=True)
+    office, begin = Office(settings, contract, registry), time.perf_counter()
+    sidecar, reading, proof, model = Sidecar(), Reading([]), Proof([]), b""
+    refusal: Refusal | None = None
     try:
         sidecar = read_sidecar(dropped.sidecar)
         _same_contract(sidecar, contract)
-        request = _request(settings, contract, registry, sidecar, folder, force)
-        files.write(folder / "model.pkl", dropped.data, durable=False)
-        if dropped.sidecar is not None:
-            files.write(folder / "sidecar.json", dropped.sidecar, durable=False)
-        files.write_json(folder / "request.json", request, durable=False)
-        read, refusal = _child("propensia.admission.reading", folder, "read.json", settings)
-        proof: dict[str, Any] = {"checks": []}
+        rule = _rule(sidecar, contract)
+        reading, model = _read(dropped, rule, office)
+        refusal = reading.refusal
         if refusal is None:
-            proof, refusal = _child("propensia.admission.proving", folder, "proof.json", settings)
-        model = b"" if refusal else files.read(folder / "model.onnx", ONNX_LIMIT_BYTES)
-    except Refusal as error:  # the sidecar
-        sidecar, refusal, model = Sidecar(), error, b""
-        read, proof = {"checks": [_failed("ficha", error)]}, {"checks": []}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    checks = [*read["checks"], *proof["checks"]]
-    seconds = time.perf_counter() - begin
-    manifest = _manifest(dropped, contract, sidecar, read, proof, model, seconds)
-    manifest["demonstration"] = demonstration
-    page = report.render(dropped.data, manifest, checks, read, proof, sidecar, refusal, registry)
+            proof = _prove(model, dropped.sidecar, rule, office, force)
+            refusal = proof.refusal
+    except Refusal as error:  # of the sidecar
+        refusal = error
+        reading = Reading([_failed("ficha", error)], error)
+    manifest = _manifest(dropped, contract, sidecar, reading, proof, model)
+    manifest |= {
+        "demonstration": demonstration,
+        "admission_seconds": round(time.perf_counter() - begin, 3),
+    }
+    checks = [*reading.checks, *proof.checks]
+    page = report.render(manifest, checks, proof, sidecar, refusal, registry.current())
     parts = {} if refusal else {"model.onnx": model, "report.html": page.encode("utf-8")}
     return Outcome(refusal, checks, manifest, parts, page)
 
@@ -144,94 +163,155 @@ def admit(
     return verdict, outcome
 
 
+# The two children
+
+
+def _read(dropped: Dropped, rule: Decision, office: Office) -> tuple[Reading, bytes]:
+    """What the first child read in the file, and the ONNX file that it wrote of it."""
+    with _folder(office.settings) as folder:
+        files.write(folder / "model.pkl", dropped.data, durable=False)
+        request = {
+            "contract": office.settings.contract,
+            "limits": office.limits,
+            "unpacked_bytes": office.settings.max_unpacked_mb << 20,
+            "rule": asdict(rule),
+        }
+        files.write_json(folder / "request.json", request, durable=False)
+        failed = _run("propensia.admission.reading", folder, office.settings)
+        if failed is not None:
+            return Reading([_failed("lectura", failed)], failed), b""
+        try:
+            reading = results.read_reading(folder / "result.json")
+            if reading.refusal is not None:
+                return reading, b""
+            return reading, files.read(folder / "model.onnx", ONNX_LIMIT_BYTES)
+        except (ResultError, FileNotFoundError, files.FileTooLarge) as error:
+            refusal = _died(str(error))
+            return Reading([_failed("lectura", refusal)], refusal), b""
+
+
+def _prove(
+    model: bytes, sidecar: bytes | None, rule: Decision, office: Office, force: bool
+) -> Proof:
+    """What the second child measured on the ONNX file, in a folder that the first never saw."""
+    with _folder(office.settings) as folder:
+        files.write(folder / "model.onnx", model, durable=False)
+        if sidecar is not None:
+            files.write(folder / "sidecar.json", sidecar, durable=False)
+        active = _active(office)
+        if active is not None:
+            files.write(folder / "active.onnx", active[0], durable=False)
+        request = {
+            "contract": office.settings.contract,
+            "limits": office.limits,
+            "rule": asdict(rule),
+            "active_rule": asdict(active[1]) if active else None,
+            "force": force,
+        }
+        files.write_json(folder / "request.json", request, durable=False)
+        failed = _run("propensia.admission.proving", folder, office.settings)
+        if failed is not None:
+            return Proof([_failed("prueba", failed)], failed)
+        try:
+            return results.read_proof(folder / "result.json", len(office.contract.columns))
+        except ResultError as error:
+            refusal = _died(str(error))
+            return Proof([_failed("prueba", refusal)], refusal)
+
+
+@contextmanager
+def _folder(settings: Settings) -> Iterator[Path]:
+    """An empty folder for one child, gone afterwards."""
+    folder = settings.state / "work" / secrets.token_hex(8)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(module: str, folder: Path, settings: Settings) -> Refusal | None:
+    """Run a child to its end; the refusal that its death means, ``None`` for a good end."""
+    finished = processes.run(module, str(folder), timeout_s=settings.admission_seconds + 5)
+    if finished.code == 0:
+        return None
+    if finished.too_long:
+        limit = settings.admission_seconds
+        return Refusal("demasiado_lento", f"más de {limit} s", f"over {limit} s")
+    if "MemoryError" in finished.errors or "bad_alloc" in finished.errors:
+        limit = settings.admission_memory_mb
+        return Refusal("demasiada_memoria", f"más de {limit} MB", f"over {limit} MB")
+    last = (finished.errors.strip().splitlines() or [""])[-1][:200]
+    return _died(f"{finished.code} {last}".strip())
+
+
+def _died(detail: str) -> Refusal:
+    return Refusal("proceso_muerto", f"código {detail}", f"code {detail}")
+
+
+def _failed(name: str, refusal: Refusal) -> Finding:
+    return Finding(name, "fallo", refusal.text("es"))
+
+
+def _active(office: Office) -> tuple[bytes, Decision] | None:
+    """The model that answers now and its rule; ``None`` without one to compare with.
+
+    A damaged active version must not keep its own replacement out, so it counts as none.
+    """
+    current = office.registry.current()
+    if current is None:
+        return None
+    try:
+        manifest = office.registry.manifest(current.version)
+        model = office.registry.model(current.version)
+        whole = files.sha256(model) == manifest["onnx_sha256"]
+        if whole and manifest["columns"] == list(office.contract.column_names):
+            return model, decision(manifest, current)
+    except (OSError, RegistryError, KeyError, TypeError):
+        return None
+    return None
+
+
+# What is written down
+
+
 def _same_contract(sidecar: Sidecar, contract: Contract) -> None:
     if sidecar.contract is not None and sidecar.contract != contract.fingerprint:
         raise Refusal("contrato_distinto", f"{sidecar.contract[:32]} ≠ {contract.fingerprint}")
 
 
-def _request(
-    settings: Settings,
-    contract: Contract,
-    registry: Registry,
-    sidecar: Sidecar,
-    folder: Path,
-    force: bool,
-) -> dict[str, Any]:
-    active_threshold = None
-    current = registry.current()
-    if current is not None:
-        manifest = registry.manifest(current.version)
-        if manifest["columns"] == list(contract.column_names):
-            files.write(folder / "active.onnx", registry.model(current.version), durable=False)
-            own = manifest["threshold"]
-            active_threshold = own if current.threshold is None else current.threshold
-    return {
-        "contract": settings.contract,
-        "threshold": contract.threshold if sidecar.threshold is None else sidecar.threshold,
-        "active_threshold": active_threshold,
-        "force": force,
-        "memory_mb": settings.admission_memory_mb,
-        "cpu_s": settings.admission_seconds,
-        "file_mb": max(settings.max_unpacked_mb, settings.max_file_mb),
-        "max_unpacked_mb": settings.max_unpacked_mb,
-    }
-
-
-def _child(
-    module: str, folder: Path, result: str, settings: Settings
-) -> tuple[dict[str, Any], Refusal | None]:
-    """Run a child; its result, and the refusal that it or its death means."""
-    finished = processes.run(module, str(folder), timeout_s=settings.admission_seconds)
-    if finished.code == 0:
-        found = files.read_json(folder / result)
-        refusal = Refusal(*found["refusal"]) if "refusal" in found else None
-        return found, refusal
-    limit = settings.admission_seconds
-    if finished.timed_out or finished.code == -SIGXCPU:
-        refusal = Refusal("demasiado_lento", f"más de {limit} s", f"over {limit} s")
-    elif "MemoryError" in finished.errors or "bad_alloc" in finished.errors:
-        limit = settings.admission_memory_mb
-        refusal = Refusal("demasiada_memoria", f"más de {limit} MB", f"over {limit} MB")
-    else:
-        last = (finished.errors.strip().splitlines() or [""])[-1][:200]
-        refusal = Refusal("proceso_muerto", f"código {finished.code} {last}".strip())
-    return {"checks": [_failed("proceso", refusal)]}, refusal
-
-
-def _failed(name: str, refusal: Refusal) -> dict[str, Any]:
-    return {"name": name, "outcome": "fallo", "sentence": refusal.text("es"), "seconds": 0.0}
+def _rule(sidecar: Sidecar, contract: Contract) -> Decision:
+    threshold = contract.threshold if sidecar.threshold is None else sidecar.threshold
+    return Decision(threshold, sidecar.training_rate, sidecar.real_rate)
 
 
 def _manifest(
     dropped: Dropped,
     contract: Contract,
     sidecar: Sidecar,
-    read: Mapping[str, Any],
-    proof: Mapping[str, Any],
+    reading: Reading,
+    proof: Proof,
     model: bytes,
-    seconds: float,
 ) -> dict[str, Any]:
     return {
         "version": dropped.version,
         "model": dropped.model,
         "sha256": dropped.sha256,
+        "size_bytes": len(dropped.data),
         "onnx_sha256": files.sha256(model),
         "admitted": now(),
-        "admission_seconds": round(seconds, 3),
+        "program": __version__,
         "contract": contract.name,
         "contract_fingerprint": contract.fingerprint,
         "columns": list(contract.column_names),
-        "family": read.get("family"),
-        "kind": read.get("kind"),
-        "libraries": read.get("libraries", {}),
-        "facts": read.get("facts", {}),
-        "layers": read.get("layers", []),
-        "parity": read.get("parity", {}),
-        "threshold": contract.threshold if sidecar.threshold is None else sidecar.threshold,
-        "training_rate": sidecar.training_rate,
-        "real_rate": sidecar.real_rate,
+        "family": reading.family,
+        "kind": reading.kind,
+        "libraries": reading.libraries,
+        "facts": reading.facts,
+        "layers": reading.layers,
+        "parity": reading.parity,
         "told": sidecar.told,
-        "golden": proof.get("golden"),
-        "row_us": proof.get("row_us"),
-        "size_bytes": len(dropped.data),
+        "golden": proof.golden,
+        "row_us": proof.row_us,
+        **asdict(_rule(sidecar, contract)),
     }

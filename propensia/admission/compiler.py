@@ -49,15 +49,21 @@ class Compiled:
 
 
 def compile_model(
-    root: object, columns: tuple[str, ...], positive: frozenset[str], negative: frozenset[str]
+    root: object,
+    columns: tuple[str, ...],
+    positive: frozenset[str],
+    negative: frozenset[str],
+    may_be_missing: bool = False,
 ) -> Compiled:
     """The ONNX graph of the binary classifier that a file describes.
 
     ``root`` is what the reader gave; ``columns`` the model columns of the contract in order;
-    ``positive`` and ``negative`` the spellings of the two class labels. Raises ``Refusal``.
+    ``positive`` and ``negative`` the spellings of the two class labels. Rows are finite, as those
+    of every contract are; only with ``may_be_missing`` does a NaN take the side that a tree
+    learnt, which costs time on every row. Raises ``Refusal``.
     """
     _check_names(root)
-    shop = Workshop(columns, CLASSIFIERS, TRANSFORMERS)
+    shop = Workshop(columns, CLASSIFIERS, TRANSFORMERS, may_be_missing)
     chance = shop.classifier(root, shop.rows)
     place = _place_of_positive(chance, positive, negative)
     tensor = chance.tensor
@@ -110,8 +116,10 @@ def _mentioned(root: object) -> Iterator[Global]:
             method = attribute_of(value) if isinstance(value, Node) else None
             if method is not None and isinstance(value, Node):
                 yield method
-                # The owner of the method still counts where it is an object, not a name.
+                # Its owner still counts where it is an object, not a name, and so does what
+                # stands behind the name that made it and its two arguments.
                 waiting.extend(arg for arg in value.args if isinstance(arg, Node))
+                waiting.extend(list(children(value))[1 + len(value.args) :])
             else:
                 waiting.extend(children(value))
 

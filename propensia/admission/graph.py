@@ -1,14 +1,26 @@
-"""Builds the ONNX graph of a model, operator by operator, in the number types asked for.
+"""Builds the ONNX graph of a model, operator by operator, and knows one that it could have built.
 
 It never reads a model file and never runs a graph; no other module touches the onnx package.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    OperatorSetIdProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
+
+from propensia.admission.refusal import Refusal, shown
 
 DOUBLE = int(TensorProto.DOUBLE)
 FLOAT = int(TensorProto.FLOAT)
@@ -16,6 +28,61 @@ INPUT, OUTPUT = "x", "p"
 ML = "ai.onnx.ml"
 
 _IR_VERSION, _OPSET, _ML_OPSET = 10, 21, 5
+_TREES = "TreeEnsemble"
+_PLAIN: frozenset[str] = frozenset()
+_AXIS = frozenset({"axis"})
+# Every operator that a family writes, by domain and name, with its attributes. ``check`` refuses
+# any other, so a family that needs one more lists it here.
+OPERATORS = {
+    ("", "Add"): _PLAIN,
+    ("", "Cast"): frozenset({"to"}),
+    ("", "Clip"): _PLAIN,
+    ("", "Concat"): _AXIS,
+    ("", "Div"): _PLAIN,
+    ("", "Elu"): frozenset({"alpha"}),
+    ("", "Exp"): _PLAIN,
+    ("", "Gather"): _AXIS,
+    ("", "Gelu"): _PLAIN,
+    ("", "Gemm"): _PLAIN,
+    ("", "MatMul"): _PLAIN,
+    ("", "Mul"): _PLAIN,
+    ("", "Neg"): _PLAIN,
+    ("", "Relu"): _PLAIN,
+    ("", "Selu"): _PLAIN,
+    ("", "Sigmoid"): _PLAIN,
+    ("", "Softmax"): _AXIS,
+    ("", "Softplus"): _PLAIN,
+    ("", "Softsign"): _PLAIN,
+    ("", "Sub"): _PLAIN,
+    ("", "Tanh"): _PLAIN,
+    (ML, _TREES): frozenset(
+        {
+            "tree_roots",
+            "nodes_featureids",
+            "nodes_splits",
+            "nodes_modes",
+            "nodes_truenodeids",
+            "nodes_trueleafs",
+            "nodes_falsenodeids",
+            "nodes_falseleafs",
+            "nodes_missing_value_tracks_true",
+            "leaf_targetids",
+            "leaf_weights",
+            "n_targets",
+            "aggregate_function",
+            "post_transform",
+        }
+    ),
+}
+# The widest network and the longest pipeline stay far below.
+_MOST_OPERATORS = 4_096
+_MOST_DIMENSIONS = 2
+_ITEM_BYTES = {
+    DOUBLE: 8,
+    FLOAT: 4,
+    int(TensorProto.INT64): 8,
+    int(TensorProto.UINT8): 1,
+}
 
 
 class Graph:
@@ -62,12 +129,125 @@ class Graph:
         graph = helper.make_graph(
             self._nodes,
             "propensia",
-            [helper.make_tensor_value_info(INPUT, DOUBLE, [None, self._columns])],
-            [helper.make_tensor_value_info(OUTPUT, DOUBLE, [None, 1])],
+            [_rows(INPUT, self._columns)],
+            [_rows(OUTPUT, 1)],
             self._constants,
         )
-        versions = [helper.make_opsetid("", _OPSET), helper.make_opsetid(ML, _ML_OPSET)]
         model = helper.make_model(
-            graph, opset_imports=versions, ir_version=_IR_VERSION, producer_name="propensia"
+            graph, opset_imports=_opsets(), ir_version=_IR_VERSION, producer_name="propensia"
         )
         return bytes(model.SerializeToString())
+
+
+def check(onnx_bytes: bytes, columns: int) -> None:
+    """Refuses what is not a model that ``Graph`` could have written for so many columns.
+
+    That is: known operators and attributes only, one input ``x`` and one output ``p``, constants
+    inside the file, trees without a way round, and no field that this program never sets (as
+    subgraphs, functions, or data in other files are). Raises ``Refusal``
+    (``contenido_no_permitido`` or ``demasiado_grande``). The model is parsed, never run.
+    """
+    try:
+        model = ModelProto.FromString(onnx_bytes)
+        # What the parser skipped or would write otherwise, another parser could read.
+        model.DiscardUnknownFields()
+        whole = model.ByteSize() == len(onnx_bytes)
+        _only(model, {"ir_version", "producer_name", "opset_import", "graph"})
+        _only(model.graph, {"name", "node", "initializer", "input", "output"})
+        fits = model.ir_version == _IR_VERSION and list(model.opset_import) == _opsets()
+        _check_graph(model.graph, columns)
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:  # protobuf's own errors, text that is none, a tree without a list
+        raise _foreign(f"bytes ({type(error).__name__})") from error
+    if not whole or not fits:
+        raise _foreign("bytes")
+
+
+def _check_graph(graph: GraphProto, columns: int) -> None:
+    if list(graph.input) != [_rows(INPUT, columns)] or list(graph.output) != [_rows(OUTPUT, 1)]:
+        raise _foreign("input/output")
+    if len(graph.node) > _MOST_OPERATORS:
+        number = len(graph.node)
+        raise Refusal("demasiado_grande", f"{number} operaciones", f"{number} operators")
+    for tensor in graph.initializer:
+        _check_tensor(tensor)
+    for node in graph.node:
+        _only(node, {"input", "output", "op_type", "domain", "attribute"})
+        known = OPERATORS.get((node.domain, node.op_type))
+        if known is None:
+            raise _foreign(f"{node.domain}.{node.op_type}".lstrip("."))
+        names = [attribute.name for attribute in node.attribute]
+        for attribute in node.attribute:
+            _only(attribute, {"name", "type", "i", "f", "ints", "t"})
+            values = len(attribute.ListFields()) - 2  # beside its name and type
+            if attribute.name not in known or names.count(attribute.name) > 1 or values > 1:
+                raise _foreign(f"{node.op_type}.{attribute.name}")
+            if attribute.HasField("t"):
+                _check_tensor(attribute.t)
+        if node.op_type == _TREES:
+            _check_trees(node, 2 * columns)
+
+
+def _check_tensor(tensor: TensorProto) -> None:
+    """Refuses numbers that are not all in the file itself."""
+    _only(tensor, {"name", "dims", "data_type", "raw_data"})
+    size = _ITEM_BYTES.get(tensor.data_type, 0)
+    dims = list(tensor.dims)
+    if not size or len(dims) > _MOST_DIMENSIONS or min(dims, default=0) < 0:
+        raise _foreign("tensor")
+    if math.prod(dims) * size != len(tensor.raw_data):
+        raise _foreign("tensor")
+
+
+def _check_trees(node: NodeProto, width: int) -> None:
+    """Refuses trees with an index out of range, or with a child that is not after its parent."""
+    given = {item.name: item for item in node.attribute}
+    lists = {name: np.array(item.ints, np.int64) for name, item in given.items()}
+    splits, leaves = len(lists["nodes_featureids"]), len(lists["leaf_targetids"])
+    lengths = {
+        name: [*item.t.dims] if item.HasField("t") else [len(item.ints)]
+        for name, item in given.items()
+    }
+    own = np.arange(splits)
+    sound = [
+        all(found == [splits] for name, found in lengths.items() if name.startswith("nodes_")),
+        lengths["leaf_weights"] == [leaves] and not lists["leaf_targetids"].any(),
+        given["n_targets"].i == 1 and not any(given["nodes_modes"].t.raw_data),
+        _within(lists["tree_roots"], splits) and _within(lists["nodes_featureids"], width),
+    ]
+    for side in ("true", "false") if all(sound) else ():
+        child, is_leaf = lists[f"nodes_{side}nodeids"], lists[f"nodes_{side}leafs"] != 0
+        sound.append(_within(child[is_leaf], leaves) and _within(child[~is_leaf], splits))
+        sound.append(bool((child > own)[~is_leaf].all()))
+    if not all(sound):
+        raise _foreign(_TREES)
+
+
+def _within(places: np.ndarray, end: int) -> bool:
+    return bool(((places >= 0) & (places < end)).all())
+
+
+def _only(message: Any, fields: set[str]) -> None:
+    """Refuses a part of an ONNX file that has any other field set."""
+    for field, _ in message.ListFields():
+        if field.name not in fields:
+            raise _foreign(f"{field.containing_type.name}.{field.name}")
+
+
+def _foreign(what: str) -> Refusal:
+    text = shown(what)
+    return Refusal(
+        "contenido_no_permitido",
+        f"{text} en la traducción a ONNX",
+        f"{text} in the translation to ONNX",
+    )
+
+
+def _rows(name: str, width: int) -> ValueInfoProto:
+    """An input or output of doubles, any number of rows of that width."""
+    return helper.make_tensor_value_info(name, DOUBLE, [None, width])
+
+
+def _opsets() -> list[OperatorSetIdProto]:
+    return [helper.make_opsetid("", _OPSET), helper.make_opsetid(ML, _ML_OPSET)]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from propensia.admission.refusal import Refusal
 
@@ -17,6 +17,16 @@ Case = TypeVar("Case")
 
 # How a person sees each outcome on a console.
 MARKS = {"bien": "✓", "aviso": "!", "fallo": "✗", "omitida": "·"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found; ``outcome`` is a key of ``MARKS``."""
+
+    name: str
+    outcome: str
+    sentence: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +45,7 @@ class Check(Generic[Case]):
     run: Callable[[Case], Remark | None]
 
 
-def climb(
-    checks: Sequence[Check[Case]], case: Case
-) -> tuple[list[dict[str, Any]], Refusal | None]:
+def climb(checks: Sequence[Check[Case]], case: Case) -> tuple[list[Finding], Refusal | None]:
     """Run the checks in order; what each found, and the refusal that stopped them, if any."""
     found = []
     for check in checks:
@@ -46,14 +54,14 @@ def climb(
         try:
             remark = check.run(case)
         except Refusal as error:
-            refusal, remark = error, Remark("fallo", error.text("es"))
+            refusal = error
         except MemoryError:
             refusal = Refusal("demasiada_memoria", f"en «{check.name}»", f"in “{check.name}”")
+        if refusal is not None:
             remark = Remark("fallo", refusal.text("es"))
         remark = remark or Remark("bien", (check.run.__doc__ or "").strip())
-        found.append(
-            {"name": check.name, **asdict(remark), "seconds": time.perf_counter() - begin}
-        )
+        seconds = time.perf_counter() - begin
+        found.append(Finding(check.name, remark.outcome, remark.sentence, seconds))
         if refusal is not None:
             return found, refusal
     return found, None

@@ -1,7 +1,7 @@
 """The original library's own answers, to compare a compiled model with.
 
-Nothing is ever unpickled: estimators are built from nodes that the compiler has checked, by exact
-class names, and only when the version that wrote them is the one installed here.
+Nothing is ever unpickled, and no configuration of a file is given to a library: estimators are
+built from nodes and layers that the compiler has checked, by exact class names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from propensia.admission.compiler import Compiled
-from propensia.admission.families import keras, pipelines, trees
+from propensia.admission.families import keras, keras_archive, pipelines, trees
 from propensia.admission.families.parts import Flow, Pair, maker, version_of
 from propensia.admission.graph import INPUT
 from propensia.admission.nodes import Node
@@ -55,6 +55,8 @@ _ESTIMATORS = {
 # Threads and progress lines are not wanted either.
 _LEFT_OUT = {"feature_names_in_", "_sklearn_output_config"}
 _REPLACED: dict[str, object] = {"n_jobs": None, "verbose": 0, "memory": None}
+# What opens files in older ones has known faults (CVE-2025-1550 among them).
+_OLDEST_KERAS = (3, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ class Reference:
     """The original library as a function, or the reason why it cannot be asked.
 
     ``predict`` takes contract columns, double (n, k), and gives the probability of the positive
-    class, double (n,). ``library`` is its name and version, empty when there is none; ``reason``
-    and ``reason_en`` are a sentence in Spanish and in English where there is none, else empty.
+    class, double (n,); it raises ``Refusal`` where the library fails. ``library`` is its name and
+    version, empty when there is none; ``reason`` and ``reason_en`` are a sentence in Spanish and
+    in English where there is none, else empty.
     """
 
     predict: Predict | None
@@ -72,26 +75,54 @@ class Reference:
     reason_en: str = ""
 
 
-def reference(root: object, compiled: Compiled) -> Reference:
-    """The original library's answers for the model that ``compiled`` was made from."""
-    if compiled.kind == "keras":
-        return _keras_reference(root, compiled)
-    version = _installed("scikit-learn")
-    written = compiled.libraries.get("scikit-learn", "")
-    if not version:
-        return _not_installed("scikit-learn")
-    if _minor(version) != _minor(written):
-        return _other_version("scikit-learn", written, version)
+def reference(root: object, compiled: Compiled, folder: Path | None = None) -> Reference:
+    """The original library's answers for the model that ``compiled`` was made from.
+
+    ``folder`` is where a file may be written that the library reads, and is removed at once;
+    without it the system's own place for such files is used.
+    """
+    library = "Keras" if compiled.kind == "keras" else "scikit-learn"
+    written, version = compiled.libraries.get(library.lower(), ""), _installed(library.lower())
+    if not version or (library == "Keras" and not _installed("tensorflow")):
+        return _not_installed(library)
+    if not _fits(library, _minor(written), _minor(version)):
+        return _other_version(library, written, version)
     try:
-        model = materialise(root)
-    except (Refusal, TypeError, ValueError, AttributeError, ImportError) as error:
-        return _not_accepted("scikit-learn", version, error)
-    order, positive = list(compiled.order), compiled.positive
+        answer = _network(root, folder) if library == "Keras" else _estimator(root, compiled)
+        # A row of zeros shows whether what was built answers at all.
+        answer(np.zeros((1, len(compiled.order))))
+    except MemoryError:
+        raise
+    except Exception as error:  # odd attributes meet the library's own code: any class may come
+        return _not_accepted(library, version, error)
 
     def predict(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(model.predict_proba(rows[:, order])[:, positive], np.float64)
+        try:
+            return answer(rows)
+        except MemoryError:
+            raise
+        except Exception as error:
+            name = f"{library} {version} ({type(error).__name__})"
+            raise Refusal(
+                "paridad_no_alcanzada", f"{name} no responde", f"{name} does not answer"
+            ) from error
 
-    return Reference(predict, library=f"scikit-learn {version}")
+    return Reference(predict, library=f"{library.lower()} {version}")
+
+
+def _fits(library: str, written: tuple[int, ...], version: tuple[int, ...]) -> bool:
+    """Whether the installed version answers as the one that wrote the file."""
+    if library == "Keras":
+        return written[:1] == (3,) and _OLDEST_KERAS <= version < (4,)
+    return written == version
+
+
+def _estimator(root: object, compiled: Compiled) -> Predict:
+    model = materialise(root)
+    order, positive = list(compiled.order), compiled.positive
+    return lambda rows: np.asarray(
+        model.predict_proba(rows[:, order])[:, positive], np.float64
+    ).reshape(len(rows))
 
 
 def materialise(root: object) -> Any:
@@ -172,28 +203,33 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, bool | int | float | str | np.ndarray | None)
 
 
-def _keras_reference(root: object, compiled: Compiled) -> Reference:
-    written = compiled.libraries.get("keras", "")
-    version = _installed("keras")
-    if not version or not _installed("tensorflow"):
-        return _not_installed("Keras")
-    if _minor(written)[:1] != (3,) or _minor(version)[:1] != (3,):
-        return _other_version("Keras", written, version)
-    assert isinstance(root, Node)
+def _network(root: object, folder: Path | None) -> Predict:
+    """A new network of the layers that were read, whose weights Keras finds in the file itself.
+
+    The file's own configuration never reaches Keras; that Keras puts the weights into the layers
+    by rules of its own is what the comparison tests.
+    """
+    if not isinstance(root, Node):
+        raise Refusal("no_es_un_modelo", type(root).__name__)
+    archive = keras_archive.read(keras.archive_bytes(root))
+    layers = keras.layers_of(archive)
     library = importlib.import_module("keras")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(keras.archive_bytes(root))
-        try:
-            model = library.saving.load_model(path, compile=False, safe_mode=True)
-        except (ValueError, TypeError, OSError) as error:
-            return _not_accepted("Keras", version, error)
-
-    def predict(rows: np.ndarray) -> np.ndarray:
-        answers = model(rows.astype(np.float32), training=False).numpy()
-        return np.asarray(answers[:, -1], np.float64)
-
-    return Reference(predict, library=f"keras {version}")
+    network = library.Sequential([library.Input((layers[0].kernel.shape[0],), dtype="float32")])
+    for layer in layers:
+        units, use_bias = layer.kernel.shape[1], layer.bias is not None
+        network.add(
+            library.layers.Dense(
+                units, activation=layer.activation, use_bias=use_bias, dtype="float32"
+            )
+        )
+    # Keras leaves the file open where it fails, and Windows keeps open files.
+    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as private:
+        path = Path(private) / "model.weights.h5"
+        path.write_bytes(archive.weights_file)
+        network.load_weights(path)
+    return lambda rows: np.asarray(
+        library.ops.convert_to_numpy(network(rows.astype(np.float32), training=False)), np.float64
+    )[:, -1]
 
 
 def _not_installed(library: str) -> Reference:

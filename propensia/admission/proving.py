@@ -1,6 +1,7 @@
 """The second child of an admission: proves an ONNX file by running it, and never sees the PKL.
 
-It trusts nothing of the first child: ``python -m propensia.admission.proving FOLDER``.
+It trusts nothing of the first child, and sees none of its files but the ONNX file:
+``python -m propensia.admission.proving FOLDER``.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from propensia import contract as contracts
-from propensia import files, processes
+from propensia import files, processes, sampling
+from propensia.admission import graph, results
 from propensia.admission.ladder import Check, Remark, climb
-from propensia.admission.reading import sample_rows
 from propensia.admission.refusal import Refusal
+from propensia.admission.results import Proof
 from propensia.admission.sidecar import Sidecar
 from propensia.admission.sidecar import read as read_sidecar
 from propensia.decision import Decision
@@ -28,9 +30,10 @@ from propensia.stats import rank_correlation
 
 ROWS = 10_000
 SINGLE_ROWS = 500
+TIMED_ROWS = 200
 GOLDEN_ROWS = 32
 SLOWEST_S = 0.02
-GOLDEN_TOLERANCE = 1e-5
+SIDECAR_TOLERANCE = 1e-5
 BATCH_TOLERANCE = 1e-6  # trees agree exactly; a network's float32 sums depend on the kernel
 INVERTED_BELOW = -0.5
 BINS = 10
@@ -38,44 +41,52 @@ BINS = 10
 
 @dataclass(slots=True)
 class Case:
-    """One ONNX file on its way through the second ladder; the checks fill it in."""
+    """One ONNX file on its way through the second ladder; the checks fill it in.
+
+    ``active`` is the model that answers now and the rule it answers with, if there is one.
+    """
 
     model: bytes
-    active: tuple[bytes, float] | None
+    rule: Decision
+    active: tuple[Scorer, Decision] | None
     contract: contracts.Contract
     sidecar: Sidecar
-    threshold: float
     force: bool
     rows: Matrix
     scorer: Scorer | None = None
-    probabilities: Matrix = field(default_factory=lambda: np.zeros(0))
+    raw: Matrix = field(default_factory=lambda: np.zeros(0))
     comparison: dict[str, Any] | None = None
-    speed_us: float = 0.0
+    row_us: float = 0.0
 
-    def score(self, rows: Matrix) -> Matrix:
-        """The corrected probabilities of rows of columns."""
-        assert self.scorer is not None
-        decision = Decision(self.threshold, self.sidecar.training_rate, self.sidecar.real_rate)
-        return decision.probabilities(self.scorer.many(rows))
+    @property
+    def typical(self) -> int:
+        """How many of the rows, from the first, are typical ones."""
+        return len(self.rows) // 2
+
+
+def only_known_operators(case: Case) -> None:
+    """La traducción solo tiene las operaciones de las familias conocidas."""
+    graph.check(case.model, len(case.contract.columns))
 
 
 def finite(case: Case) -> None:
     """Da probabilidades posibles (de 0 a 1) en diez mil filas dentro del contrato."""
     try:
         case.scorer = Scorer(case.model, files.sha256(case.model))
-        if case.scorer.columns != len(case.contract.columns):
-            raise Refusal("columnas_distintas", f"el modelo pide {case.scorer.columns}")
-        case.probabilities = case.scorer.many(case.rows)
+        case.raw = case.scorer.many(case.rows)
     except (Unreliable, ScorerError) as error:
         raise Refusal(
             "filas_doradas_nan", "en filas del contrato", "on in-contract rows"
         ) from error
+    corrected = case.rule.probabilities(case.raw)
+    if not bool(np.all((corrected >= 0) & (corrected <= 1))):
+        raise Refusal("filas_doradas_nan", "al corregir por las tasas", "once corrected for rates")
 
 
 def not_constant(case: Case) -> None:
     """No da siempre el mismo resultado."""
-    if np.ptp(case.probabilities) < 1e-9:
-        raise Refusal("filas_doradas_constantes", f"{case.probabilities[0]:.4f}")
+    if np.ptp(case.raw) < 1e-9:
+        raise Refusal("filas_doradas_constantes", f"{case.raw[0]:.4f}")
 
 
 def batch_equals_single(case: Case) -> None:
@@ -84,15 +95,20 @@ def batch_equals_single(case: Case) -> None:
     single = np.array([case.scorer.one(row) for row in case.rows[:SINGLE_ROWS].tolist()])
     threaded = Scorer(case.model, files.sha256(case.model), threads=2).many(case.rows)
     apart = max(
-        float(np.abs(single - case.probabilities[:SINGLE_ROWS]).max()),
-        float(np.abs(threaded - case.probabilities).max()),
+        float(np.abs(single - case.raw[:SINGLE_ROWS]).max()),
+        float(np.abs(threaded - case.raw).max()),
     )
     if apart > BATCH_TOLERANCE:
-        raise Refusal("filas_doradas_distintas", f"{apart:.1e} entre una fila y el lote")
+        raise Refusal(
+            "filas_doradas_distintas",
+            f"{apart:.1e} entre una fila y el lote",
+            f"{apart:.1e} between one row and the batch",
+        )
 
 
 def sidecar_golden(case: Case) -> Remark | None:
     """Repite las filas doradas de la ficha."""
+    assert case.scorer is not None
     if not case.sidecar.golden:
         return Remark("omitida", "La ficha no trae filas doradas.")
     features = Features(case.contract)
@@ -102,12 +118,19 @@ def sidecar_golden(case: Case) -> Remark | None:
             rows.append(features.row(features.read(texts)[0]))
         except BadRow as error:
             raise Refusal(
-                "ficha_no_valida", f"una fila dorada no cumple el contrato: {error}"
+                "ficha_no_valida",
+                f"una fila dorada no cumple el contrato ({error})",
+                f"a golden row does not keep the contract ({error})",
             ) from error
         expected.append(probability)
-    apart = float(np.abs(case.score(np.array(rows)) - np.array(expected)).max())
-    if apart > GOLDEN_TOLERANCE:
-        raise Refusal("filas_doradas_distintas", f"diferencia {apart:.1e} en las de la ficha")
+    found = case.rule.probabilities(case.scorer.many(np.array(rows)))
+    apart = float(np.abs(found - np.array(expected)).max())
+    if apart > SIDECAR_TOLERANCE:
+        raise Refusal(
+            "filas_doradas_distintas",
+            f"diferencia {apart:.1e} en las de la ficha",
+            f"difference {apart:.1e} on those of the sidecar",
+        )
     return Remark("bien", f"Repite las {len(rows)} filas doradas de la ficha (±{apart:.0e}).")
 
 
@@ -115,32 +138,31 @@ def fast_enough(case: Case) -> Remark:
     """Responde una fila en pocos milisegundos."""
     assert case.scorer is not None
     times = []
-    for row in case.rows[:200].tolist():
+    for row in case.rows[:TIMED_ROWS].tolist():
         begin = time.perf_counter()
         case.scorer.one(row)
         times.append(time.perf_counter() - begin)
     median = float(np.median(times))
-    case.speed_us = median * 1e6
+    case.row_us = median * 1e6
     if median > SLOWEST_S:
-        raise Refusal(
-            "demasiado_lento", f"{median * 1000:.0f} ms por fila", f"{median * 1000:.0f} ms a row"
-        )
-    return Remark("bien", f"Puntúa una fila en {case.speed_us:.0f} µs (mediana de {len(times)}).")
+        shown = f"{median * 1000:.0f} ms"
+        raise Refusal("demasiado_lento", f"{shown} por fila", f"{shown} a row")
+    return Remark("bien", f"Puntúa una fila en {case.row_us:.0f} µs (mediana de {len(times)}).")
 
 
 def compared_with_active(case: Case) -> Remark | None:
     """Se compara con el modelo activo en filas típicas del contrato."""
     if case.active is None:
         return Remark("omitida", "No hay modelo activo con el que comparar.")
-    model, threshold = case.active
-    typical = case.rows[: len(case.rows) // 2]
-    old = Scorer(model, files.sha256(model)).many(typical)
-    new = case.score(typical)
-    was, now = old >= threshold, new >= case.threshold
+    scorer, rule = case.active
+    old = rule.probabilities(scorer.many(case.rows[: case.typical]))
+    new = case.rule.probabilities(case.raw[: case.typical])
+    was, now = old >= rule.threshold, new >= case.rule.threshold
     correlation = rank_correlation(old, new)
+    flipped = int((was != now).sum())
     case.comparison = {
-        "rows": len(typical),
-        "flipped": int((was != now).sum()),
+        "rows": case.typical,
+        "flipped": flipped,
         "to_payer": int((~was & now).sum()),
         "to_non_payer": int((was & ~now).sum()),
         "mean_old": float(old.mean()),
@@ -148,17 +170,26 @@ def compared_with_active(case: Case) -> Remark | None:
         "rank_correlation": correlation,
     }
     if correlation < INVERTED_BELOW and not case.force:
-        raise Refusal("modelo_invertido", f"correlación de orden {correlation:.2f}")
-    flipped = case.comparison["flipped"] / len(typical)
-    outcome = "aviso" if flipped > 0.2 or correlation < 0.5 else "bien"
+        raise Refusal(
+            "modelo_invertido",
+            f"correlación de orden {_spanish(correlation, 2)}",
+            f"rank correlation {correlation:.2f}",
+        )
+    share = flipped / case.typical
+    outcome = "aviso" if share > 0.2 or correlation < 0.5 else "bien"
     return Remark(
         outcome,
-        f"Cambia de clase el {flipped:.1%} de {len(typical)} filas típicas; "
-        f"correlación de orden {correlation:.2f}.",
+        f"Cambia de clase el {_spanish(100 * share, 1)} % de {case.typical} filas típicas; "
+        f"correlación de orden {_spanish(correlation, 2)}.",
     )
 
 
+def _spanish(number: float, decimals: int) -> str:
+    return f"{number:.{decimals}f}".replace(".", ",")
+
+
 CHECKS = [
+    Check("operaciones conocidas", only_known_operators),
     Check("resultados posibles", finite),
     Check("no constante", not_constant),
     Check("lote igual que fila", batch_equals_single),
@@ -173,52 +204,49 @@ def _histogram(probabilities: Matrix) -> list[float]:
     return [float(count / len(probabilities)) for count in counts]
 
 
-def _proof(case: Case) -> dict[str, Any]:
-    """What the parent needs of a good model: golden rows, histogram, comparison."""
-    assert case.scorer is not None
-    golden = np.vstack([case.rows[: GOLDEN_ROWS // 2], case.rows[-GOLDEN_ROWS // 2 :]])
-    typical = case.rows[: len(case.rows) // 2]
+def _proof(case: Case, proof: Proof) -> Proof:
+    """``proof`` with what the parent needs of a good model."""
+    half = GOLDEN_ROWS // 2
+    picked = [*range(half), *range(len(case.rows) - half, len(case.rows))]
     old = None
     if case.active is not None:
-        old = _histogram(Scorer(case.active[0], files.sha256(case.active[0])).many(typical))
-    return {
-        "golden": {
-            "rows": golden.tolist(),
-            "probabilities": case.scorer.many(golden).tolist(),
-        },
-        "histogram": {
+        scorer, rule = case.active
+        old = _histogram(rule.probabilities(scorer.many(case.rows[: case.typical])))
+    return Proof(
+        checks=proof.checks,
+        golden={"rows": case.rows[picked].tolist(), "probabilities": case.raw[picked].tolist()},
+        histogram={
             "edges": [i / BINS for i in range(BINS + 1)],
-            "new": _histogram(case.score(typical)),
+            "new": _histogram(case.rule.probabilities(case.raw[: case.typical])),
             "old": old,
         },
-        "comparison": case.comparison,
-        "row_us": case.speed_us,
-    }
+        comparison=case.comparison,
+        row_us=case.row_us,
+    )
 
 
 def main(folder: Path) -> None:
     """Read ``request.json``, ``model.onnx`` and, if there, ``active.onnx`` and ``sidecar.json``;
-    leave ``proof.json``."""
+    leave ``result.json``."""
     request = files.read_json(folder / "request.json")
-    processes.confine(request["memory_mb"], request["cpu_s"], request["file_mb"])
+    processes.confine(**request["limits"])
     contract = contracts.load(request["contract"])
-    active, sidecar = folder / "active.onnx", folder / "sidecar.json"
+    active, sidecar = None, folder / "sidecar.json"
+    if request["active_rule"] is not None:
+        model = files.read(folder / "active.onnx")
+        active = (Scorer(model, files.sha256(model)), Decision(**request["active_rule"]))
     case = Case(
         model=files.read(folder / "model.onnx"),
-        active=(files.read(active), request["active_threshold"]) if active.exists() else None,
+        rule=Decision(**request["rule"]),
+        active=active,
         contract=contract,
         sidecar=read_sidecar(files.read(sidecar) if sidecar.exists() else None),
-        threshold=request["threshold"],
         force=request["force"],
-        rows=sample_rows(contract, ROWS, seed=7),
+        rows=sampling.rows(contract, ROWS, seed=7),
     )
     checks, refusal = climb(CHECKS, case)
-    result: dict[str, Any] = {"checks": checks}
-    if refusal is not None:
-        result["refusal"] = [refusal.code, refusal.detail, refusal.detail_en]
-    else:
-        result |= _proof(case)
-    files.write_json(folder / "proof.json", result, durable=False)
+    proof = Proof(checks, refusal)
+    results.write(folder / "result.json", proof if refusal else _proof(case, proof))
 
 
 if __name__ == "__main__":

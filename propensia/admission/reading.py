@@ -8,17 +8,19 @@ classes of the known families out of what was read.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from propensia import contract as contracts
-from propensia import features, files, processes, sampling
-from propensia.admission import compiler, parity, reader
+from propensia import files, processes, sampling
+from propensia.admission import compiler, parity, reader, results
 from propensia.admission.ladder import Check, Remark, climb
 from propensia.admission.refusal import Refusal
+from propensia.admission.results import Reading
+from propensia.decision import Decision
 from propensia.scorer import Scorer
 
 PARITY_ROWS = 2_000
@@ -39,7 +41,8 @@ class Case:
     data: bytes
     contract: contracts.Contract
     limit_bytes: int
-    threshold: float
+    rule: Decision
+    folder: Path
     root: object = None
     compiled: compiler.Compiled | None = None
     refusal: Refusal | None = None
@@ -98,19 +101,21 @@ def compiles(case: Case) -> None:
 def same_as_original(case: Case) -> Remark:
     """Da las probabilidades de la biblioteca que lo hizo."""
     assert case.compiled is not None
-    reference = parity.reference(case.root, case.compiled)
+    reference = parity.reference(case.root, case.compiled, case.folder)
     if reference.predict is None:
         case.parity = {"reason": reference.reason}
         return Remark(
             "omitida", f"No se ha comparado con la biblioteca original: {reference.reason}"
         )
-    rows = sample_rows(case.contract, PARITY_ROWS, seed=1)
+    rows = sampling.rows(case.contract, PARITY_ROWS, seed=1)
     scorer = Scorer(case.compiled.onnx, files.sha256(case.compiled.onnx))
     ours, theirs = scorer.many(rows), reference.predict(rows)
     tolerance = TOLERANCE[case.compiled.kind]
     difference = float(np.abs(ours - theirs).max())
-    apart = np.abs(theirs - case.threshold) > tolerance
-    flipped = int(((ours >= case.threshold) != (theirs >= case.threshold))[apart].sum())
+    rule, line = case.rule, case.rule.threshold
+    here, there = rule.probabilities(ours), rule.probabilities(theirs)
+    apart = np.abs(there - line) > tolerance
+    flipped = int(((here >= line) != (there >= line))[apart].sum())
     case.parity = {
         "library": reference.library,
         "rows": len(rows),
@@ -139,39 +144,31 @@ CHECKS = [
 ]
 
 
-def sample_rows(contract: contracts.Contract, count: int, seed: int) -> features.Matrix:
-    """Model columns of in-contract rows, ``(count, k)``: half typical, half up to the limits."""
-    reader_ = features.Features(contract)
-    half = count // 2
-    typical = reader_.matrix(sampling.draw(contract, half, seed))
-    return np.vstack([typical, reader_.matrix(sampling.edges(contract, count - half, seed))])
-
-
 def main(folder: Path) -> None:
-    """Read ``request.json`` and ``model.pkl`` in the folder; leave ``read.json`` and, for a good
-    file, ``model.onnx``."""
+    """Read ``request.json`` and ``model.pkl`` in the folder; leave ``result.json`` and, for a
+    good file, ``model.onnx``."""
     request = files.read_json(folder / "request.json")
-    layers = processes.confine(request["memory_mb"], request["cpu_s"], request["file_mb"])
+    layers = processes.confine(**request["limits"])
     case = Case(
         data=files.read(folder / "model.pkl"),
         contract=contracts.load(request["contract"]),
-        limit_bytes=request["max_unpacked_mb"] << 20,
-        threshold=request["threshold"],
+        limit_bytes=request["unpacked_bytes"],
+        rule=Decision(**request["rule"]),
+        folder=folder,
     )
     checks, refusal = climb(CHECKS, case)
-    result: dict[str, Any] = {"checks": checks, "layers": layers, "parity": case.parity}
-    if refusal is not None:
-        result["refusal"] = [refusal.code, refusal.detail, refusal.detail_en]
-    elif case.compiled is not None:
+    result = Reading(checks, refusal, layers, case.parity)
+    if refusal is None and case.compiled is not None:
         compiled = case.compiled
         files.write(folder / "model.onnx", compiled.onnx, durable=False)
-        result |= {
-            "family": compiled.family,
-            "kind": compiled.kind,
-            "libraries": compiled.libraries,
-            "facts": compiled.facts,
-        }
-    files.write_json(folder / "read.json", result, durable=False)
+        result = replace(
+            result,
+            family=compiled.family,
+            kind=compiled.kind,
+            libraries=compiled.libraries,
+            facts=compiled.facts,
+        )
+    results.write(folder / "result.json", result)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ KEYS = frozenset(
     }
 )
 MOST_GOLDEN = 10_000
-LIMIT_BYTES = 16 << 20
+RAREST = 1e-6  # closer to 0 or 1, correcting for a rate divides by next to nothing
+LIMIT_BYTES = 1 << 20  # it is kept in the manifest, which every process reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,12 @@ def _share(table: dict[str, Any], key: str) -> float | None:
 
 def _rate(table: dict[str, Any], key: str) -> float | None:
     value = _share(table, key)
-    if value is not None and value in (0.0, 1.0):
-        raise Refusal("ficha_no_valida", f"{key} no puede ser 0 ni 1", f"{key} cannot be 0 or 1")
+    if value is not None and not RAREST <= value <= 1 - RAREST:
+        raise Refusal(
+            "ficha_no_valida",
+            f"{key} debe estar entre {RAREST:g} y {1 - RAREST:g}",
+            f"{key} must lie between {RAREST:g} and {1 - RAREST:g}",
+        )
     return value
 
 

@@ -20,7 +20,7 @@ from propensia.registry import Registry
 from propensia.settings import Settings, SettingsError
 from propensia.training import TrainingError
 from propensia.web import servers
-from propensia.web.listen import Listen, ServerError
+from propensia.web.listen import Listen, ServerError, is_loopback
 
 EXIT_ENVIRONMENT = 3
 
@@ -66,14 +66,9 @@ def _announce(chosen: Settings, contract: Contract, registry: Registry, workers:
     )
     click.echo(f"Formulario:  {base}/")
     click.echo(f"Pruebe:      {base}/prediccion?{query}")
-    if not listens_here_only(chosen.host):
+    if not is_loopback(chosen.host):
         click.echo(
             "Atención:    escucha también fuera de esta máquina y no pide claves; "
             "póngalo detrás de un proxy o de un cortafuegos.",
             err=True,
         )
-
-
-def listens_here_only(host: str) -> bool:
-    """Whether only programs of this machine can reach that address."""
-    return host == "localhost" or host.startswith("127.") or host == "::1"

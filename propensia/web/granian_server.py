@@ -3,6 +3,8 @@
 It must never give up while a worker can still be brought back, and never leave workers behind.
 """
 
+from __future__ import annotations
+
 import logging
 import multiprocessing
 import os
@@ -32,9 +34,9 @@ from propensia.web.whole_requests import WholeRequests
 _log = logging.getLogger(__name__)
 
 THREADS = 16
-"""Threads that run Python, per worker, made on demand. One would give the same throughput and the
-best p99 (0.8 against 1.5 ms with 8 clients, 2 workers), but a single slow answer would then stop
-its worker. On Windows there is only one worker, and these carry the load."""
+"""Threads that run Python, per worker, made on demand. One would give the same throughput and a
+better p99, but a single slow answer would then stop its worker. On Windows there is only one
+worker, and these carry the load."""
 
 BODY_SLOTS = THREADS - 4
 """How many of them may wait for slow request bodies at a time."""
@@ -47,9 +49,9 @@ _SETTLE_S = 1.0  # a worker that lived less than this is not replaced sooner tha
 
 
 def run(target: str, listen: Listen) -> None:
-    """Serve `target` ("module:factory") until Ctrl-C or SIGTERM.
+    """Serve ``target`` ("module:factory") until Ctrl-C or SIGTERM.
 
-    Raises ServerError if nothing can listen there, or if no worker could make the application.
+    Raises ``ServerError`` if nothing can listen there, or if no worker could make the application.
     """
     address = claim(listen)
     allow_open_files(listen.connections)
@@ -123,7 +125,7 @@ class _Server(MPServer):
 
 
 def _load_in_worker(target: str, listen: Listen, loaded: Any) -> WsgiApp:
-    """Make the application inside a worker process, and say in `loaded` that it can be made."""
+    """The application, made inside a worker process; ``loaded`` says that it can be made."""
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         app = load(target)
@@ -135,7 +137,7 @@ def _load_in_worker(target: str, listen: Listen, loaded: Any) -> WsgiApp:
 
 
 def _nameless(app: WsgiApp) -> WsgiApp:
-    """Keep granian from naming itself in answers; it has no setting for that."""
+    """``app`` with our name in its answers, not granian's, which has no setting for that."""
 
     def named(environ: dict[str, Any], start_response: Any) -> Any:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:

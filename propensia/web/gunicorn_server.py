@@ -4,6 +4,8 @@ It must never be imported on Windows, where gunicorn does not exist, and never g
 connection whose request head is not complete.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import selectors
@@ -45,9 +47,10 @@ _DRAIN_S = 0.01
 
 
 def run(target: str, listen: Listen) -> None:
-    """Serve `target` ("module:factory") until Ctrl-C or SIGTERM; each worker makes its own.
+    """Serve ``target`` ("module:factory") until Ctrl-C or SIGTERM; each worker makes its own.
 
-    Raises ServerError if nothing can listen there, or if a worker could not make the application.
+    Raises ``ServerError`` if nothing can listen there, or if a worker could not make the
+    application.
     """
     address = claim(listen)
     allow_open_files(listen.connections)
@@ -114,7 +117,7 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
 
 
 def _worker_class(header_timeout_s: float) -> type[ThreadWorker]:
-    """Return the worker with its deadline; gunicorn makes workers itself and passes no more."""
+    """The worker with its deadline; gunicorn makes workers itself and passes no more."""
     return type("HeadFirstWorker", (HeadFirstWorker,), {"header_timeout_s": header_timeout_s})
 
 
@@ -134,7 +137,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     The original hands a connection to a thread at its first byte, and the thread waits for the
     rest for ever: as many slow clients as threads stop the worker. Every path of the original to
-    its threads goes through `enqueue_req`, in the main loop.
+    its threads goes through ``enqueue_req``, in the main loop.
     """
 
     header_timeout_s = 10.0
@@ -215,7 +218,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             self.poller.register(sock, selectors.EVENT_READ, partial(self._gather, conn))
 
     def _dispatch(self, conn: Any, head: _Head) -> bool:
-        """Pass a whole head to a thread, or refuse one that is too long; False if neither."""
+        """Pass a whole head to a thread, or refuse one that is too long; ``False`` if neither."""
         # Blank lines before a request are allowed, and must not pass for the end of its head.
         data = bytes(head.data).lstrip(b"\r\n")
         if b"\r\n\r\n" in data:

@@ -3,8 +3,11 @@
 It must never listen itself, and never load the application in the process that supervises workers.
 """
 
+from __future__ import annotations
+
 import errno
 import importlib
+import ipaddress
 import socket
 import sys
 from collections.abc import Callable
@@ -29,10 +32,10 @@ class ServerError(Exception):
 class Listen:
     """Where and how a server listens. Times in seconds, sizes in bytes.
 
-    `connections` is the most that one worker holds open; more wait in `backlog`, the queue of the
-    operating system. `header_timeout_s` runs from the opening of a connection (or from its last
-    answer) to the end of a request head, whatever arrives in between. `body_timeout_s` is the
-    same for a body, where the server can keep it (waitress; the others limit how many slow
+    ``connections`` is the most that one worker holds open; more wait in ``backlog``, the queue of
+    the operating system. ``header_timeout_s`` runs from the opening of a connection (or from its
+    last answer) to the end of a request head, whatever arrives in between. ``body_timeout_s`` is
+    the same for a body, where the server can keep it (waitress; the others limit how many slow
     bodies there are at a time).
     """
 
@@ -47,19 +50,20 @@ class Listen:
 
 
 def load(target: str) -> WsgiApp:
-    """Return the WSGI application that the factory named by `target` ("module:factory") makes."""
+    """The WSGI application that the factory named by ``target`` ("module:factory") makes."""
     module, _, factory = target.partition(":")
     return cast(WsgiApp, getattr(importlib.import_module(module), factory)())
 
 
 def claim(listen: Listen) -> str:
-    """Return the numeric address of `listen.host`, having made sure that its port is free.
+    """The numeric address of ``listen.host``, whose port is free at this moment.
 
     Granian shares its port with any other granian of the same user on Linux (SO_REUSEPORT), so a
     second server would start without an error and take half of the requests: a socket without
     that option tells the truth.
 
-    Raises ServerError if the address is unknown or not ours, or the port is taken or not allowed.
+    Raises ``ServerError`` if the address is unknown or not ours, or the port is taken or not
+    allowed.
     """
     where = f"{listen.host}:{listen.port}"
     try:
@@ -79,7 +83,7 @@ def claim(listen: Listen) -> str:
 
 
 def _why_not(error: OSError, where: str) -> str:
-    """Say in Spanish, then in English, why nobody can listen at `where`, and what to do."""
+    """In Spanish, then in English: why nobody can listen at ``where``, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return (
             f"{where} ya está en uso por otro programa: ciérrelo o elija otro puerto "
@@ -98,13 +102,16 @@ def _why_not(error: OSError, where: str) -> str:
     )
 
 
-def is_loopback(address: str) -> bool:
-    """Tell whether the numeric `address` can be reached from this machine only."""
-    return address.startswith("127.") or address == "::1"
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine can reach that address or name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def allow_open_files(count: int) -> None:
-    """Raise this process's limit of open files to `count` plus its own needs, as far as allowed.
+    """Raise this process's limit of open files to ``count`` plus its own needs, as far as allowed.
 
     Linux services often start with 1,024, fewer than the connections that we accept; an accept
     that fails for want of a file would stop everybody. Windows has no such limit.

@@ -37,12 +37,12 @@ def form_page(
     values: Mapping[str, str] | None = None,
     faults: Plain | None = None,
 ) -> Context:
-    """The context of `form.html`, or of `faults.html` when `faults` is a problem.
+    """The context of ``form.html``, or of ``faults.html`` when ``faults`` is a problem.
 
-    `fields` are the contract's parameters: name, label, feature, help, kind, choices, example,
-    optional, inputmode. `model` answers now: name, version, threshold, demonstration; None if
-    there is none. `values` fill the form again; without them it shows the examples. A problem
-    that the form cannot mend comes with no fields, and is shown without a form.
+    ``fields`` are the contract's parameters: name, label, feature, help, kind, choices, example,
+    optional. ``model`` answers now: name, version, threshold, demonstration; ``None`` if there is
+    none. ``values`` fill the form again; without them it shows the examples. A problem that the
+    form cannot mend comes with no fields, and is shown without a form.
     """
     words = texts(language)
     examples = {f["name"]: f.get("example", "") for f in fields}
@@ -72,10 +72,10 @@ def result_page(
     language: str,
     demonstration: bool = False,
 ) -> Context:
-    """The context of `result.html` for an answer of DESIGN §5.1.
+    """The context of ``result.html`` for an answer of DESIGN §5.1.
 
-    `url` is the absolute address of the scoring route; its query, if any, is replaced by
-    `values`, so that what is copied holds the contract's parameters and nothing else.
+    ``url`` is the absolute address of the scoring route; its query, if any, is replaced by
+    ``values``, so that what is copied holds the contract's parameters and nothing else.
     """
     words = texts(language)
     pairs = _sent(fields, values)
@@ -103,7 +103,7 @@ def result_page(
 
 
 def excel_formula(url: str, function: str) -> str:
-    """The formula that fetches the URL; `function` is WEBSERVICE or SERVICIOWEB.
+    """The formula that fetches the URL; ``function`` is WEBSERVICE or SERVICIOWEB.
 
     Excel takes at most 255 characters between two quotes, so a long URL is joined from pieces.
     """
@@ -152,7 +152,7 @@ def percent(share: float, language: str, decimals: int = 1) -> str:
 
 
 def visible(value: object, limit: int = SHOWN_LENGTH) -> str:
-    """The value as one line that shows all its characters, cut to `limit` of them."""
+    """The value as one line that shows all its characters, cut to ``limit`` of them."""
     line = str(value)
     kept = line if len(line) <= limit else line[:limit] + "\u2026"
     return "".join("\ufffd" if unicodedata.category(c) in _INVISIBLE else c for c in kept)
@@ -162,7 +162,7 @@ def visible(value: object, limit: int = SHOWN_LENGTH) -> str:
 
 
 def _frame(title: str, language: str, path: str, pairs: list[tuple[str, str]]) -> Context:
-    """What every page needs; `root` is the way from the page to the top of the site."""
+    """What every page needs; ``root`` is the way from the page to the top of the site."""
     other = "en" if language == "es" else "es"
     form = [("formato", "html")] if path else []
     return {
@@ -221,7 +221,7 @@ def _field(
         "value": visible(raw),
         "cut": len(raw) > SHOWN_LENGTH,
         "options": _options(raw, choices, words) if choices else [],
-        "inputmode": field.get("inputmode") or _INPUT_MODES.get(field.get("kind", ""), "text"),
+        "inputmode": _INPUT_MODES.get(field["kind"], "text"),
         "messages": [visible(e["mensaje"], 1000) for e in errors],
         "admits": _admits(errors[0].get("admite")) if errors else "",
         "described_by": f"error-{name} ayuda-{name}" if errors else f"ayuda-{name}",

@@ -10,6 +10,7 @@ import functools
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from propensia.contract import Contract
 from propensia.faults import BadRow, Note, sentence
-from propensia.scorer import Unreliable
+from propensia.scorer import ScorerError, Unreliable
 from propensia.serving import Answer, Bundle, NoModel, Serving
 from propensia.web.problems import (
     PROBLEM,
@@ -25,9 +26,10 @@ from propensia.web.problems import (
     Problem,
     problem,
     refusal_headers,
+    trace,
     wanted_language,
 )
-from propensia.web.query import LONGEST_QUERY, Query, QueryReader
+from propensia.web.query import Query, QueryReader
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -57,11 +59,11 @@ class Scoring:
         """The query; nothing is raised here, faults are inside."""
         return self._reader.read(raw)
 
-    def score(self, raw: str, query: Query, language: str) -> Answer | Problem:
+    def score(self, query: Query, language: str) -> Answer | Problem:
         """The answer, or the problem that says why there is none. Raises nothing."""
         serving = self.serving
         try:
-            if len(raw) > LONGEST_QUERY:
+            if query.too_long:
                 return problem("peticion_demasiado_larga", serving.new_id(), language)
             if query.faults:
                 self._with_row_faults(query)
@@ -73,12 +75,11 @@ class Scoring:
             return problem(code, serving.new_id(), language, faults, self.contract)
         except NoModel:
             return problem("sin_modelo", serving.new_id(), language)
-        except Unreliable:
+        except (Unreliable, ScorerError):
             return problem("modelo_no_fiable", serving.new_id(), language)
         except Exception as error:
             id = serving.new_id()
-            # The type and place only: a message could carry a debtor's value.
-            log.error("answer %s failed: %s", id, type(error).__name__)
+            log.error("answer %s failed: %s", id, trace(error))
             return problem("error_interno", id, language)
 
     def _with_row_faults(self, query: Query) -> None:
@@ -87,9 +88,8 @@ class Scoring:
         try:
             self.serving.features.read(query.texts)
         except BadRow as bad:
-            broken = any(fault.code == "codificacion_no_valida" for fault in faults)
-            # After a broken escape nobody knows which parameters were meant.
-            faults += [f for f in bad.faults if not (broken and f.code == "parametro_ausente")]
+            missing = "parametro_ausente" if query.broken else None
+            faults += [fault for fault in bad.faults if fault.code != missing]
         raise BadRow(faults)
 
 
@@ -101,12 +101,15 @@ class HotRoute:
         self._scoring = scoring
         self._start = start
         self._pid = 0
+        self._beginning = threading.Lock()
         self._tail: tuple[Bundle | None, str, tuple[str, str]] = (None, "", ("", ""))
 
     def begin(self) -> None:
-        """Start what this process needs in the background."""
-        self._pid = os.getpid()
-        self._start()
+        """Start what this process needs in the background, once; who comes meanwhile waits."""
+        with self._beginning:
+            if os.getpid() != self._pid:
+                self._start()
+                self._pid = os.getpid()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer the hot route; hand everything else to Flask."""
@@ -115,15 +118,14 @@ class HotRoute:
         method = environ["REQUEST_METHOD"]
         if environ["PATH_INFO"] != ROUTE or method not in ("GET", "HEAD"):
             return self._app(environ, start)
-        raw = environ.get("QUERY_STRING", "")
-        query = self._scoring.read(raw)
+        query = self._scoring.read(environ.get("QUERY_STRING", ""))
         form = query.form or wanted_form(
             environ.get("HTTP_ACCEPT", ""), self._scoring.contract.form
         )
         if form == "html":
             return self._app(environ, start)
         language = wanted_language(query, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
-        result = self._scoring.score(raw, query, language)
+        result = self._scoring.score(query, language)
         if isinstance(result, Problem):
             return _refuse(result, form, method, start)
         tail, version = self._of_bundle(result.bundle)

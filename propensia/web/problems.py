@@ -6,8 +6,10 @@ A problem names parameters and codes; it never carries a value that was received
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from propensia.contract import Contract
@@ -15,6 +17,7 @@ from propensia.faults import Fault, sentence
 from propensia.web.query import OPTION_ADMITS, Query
 
 PROBLEM = "application/problem+json"
+FRAMES = 5
 # Sent with every answer of every route: debtors' data stay out of caches and referrers.
 SAFE_HEADERS = [
     ("Cache-Control", "no-store"),
@@ -80,8 +83,8 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     ),
     "modelo_no_fiable": (
         503,
-        ("Modelo no fiable", "El modelo dio un resultado imposible; avise a analítica."),
-        ("Model not reliable", "The model gave an impossible result; tell the analysts."),
+        ("Modelo no fiable", "El modelo falló o dio un resultado imposible; avise a analítica."),
+        ("Model not reliable", "The model failed or gave an impossible result; tell analysts."),
         5,
     ),
 }
@@ -149,6 +152,19 @@ def refusal_headers(refused: Problem) -> list[tuple[str, str]]:
     if refused.retry_s:
         headers.append(("Retry-After", str(refused.retry_s)))
     return headers
+
+
+def trace(error: BaseException) -> str:
+    """The type of an error and where it came from, innermost place first, for a log line.
+
+    Never its message, nor that of its cause: they could carry a debtor's value.
+    """
+    frames = list(traceback.walk_tb(error.__traceback__))[-FRAMES:]
+    places = [
+        f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{line}"
+        for frame, line in reversed(frames)
+    ]
+    return f"{type(error).__name__} at {' < '.join(places)}"
 
 
 def wanted_language(query: Query | None, accept: str) -> str:

@@ -31,6 +31,10 @@ class Query:
     options: dict[str, str]
     notes: list[Note] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    broken: bool = False
+    """An escape or its UTF-8 is broken, so nobody knows which parameters were meant."""
+    too_long: bool = False
+    """Longer than ``LONGEST_QUERY``: nothing of it was read, not even its options."""
 
     @property
     def form(self) -> str | None:
@@ -53,8 +57,14 @@ class QueryReader:
         self._first_wins = contract.repeated == "first"
 
     def read(self, raw: str) -> Query:
-        """``raw`` is WSGI's QUERY_STRING: the bytes of the address as Latin-1 characters."""
+        """The query that ``raw`` is; what is wrong with it is inside.
+
+        ``raw`` is WSGI's QUERY_STRING: the bytes of the address as Latin-1 characters.
+        """
         query = Query({}, {})
+        if len(raw) > LONGEST_QUERY:  # before any work: senders must not choose how much there is
+            query.too_long = True
+            return query
         texts, parameters = query.texts, self._parameters
         plain = raw.isascii() and "%" not in raw and "+" not in raw and raw.isprintable()
         items = [item.partition("=") for item in raw.split("&")] if plain else None
@@ -101,9 +111,9 @@ class QueryReader:
             try:
                 yield self._text(name), equals.decode(), self._text(text)
             except ValueError:
-                fault = Fault("", "codificacion_no_valida")
-                if fault not in query.faults:
-                    query.faults.append(fault)
+                if not query.broken:
+                    query.broken = True
+                    query.faults.append(Fault("", "codificacion_no_valida"))
 
     def _text(self, data: bytes) -> str:
         def undo(match: re.Match[bytes]) -> bytes:

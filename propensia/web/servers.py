@@ -3,6 +3,8 @@
 It must never import a server that does not exist on this system.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
@@ -14,16 +16,18 @@ __all__ = ["SERVERS", "Listen", "ServerError", "default_workers", "run"]
 SERVERS = ("granian", "gunicorn", "waitress")
 
 WORKER_BYTES = 256 * 1024 * 1024
-"""Memory to plan for one worker: 130 MiB measured with a forest of 500 trees, twice at a swap."""
+"""Memory to plan for one worker, which holds two models during a swap, with room for forests
+larger than that of ``python -m benchmarks --only memory-forest``."""
 
 MOST_WORKERS = 8
 
 
 def run(server: str, target: str, listen: Listen) -> None:
-    """Serve the application that `target` ("module:factory") makes, until Ctrl-C or SIGTERM.
+    """Serve the application that ``target`` ("module:factory") makes, until Ctrl-C or SIGTERM.
 
-    `server` is one of SERVERS. Raises ServerError, with a sentence for the console, if the server
-    does not exist on this system, its address cannot be used, or its workers cannot start.
+    ``server`` is one of ``SERVERS``. Raises ``ServerError``, with a sentence for the console, if
+    the server does not exist on this system, its address cannot be used, or its workers cannot
+    start.
     """
     if server == "granian":
         granian_server.run(target, listen)
@@ -41,9 +45,10 @@ def run(server: str, target: str, listen: Listen) -> None:
 
 
 def default_workers(server: str, free_bytes: int | None = None) -> int:
-    """Return how many workers fit this machine: one per core, from 1 to MOST_WORKERS.
+    """How many workers fit this machine: one per core, from 1 to ``MOST_WORKERS``.
 
-    `free_bytes` is the memory that workers may take, if known; each is counted as WORKER_BYTES.
+    ``free_bytes`` is the memory that workers may take, if known; each is counted as
+    ``WORKER_BYTES``.
     Waitress is one process, and so is granian on Windows, where its threads carry the load.
     """
     if server == "waitress" or sys.platform == "win32":

@@ -5,6 +5,7 @@ Nothing here scores by itself; pages show what ``Scoring`` answered.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from typing import Any
@@ -14,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from propensia import __version__, heartbeat
 from propensia.contract import Contract, Parameter
-from propensia.registry import Registry
+from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
 from propensia.web import pages
 from propensia.web.prediccion import ROUTE, TEXT, Scoring, answer_shape, wanted_form
@@ -24,6 +25,7 @@ from propensia.web.problems import (
     Problem,
     problem,
     refusal_headers,
+    trace,
     wanted_language,
 )
 from propensia.web.query import Query
@@ -34,7 +36,6 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-INPUT_MODES = {"number": "decimal", "integer": "numeric", "month": "numeric"}
 
 
 def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
@@ -45,23 +46,20 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
     @app.get("/")
     def form() -> Response:
         query, language = _asked(scoring)
-        values = query.texts or None
-        return _page(
-            "form.html",
-            pages.form_page(
-                _fields(contract, language), _model(scoring, registry), language, values
-            ),
-        )
+        if query.too_long:
+            return _problem("peticion_demasiado_larga")
+        fields, values = _fields(contract, language), query.texts or None
+        return _page("form.html", pages.form_page(fields, _model(scoring), language, values))
 
     @app.get(ROUTE)
     def prediccion() -> Response:
         query, language = _asked(scoring)
-        result = scoring.score(_raw(), query, language)
+        result = scoring.score(query, language)
         values = query.texts | {k: v for k, v in query.options.items() if k == "motivos"}
         fields = _fields(contract, language)
         if isinstance(result, Problem):
             faults = result.body
-            context = pages.form_page(fields, _model(scoring, registry), language, values, faults)
+            context = pages.form_page(fields, _model(scoring), language, values, faults)
             response = _page("faults.html", context, result.status)
             response.headers.extend(refusal_headers(result))
             return response
@@ -73,7 +71,7 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
             values,
             request.base_url,
             language,
-            demonstration=_is_demonstration(registry, result.bundle.release.version),
+            demonstration=result.bundle.demonstration,
         )
         response = _page("result.html", context)
         response.headers["X-Propensia-Version"] = result.bundle.release.version
@@ -123,9 +121,8 @@ def _add_error_shape(app: Flask, scoring: Scoring) -> None:
 
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
-        # The type only: a message could carry a debtor's value.
         response = _problem("error_interno")
-        log.error("%s failed: %s", response.headers["X-Propensia-Id"], type(error).__name__)
+        log.error("%s failed: %s", response.headers["X-Propensia-Id"], trace(error))
         return response
 
     @app.after_request
@@ -157,12 +154,8 @@ def _problem(code: str) -> Response:
     return response
 
 
-def _raw() -> str:
-    return str(request.environ.get("QUERY_STRING", ""))
-
-
 def _asked(scoring: Scoring) -> tuple[Query, str]:
-    query = scoring.read(_raw())
+    query = scoring.read(request.environ.get("QUERY_STRING", ""))
     return query, wanted_language(query, request.headers.get("Accept-Language", ""))
 
 
@@ -186,11 +179,10 @@ def _field(parameter: Parameter, language: str) -> dict[str, Any]:
         "choices": list(parameter.values),
         "example": parameter.example,
         "optional": parameter.optional or parameter.fill is not None,
-        "inputmode": INPUT_MODES.get(parameter.kind, "text"),
     }
 
 
-def _model(scoring: Scoring, registry: Registry) -> dict[str, Any] | None:
+def _model(scoring: Scoring) -> dict[str, Any] | None:
     bundle = scoring.serving.bundle
     if bundle is None:
         return None
@@ -198,25 +190,20 @@ def _model(scoring: Scoring, registry: Registry) -> dict[str, Any] | None:
         "name": bundle.release.model,
         "version": bundle.release.version,
         "threshold": bundle.decision.threshold,
-        "demonstration": _is_demonstration(registry, bundle.release.version),
+        "demonstration": bundle.demonstration,
     }
-
-
-def _is_demonstration(registry: Registry, version: str) -> bool:
-    return bool(registry.manifest(version).get("demonstration", False))
 
 
 def models_shape(registry: Registry) -> dict[str, Any]:
     """``GET /modelos``: what answers, what answered before, and every file that was judged."""
-    current, previous = registry.current(), registry.previous()
-    names = {
-        current.version if current else None: "activa",
-        previous.version if previous else None: "anterior",
-    }
-    published = {release.version: release.at for release in reversed(registry.history())}
+    releases = _readable_releases(registry)
+    published = {release.version: release.at for release in reversed(releases)}
+    active = releases[0].version if releases else None
+    before = next((r.version for r in releases if r.version != active), None)
+    names = {before: "anterior", active: "activa"}
     return {
-        "activa": current.version if current else None,
-        "anterior": previous.version if previous else None,
+        "activa": active,
+        "anterior": before,
         "modelos": [
             {
                 "version": verdict["version"],
@@ -231,6 +218,15 @@ def models_shape(registry: Registry) -> dict[str, Any]:
             for verdict in registry.verdicts()
         ],
     }
+
+
+def _readable_releases(registry: Registry) -> list[Release]:
+    """Newest first. One that is damaged, or went away meanwhile, does not hide the others."""
+    found = []
+    for number in range(registry.current_number(), 0, -1):
+        with contextlib.suppress(OSError, RegistryError):
+            found.append(registry.release(number))
+    return found
 
 
 def health_shape(scoring: Scoring, chosen: Settings) -> dict[str, Any]:

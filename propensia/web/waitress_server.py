@@ -3,6 +3,8 @@
 It must never let a connection live on single bytes: waitress alone closes only silent ones.
 """
 
+from __future__ import annotations
+
 import select
 import signal
 import sys
@@ -22,9 +24,9 @@ _SELECT_LIMIT = 480  # CPython's select() on Windows takes 512 sockets; the serv
 
 
 def run(target: str, listen: Listen) -> None:
-    """Serve `target` ("module:factory") until Ctrl-C or SIGTERM.
+    """Serve ``target`` ("module:factory") until Ctrl-C or SIGTERM.
 
-    Raises ServerError if nothing can listen there, and whatever the factory raises.
+    Raises ``ServerError`` if nothing can listen there, and whatever the factory raises.
     """
     address = claim(listen)
     allow_open_files(listen.connections)
@@ -71,7 +73,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         self._free_since = time.monotonic()
 
     def overdue(self, limits: Listen) -> bool:
-        """Tell whether the client has had its time to send a head, or a body, and did not."""
+        """Whether the client has had its time to send a head, or a body, and did not."""
         if self.requests or self.total_outbufs_len:
             return False  # the client waits for us
         request = self.request
@@ -90,7 +92,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         super().__init__(app, adj=adjustments)
 
     def maintenance(self, now: float) -> None:
-        """Close what is overdue; waitress calls this every `cleanup_interval`."""
+        """Close what is overdue; waitress calls this every ``cleanup_interval``."""
         super().maintenance(now)
         for channel in self.active_channels.values():
             if channel.overdue(self._limits):

@@ -5,6 +5,8 @@ limit, and granian shows a body that breaks off as an empty one (measured with 2
 never let slow senders hold every thread, and never pass a torn body on as if it were complete.
 """
 
+from __future__ import annotations
+
 import secrets
 import threading
 from collections.abc import Callable
@@ -19,11 +21,11 @@ _CODES = {400: "peticion_incompleta", 413: "fichero_demasiado_grande", 503: "ocu
 
 
 class WholeRequests:
-    """A WSGI application that calls `app` with requests that are complete and well-formed.
+    """A WSGI application that calls ``app`` with requests that are complete and well-formed.
 
-    At most `slots` threads wait for bodies; one more body is answered 503 at once, so that
-    requests without a body, which are all that old callers send, always find a thread. `slots` is
-    None for a server that gathers bodies itself. Safe to call from many threads.
+    At most ``slots`` threads wait for bodies; one more body is answered 503 at once, so that
+    requests without a body, which are all that old callers send, always find a thread. ``slots``
+    is ``None`` for a server that gathers bodies itself. Safe to call from many threads.
 
     A body is read by the thread that answers: with granian, reading in a second thread and giving
     up after a time stops the whole worker, because the answer waits for the read while it holds
@@ -45,6 +47,8 @@ class WholeRequests:
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if self._slots is None or (length in ("", "0") and not chunked):
             return self._app(environ, start_response)
+        if not chunked and not length.isdecimal():  # read(-1) would read until the sender stops
+            return _refuse(400, environ, start_response)
         body = self._body(environ["wsgi.input"], None if chunked else int(length))
         if isinstance(body, int):
             return _refuse(body, environ, start_response)
@@ -52,7 +56,7 @@ class WholeRequests:
         return self._app(whole, start_response)
 
     def _body(self, source: Any, length: int | None) -> bytes | int:
-        """Return the whole body, or the status of the refusal. A `length` of None: chunked."""
+        """The whole body, or the status of the refusal. A ``length`` of ``None``: chunked."""
         assert self._slots is not None
         if length is not None and length > self._limit_bytes:
             return 413

@@ -67,7 +67,12 @@ _ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Dense:
+class Dense:
+    """A dense layer with what follows it: ``kernel`` (inputs, units), ``bias`` (units,), float32.
+
+    ``activation`` is a name of the table above.
+    """
+
     kernel: np.ndarray
     bias: np.ndarray | None
     activation: str
@@ -77,7 +82,7 @@ def network(node: Node, flow: Flow, shop: Workshop) -> Chance:
     """A Sequential model of dense layers that ends in one sigmoid or two softmax units."""
     archive = keras_archive.read(archive_bytes(node))
     shop.libraries["keras"] = archive.version
-    layers = _layers(archive)
+    layers = layers_of(archive)
     check_width("Keras Sequential", layers[0].kernel.shape[0], flow)
     tensor = shop.graph.cast(flow.tensor, FLOAT)
     for layer in layers:
@@ -104,13 +109,16 @@ def archive_bytes(node: Node) -> bytes:
     return bytes(value)
 
 
-def _layers(archive: keras_archive.Archive) -> list[_Dense]:
-    """The dense layers in order, with their weights, each of the shape that it must have."""
+def layers_of(archive: keras_archive.Archive) -> list[Dense]:
+    """The dense layers in order, with their weights, each of the shape that it must have.
+
+    At least one; the units of a layer are the inputs of the next. Raises ``Refusal``.
+    """
     stored = iter(archive.weights.get("dense", []))
-    dense: list[_Dense] = []
+    dense: list[Dense] = []
     width: int | None = None
     for kind, settings in _described(archive.config):
-        if kind == "InputLayer":
+        if kind == "InputLayer" and not dense:
             width = _input_width(settings)
         elif kind == "Activation" and dense:
             name = _activation(settings)
@@ -167,12 +175,12 @@ def _check_number_type(settings: dict[str, object]) -> None:
     inner = policy.get("config") if isinstance(policy, dict) else None
     name = inner.get("name") if isinstance(inner, dict) else policy
     if name != "float32":
-        raise Refusal("familia_desconocida", f"Keras dtype {shown(str(name))}")
+        raise Refusal("familia_desconocida", f"Keras dtype {_told(name)}")
 
 
 def _input_width(settings: dict[str, object]) -> int:
     shape = settings.get("batch_shape", settings.get("batch_input_shape"))
-    if not isinstance(shape, list) or len(shape) != 2 or not isinstance(shape[1], int):
+    if not isinstance(shape, list) or len(shape) != 2 or type(shape[1]) is not int:
         raise Refusal("familia_desconocida", "Keras InputLayer")
     if settings.get("sparse") or settings.get("ragged"):
         raise Refusal("familia_desconocida", "Keras InputLayer (sparse, ragged)")
@@ -182,14 +190,18 @@ def _input_width(settings: dict[str, object]) -> int:
 def _activation(settings: dict[str, object]) -> str:
     name = settings.get("activation")
     if not isinstance(name, str) or name not in _ACTIVATIONS:
-        text = name if isinstance(name, str) else type(name).__name__
-        raise Refusal("familia_desconocida", f"Keras activation {shown(text)}")
+        raise Refusal("familia_desconocida", f"Keras activation {_told(name)}")
     return name
+
+
+def _told(value: object) -> str:
+    """What stands where a name should; only a name is written out, whatever is nested there."""
+    return shown(value if isinstance(value, str) else type(value).__name__)
 
 
 def _with_weights(
     settings: dict[str, object], stored: list[np.ndarray], width: int | None
-) -> _Dense:
+) -> Dense:
     for key, value in settings.items():
         if key not in _SILENT_IN_DENSE | _READ_IN_DENSE and value is not None:
             raise Refusal("familia_desconocida", f"Keras Dense {shown(key)}")
@@ -208,23 +220,23 @@ def _with_weights(
         kernel, *bias = (array.astype(np.float32) for array in stored)
     if not all(np.isfinite(array).all() for array in (kernel, *bias)):
         raise Refusal("pesos_imposibles", "Keras Dense: no finitos", "Keras Dense: not finite")
-    return _Dense(kernel, bias[0] if bias else None, activation)
+    return Dense(kernel, bias[0] if bias else None, activation)
 
 
-def _with_activation(layer: _Dense, name: str) -> _Dense:
+def _with_activation(layer: Dense, name: str) -> Dense:
     if layer.activation != "linear":
         raise Refusal("familia_desconocida", "Keras Activation")
-    return _Dense(layer.kernel, layer.bias, name)
+    return Dense(layer.kernel, layer.bias, name)
 
 
-def _dense(layer: _Dense, tensor: str, graph: Graph) -> str:
+def _dense(layer: Dense, tensor: str, graph: Graph) -> str:
     inputs = [tensor, graph.constant(layer.kernel)]
     if layer.bias is not None:
         inputs.append(graph.constant(layer.bias))
     return _ACTIVATIONS[layer.activation](graph, graph.add("Gemm", *inputs))
 
 
-def _second_class(layer: _Dense, tensor: str, graph: Graph) -> str:
+def _second_class(layer: Dense, tensor: str, graph: Graph) -> str:
     ending = (layer.kernel.shape[1], layer.activation)
     if ending == (1, "sigmoid"):
         return tensor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
 import zlib
@@ -32,12 +33,14 @@ class Archive:
     """The parts of a saved Keras model: its version, its configuration, its weights by class.
 
     ``weights`` maps the snake-case class of the layers to the weights of each such layer that
-    has any, in the order of the layers.
+    has any, in the order of the layers. ``weights_file`` is the HDF5 file that they lie in; no
+    link in it leads out of it.
     """
 
     version: str
     config: dict[str, object]
     weights: dict[str, list[list[np.ndarray]]]
+    weights_file: bytes
 
 
 def read(data: bytes) -> Archive:
@@ -49,6 +52,7 @@ def read(data: bytes) -> Archive:
         version=shown(version) if isinstance(version, str) else "",
         config=config,
         weights=_weights(members[_WEIGHTS]),
+        weights_file=members[_WEIGHTS],
     )
 
 
@@ -90,6 +94,7 @@ def _json(content: bytes) -> dict[str, object]:
 def _weights(content: bytes) -> dict[str, list[list[np.ndarray]]]:
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
+            _check_links(file)
             present = [name for name in _LAYER_GROUPS if name in list(file)]
             if not present:
                 raise _damaged("los pesos de Keras", "the Keras weights")
@@ -97,6 +102,19 @@ def _weights(content: bytes) -> dict[str, list[list[np.ndarray]]]:
             return _by_class(layers)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise _damaged("los pesos de Keras", "the Keras weights") from error
+
+
+def _check_links(file: h5py.File) -> None:
+    """Refuses a link that is not to an object of this very file, wherever it is.
+
+    Below the usual interface, whose every question ("in", "get") may already follow it. The
+    parity check gives the file to Keras, which looks into more groups than this module does.
+    """
+    elsewhere = file.id.links.visit(
+        lambda name, link: None if link.type == h5py.h5l.TYPE_HARD else name, info=True
+    )
+    if elsewhere is not None:
+        raise _unexpected(f"{_WEIGHTS}:{elsewhere.decode('utf-8', 'replace')}")
 
 
 def _by_class(layers: h5py.Group) -> dict[str, list[list[np.ndarray]]]:
@@ -123,10 +141,11 @@ def _by_class(layers: h5py.Group) -> dict[str, list[list[np.ndarray]]]:
 def _variables(group: h5py.Group, most: int) -> list[np.ndarray]:
     variables = []
     for number in range(len(group)):
-        dataset = _child(group, str(number))
+        dataset = group[str(number)]
         if not isinstance(dataset, h5py.Dataset):
             raise _unexpected(str(number))
-        most -= dataset.size or 0
+        # A chunk is read whole, even where it is larger than what it holds.
+        most -= max(dataset.size or 0, math.prod(dataset.chunks or (0,)))
         if most < 0:
             raise Refusal("demasiado_grande", _WEIGHTS)
         variables.append(_values(dataset))
@@ -145,19 +164,10 @@ def _values(dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _group(parent: h5py.Group, name: str) -> h5py.Group:
-    child = _child(parent, name)
+    child = parent[name]
     if not isinstance(child, h5py.Group):
         raise _unexpected(f"{_WEIGHTS}:{name}")
     return child
-
-
-def _child(parent: h5py.Group, name: str) -> object:
-    # The link is looked at below the usual interface, whose every question ("in", "get") may
-    # already follow a soft or external link out of this file.
-    link = parent.id.links.get_info(name.encode("utf-8", "surrogateescape"))
-    if link.type != h5py.h5l.TYPE_HARD:
-        raise _unexpected(f"{_WEIGHTS}:{name}")
-    return parent[name]
 
 
 def _unexpected(name: str) -> Refusal:

@@ -22,6 +22,7 @@ Pair: TypeAlias = tuple[str, str]
 _MOST_PARTS = 256
 _DEEPEST = 20
 _NAMES_SHOWN = 20
+_MOST_TEXTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,19 @@ class Chance:
 
 
 class Workshop:
-    """One compilation: the graph under construction and what was learnt on the way."""
+    """One compilation: the graph under construction and what was learnt on the way.
+
+    ``may_be_missing``: whether the rows may hold NaN.
+    """
 
     def __init__(
         self,
         columns: tuple[str, ...],
         classifiers: Mapping[Pair, Callable[[Node, Flow, Workshop], Chance]],
         transformers: Mapping[Pair, Callable[[Node, Flow, Workshop], Flow]],
+        may_be_missing: bool = False,
     ) -> None:
+        self.may_be_missing = may_be_missing
         self.graph = Graph(len(columns))
         self.rows = Flow(INPUT, len(columns), columns)
         self.order = tuple(range(len(columns)))
@@ -203,11 +209,13 @@ def bad_weights(node: Node, attribute: str) -> Refusal:
 
 
 def whole(node: Node, attribute: str) -> int:
-    """A fitted whole number."""
+    """A fitted whole number, of a size that can be written out."""
     value = fitted(node, attribute)
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise bad_weights(node, attribute)
+    if abs(int(value)) >= 1 << 63:
         raise bad_weights(node, attribute)
     return int(value)
 
@@ -223,10 +231,11 @@ def flag(node: Node, attribute: str, default: bool) -> bool:
 def texts(node: Node, attribute: str) -> tuple[str, ...]:
     """A fitted list of labels, each as text: 1 and 1.0 are both ``"1"``."""
     value = fitted(node, attribute)
-    listed = value.tolist() if isinstance(value, np.ndarray) else value
-    if not isinstance(listed, list | tuple):
+    if isinstance(value, np.ndarray) and value.size <= _MOST_TEXTS:
+        value = value.tolist()
+    if not isinstance(value, list | tuple) or len(value) > _MOST_TEXTS:
         raise bad_weights(node, attribute)
-    return tuple(_text(item) for item in listed)
+    return tuple(_text(item) for item in value)
 
 
 def binary_classes(node: Node) -> tuple[str, str]:
@@ -253,7 +262,8 @@ def check_width(label: str, width: int, flow: Flow) -> None:
 
 def version_of(node: Node) -> tuple[int, int] | None:
     """Major and minor scikit-learn version that wrote an estimator, when the file says so."""
-    found = re.match(r"(\d{1,4})\.(\d{1,4})", str(node.attributes().get("_sklearn_version", "")))
+    told = node.attributes().get("_sklearn_version")
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", told) if isinstance(told, str) else None
     return (int(found[1]), int(found[2])) if found else None
 
 

@@ -7,6 +7,9 @@ Source: ``transform`` of each class in ``sklearn/preprocessing/_data.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from propensia.admission.families.parts import (
@@ -22,22 +25,14 @@ from propensia.admission.nodes import Node
 _LARGEST = np.finfo(np.float64).max
 
 
-def standard(node: Node, flow: Flow, shop: Workshop) -> Flow:
-    """``(x - mean) / scale``, each part only if it was asked for."""
+def centred(
+    node: Node, flow: Flow, shop: Workshop, *, centring: str, centre: str, scaling: str
+) -> Flow:
+    """``(x - centre) / scale``, each part only if asked for, in attributes of those names."""
     tensor = flow.tensor
-    if flag(node, "with_mean", True):
-        tensor = _by_column(node, "Sub", tensor, "mean_", flow, shop)
-    if flag(node, "with_std", True):
-        tensor = _by_column(node, "Div", tensor, "scale_", flow, shop)
-    return _scaled(node, flow, tensor)
-
-
-def robust(node: Node, flow: Flow, shop: Workshop) -> Flow:
-    """``(x - center) / scale``, each part only if it was asked for."""
-    tensor = flow.tensor
-    if flag(node, "with_centering", True):
-        tensor = _by_column(node, "Sub", tensor, "center_", flow, shop)
-    if flag(node, "with_scaling", True):
+    if flag(node, centring, True):
+        tensor = _by_column(node, "Sub", tensor, centre, flow, shop)
+    if flag(node, scaling, True):
         tensor = _by_column(node, "Div", tensor, "scale_", flow, shop)
     return _scaled(node, flow, tensor)
 
@@ -84,13 +79,16 @@ def _scaled(node: Node, flow: Flow, tensor: str) -> Flow:
     return Flow(tensor, flow.width, flow.names, short_name(node))
 
 
+_BY_NAME: dict[str, Callable[[Node, Flow, Workshop], Flow]] = {
+    "StandardScaler": partial(centred, centring="with_mean", centre="mean_", scaling="with_std"),
+    "RobustScaler": partial(
+        centred, centring="with_centering", centre="center_", scaling="with_scaling"
+    ),
+    "MinMaxScaler": min_max,
+    "MaxAbsScaler": max_abs,
+}
 TRANSFORMERS = {
     (module, name): transform
-    for name, transform in {
-        "StandardScaler": standard,
-        "RobustScaler": robust,
-        "MinMaxScaler": min_max,
-        "MaxAbsScaler": max_abs,
-    }.items()
+    for name, transform in _BY_NAME.items()
     for module in ("sklearn.preprocessing._data", "sklearn.preprocessing.data")
 }

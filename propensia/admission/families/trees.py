@@ -29,7 +29,7 @@ from propensia.admission.families.parts import (
     version_of,
     whole,
 )
-from propensia.admission.graph import DOUBLE, FLOAT, ML, Graph
+from propensia.admission.graph import DOUBLE, FLOAT, ML
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal
 
@@ -88,7 +88,7 @@ def _chance(node: Node, estimators: Sequence[object], flow: Flow, shop: Workshop
     shop.count("trees", len(trees.roots))
     shop.count("nodes", len(trees.left))
     shop.facts["depth"] = trees.depth
-    return Chance(_ensemble(trees, flow, shop.graph), classes, short_name(node))
+    return Chance(_ensemble(trees, flow, shop), classes, short_name(node))
 
 
 def checked(estimators: Sequence[object], flow: Flow) -> Trees:
@@ -152,7 +152,7 @@ def _state(estimator: object, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
             "un árbol sin dos clases y una salida",
             "a tree without two classes and one output",
         )
-    if not isinstance(width, int | np.integer):
+    if not isinstance(width, int | np.integer) or not 0 < width < 1 << 31:
         raise _impossible("número de columnas", "number of columns")
     check_width("un árbol", int(width), flow)
     state = inner.attributes()
@@ -218,19 +218,23 @@ def _children(left: np.ndarray, right: np.ndarray, place: _Place) -> tuple[np.nd
 
 
 def _leaves_hold_shares(estimators: Sequence[object]) -> bool:
-    version = version_of(estimators[0]) if isinstance(estimators[0], Node) else None
+    """Whether the leaves hold shares, not counts: one library wrote all trees of a model."""
+    version, *others = {version_of(tree) for tree in estimators if isinstance(tree, Node)}
+    if others:
+        raise _impossible("árboles de varias versiones", "trees of several versions")
     return version is not None and version >= _SHARES_SINCE
 
 
 def _shares(values: np.ndarray, leaf: np.ndarray, ready: bool, place: _Place) -> np.ndarray:
     """The share of the second class (m,); ``ready`` when the file holds shares, not counts."""
-    sane = np.isfinite(values).all(axis=1) & (values >= 0).all(axis=1)
-    total = values[:, 0] + values[:, 1]
+    with np.errstate(over="ignore"):
+        total = values[:, 0] + values[:, 1]
+    sane = np.isfinite(total) & (values >= 0).all(axis=1)
     if ready:
         sane &= np.abs(total - 1) <= 1e-6
     _refuse(leaf & ~sane, place, ("valores de hoja imposibles", "impossible values in a leaf"))
     if ready:
-        return values[:, 1]
+        return np.asarray(np.minimum(values[:, 1], 1.0))
     # An empty leaf answers 0 for both classes, as scikit-learn does.
     return np.asarray(values[:, 1] / np.where(leaf & (total > 0), total, 1.0))
 
@@ -249,14 +253,18 @@ def _depth(roots: np.ndarray, left: np.ndarray, right: np.ndarray) -> int:
     return depth
 
 
-def _ensemble(trees: Trees, flow: Flow, graph: Graph) -> str:
+def _ensemble(trees: Trees, flow: Flow, shop: Workshop) -> str:
     """The mean share over the trees, in double, by rows rounded to float32.
 
     The operator keeps the side that a split takes when it is false next to the split in memory,
-    so the side that most training rows took is made the false one: fewer jumps, about a quarter
-    less time for one row. Where that is the left side, the split is turned round exactly:
-    ``x <= t`` fails just when ``-x <= -t'`` holds, ``t'`` being the next double above ``t``.
+    so the side that most training rows took is made the false one: fewer jumps for one row.
+    Where that is the left side, the split is turned round exactly: ``x <= t`` fails just when
+    ``-x <= -t'`` holds, ``t'`` being the next double above ``t``.
+
+    The sides that missing values take are written only where a column may be missing: the
+    operator would look at every value once more for them.
     """
+    graph = shop.graph
     leaf = trees.left < 0
     position = np.where(leaf, np.cumsum(leaf), np.cumsum(~leaf)) - 1
     # A tree of one leaf becomes a split whose two sides are that leaf: the operator wants one.
@@ -268,13 +276,15 @@ def _ensemble(trees: Trees, flow: Flow, graph: Graph) -> str:
     roots = position[trees.roots]
     roots[leaf[trees.roots]] = np.flatnonzero(single)
     threshold = np.where(single, 0.0, trees.threshold[splits])
-    # An infinite threshold parts missing from known values; it stays as it is.
+    # An infinite threshold parts missing from known values (which all go left); it stays.
     turned = ~single & np.isfinite(threshold) & (trees.weight[left] >= trees.weight[right])
     true, false = np.where(turned, right, left), np.where(turned, left, right)
     optional: dict[str, list[int]] = {}
-    if np.isinf(threshold).any():  # else the file never met a missing value, nor will the graph
+    if shop.may_be_missing:
         tracks_true = (trees.missing_left[splits] != turned) & ~single
         optional["nodes_missing_value_tracks_true"] = tracks_true.astype(int).tolist()
+    with np.errstate(over="ignore"):  # above the largest double is infinity, which is right
+        above = np.nextafter(threshold, np.inf)
     rounded = graph.cast(graph.cast(flow.tensor, FLOAT), DOUBLE)
     both = graph.add("Concat", rounded, graph.add("Neg", rounded), axis=1)
     column = np.where(single, 0, trees.feature[splits]) + np.where(turned, flow.width, 0)
@@ -284,7 +294,7 @@ def _ensemble(trees: Trees, flow: Flow, graph: Graph) -> str:
         domain=ML,
         tree_roots=roots.tolist(),
         nodes_featureids=column.tolist(),
-        nodes_splits=np.where(turned, -np.nextafter(threshold, np.inf), threshold),
+        nodes_splits=np.where(turned, -above, threshold),
         nodes_modes=np.zeros(len(splits), np.uint8),
         nodes_truenodeids=position[true].tolist(),
         nodes_trueleafs=leaf[true].astype(int).tolist(),

@@ -1,0 +1,107 @@
+"""The routes that Flask answers, while files go away or something of ours fails."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+
+import pytest
+import tiny_models
+from flask.testing import FlaskClient
+
+from propensia.contract import Contract
+from propensia.registry import Registry
+from propensia.settings import Settings
+from propensia.web import pages
+from propensia.web.app import create_app
+
+PAGE = {"Accept": "text/html"}
+
+
+def client(registry: Registry) -> FlaskClient:
+    chosen = Settings(state=registry.state, models=registry.state / "models")
+    return create_app(chosen, background=False).test_client()
+
+
+def publish(registry: Registry, contract: Contract, probability: float, **changes: object) -> str:
+    onnx = tiny_models.constant(probability)
+    version = tiny_models.add(registry, contract, onnx, [probability], **changes)
+    registry.publish(version, cause="prueba", who="yo")
+    return version
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"), [("text/html", "text/html"), ("*/*", "application/problem+json")]
+)
+def test_the_form_refuses_a_long_address_as_the_scoring_route_does(
+    registry: Registry, accept: str, kind: str
+) -> None:
+    for path in ("/", "/prediccion"):
+        asked = client(registry).get(
+            path, query_string="er=&%&" * 8_000, headers={"Accept": accept}
+        )
+        assert (asked.status_code, asked.mimetype) == (414, kind)
+        assert "2048" in asked.text
+
+
+@pytest.mark.parametrize("demonstration", [True, False])
+def test_the_pages_of_a_version_that_was_pruned_meanwhile_are_answered(
+    registry: Registry, contract: Contract, demonstration: bool
+) -> None:
+    version = publish(registry, contract, 0.3, demonstration=demonstration)
+    asked = client(registry)
+    shutil.rmtree(registry.part(version, "manifest.json").parent)
+    good = asked.get("/prediccion", query_string=contract.example(), headers=PAGE)
+    wrong = asked.get("/prediccion", query_string={"er": "x"}, headers=PAGE)
+    pages_shown = [asked.get("/", headers=PAGE), good, wrong]
+    assert [page.status_code for page in pages_shown] == [200, 200, 400]
+    for page in pages_shown[:2]:
+        assert ("Modelo de demostración." in page.text) is demonstration
+
+
+def test_the_fields_of_the_form_open_the_fitting_keyboard(registry: Registry) -> None:
+    page = client(registry).get("/", headers=PAGE).text
+    for name, mode in (("im", "decimal"), ("cf", "numeric"), ("fb", "numeric"), ("cp", "numeric")):
+        field = page[page.index(f'id="campo-{name}"') :]
+        assert field[: field.index(">")].count(f'inputmode="{mode}"') == 1, name
+
+
+def test_the_models_are_listed_while_versions_and_releases_go_away(
+    registry: Registry, contract: Contract
+) -> None:
+    versions = [publish(registry, contract, share) for share in (0.1, 0.2, 0.3, 0.4)]
+    for version in versions:
+        verdict = {"version": version, "model": "m", "sha256": version * 5, "accepted": True}
+        registry.record_verdict(version * 5, verdict | {"why": "", "at": version})
+    asked = client(registry)
+    found = asked.get("/modelos").json
+    assert (found["activa"], found["anterior"]) == (versions[3], versions[2])
+    (registry.state / "releases" / "000002.json").unlink()
+    (registry.state / "releases" / "000003.json").write_bytes(b"{")
+    shutil.rmtree(registry.part(versions[2], "manifest.json").parent)
+    found = asked.get("/modelos").json
+    assert (found["activa"], found["anterior"]) == (versions[3], versions[0])
+    states = {row["version"]: (row["estado"], bool(row["publicado"])) for row in found["modelos"]}
+    assert states == {
+        versions[0]: ("anterior", True),
+        versions[1]: ("candidata", False),
+        versions[2]: ("candidata", False),
+        versions[3]: ("activa", True),
+    }
+
+
+def test_a_fault_of_ours_is_logged_with_its_place_and_without_its_message(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*arguments: object) -> None:
+        raise LookupError("a debtor's 1931.0747")
+
+    monkeypatch.setattr(pages, "form_page", failing)
+    with caplog.at_level(logging.ERROR):
+        reply = client(registry).get("/", query_string={"im": "1931.0747"})
+    assert reply.status_code == 500
+    assert reply.headers["X-Propensia-Id"] in caplog.text
+    assert "LookupError at tests/test_web_site.py:" in caplog.text
+    assert " < web/site.py:" in caplog.text
+    assert "1931" not in caplog.text
+    assert all(record.exc_info is None for record in caplog.records)
