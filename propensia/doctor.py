@@ -77,7 +77,10 @@ def _state(settings: Settings) -> Iterator[Finding]:
     state = settings.state
     if settings_table.is_share(state):
         yield BAD, f"{state} está en red; el estado debe ir en un disco local (PROPENSIA_STATE)"
-    existing = next(folder for folder in (state, *state.parents) if os.path.exists(folder))
+    existing = next((place for place in (state, *state.parents) if os.path.exists(place)), None)
+    if existing is None:  # a drive or a share that is not there
+        yield BAD, f"no se encuentra el disco de la carpeta de estado {state}"
+        return
     if existing != state:
         yield WARN, f"no existe la carpeta de estado {state}; se crea al arrancar el servicio"
     yield _writable(existing, "estado", BAD)

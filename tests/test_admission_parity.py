@@ -138,7 +138,7 @@ def test_a_library_that_fails_on_some_rows_has_not_reached_parity() -> None:
     found = parity.reference(root, compiled(root))
     assert found.predict is not None
     with pytest.raises(Refusal) as refusal:
-        found.predict(np.full((1, 6), 1e300))
+        found.predict(np.full((1, 6), np.inf))
     assert refusal.value.code == "paridad_no_alcanzada"
     assert "ValueError" in refusal.value.detail
 

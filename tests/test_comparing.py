@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,19 @@ def test_another_contract_brings_its_own_threshold_and_ours_keeps_the_release(
     assert math.isclose(100 / 628.83, 0.159, abs_tol=1e-3)
     text = desk.run("compare", "cobranza", "cobranza_compat", table(desk, rows))
     assert "Pasan a pagador: 0; a no pagador: 1;" in text
+
+
+def test_euros_that_only_other_contracts_can_read_are_not_summed(desk: Desk) -> None:
+    """The old service took ``1_000`` for a number; ours does not."""
+    desk.publish(0.25)
+    shipped = resources.files("propensia") / "contracts" / "cobranza_compat.toml"
+    text = shipped.read_text(encoding="utf-8")
+    assert text.count("threshold = 0.5") == 1
+    easy = desk.folder / "facil.toml"
+    easy.write_text(text.replace("threshold = 0.5", "threshold = 0.2"), encoding="utf-8")
+    path = table(desk, [("PER", "1_000"), ("PER", "400")])
+    row = desk.run("compare", "cobranza_compat", easy, path).splitlines()[-1]
+    assert row.split() == ["PER", "2", "2", "0", "100,0", "%", "400.00", "0.00"]
 
 
 @pytest.mark.parametrize(

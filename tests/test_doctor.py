@@ -59,6 +59,23 @@ def test_a_state_folder_that_could_not_be_made_is_a_fault(desk: Desk) -> None:
     )
 
 
+def test_a_state_folder_on_a_disk_that_is_not_there_is_a_fault(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a drive letter of Windows that nothing is behind."""
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    told = f"no se encuentra el disco de la carpeta de estado {desk.state}"
+    assert mark(findings(desk, Exit.REFUSED), told) == "fallo"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a real share would be asked for on Windows")
+def test_a_state_folder_on_another_machine_is_a_fault(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROPENSIA_STATE", "//nas/propensia")
+    assert mark(findings(desk, Exit.REFUSED), "//nas/propensia está en red") == "fallo"
+
+
 # What keeps other commands from running
 
 
