@@ -23,17 +23,7 @@ def read(file: Path, settings: Settings) -> admission.Dropped:
 
     The name may be any. Raises ``Refusal`` for what the keeper refuses unread, and ``OSError``.
     """
-    seen = inbox.look_at(file)
-    if seen.irregular is not None:
-        raise admission.Refusal("no_es_un_fichero", seen.irregular)
-    try:
-        return reception.read_dropped(seen, settings)
-    except files.FileTooLarge as error:
-        limit = settings.max_file_mb
-        if error.args != (seen.name,):
-            limit = admission.SIDECAR_LIMIT_BYTES >> 20
-        detail = f"{error}, más de {limit} MB"
-        raise admission.Refusal("demasiado_grande", detail) from error
+    return reception.read_dropped(inbox.look_at(file), settings)
 
 
 def check(parts: Parts, file: Path, report: Path | None) -> Exit:
@@ -55,8 +45,7 @@ def listing(settings: Settings, file: Path) -> Exit:
 
     Confines this process for good, as admission confines its children: it should end after this.
     """
-    limits = {"memory_mb": settings.admission_memory_mb, "cpu_s": settings.admission_seconds}
-    processes.confine(**limits, file_mb=max(settings.max_unpacked_mb, settings.max_file_mb))
+    processes.confine(**admission.limits(settings))
     try:
         data = read(file, settings).data
         root = reader.read(data, limit_bytes=settings.max_unpacked_mb << 20)

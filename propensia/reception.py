@@ -12,9 +12,10 @@ import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from propensia import __version__, admission, files, inbox
-from propensia.admission.refusal import shown
+from propensia.admission.refusal import Refusal, shown
 from propensia.contract import Contract
 from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings
@@ -85,11 +86,7 @@ class Reception:
             return
         if seen.name in self._retry and time.monotonic() < self._retry[seen.name].at:
             return
-        if seen.irregular is not None:
-            self._refuse(seen, "no_es_un_fichero", seen.irregular)
-            watch.told = "final"
-            return
-        if watch.looks < self.settings.stable_polls:
+        if seen.irregular is None and watch.looks < self.settings.stable_polls:
             if watch.told is None:
                 self._tell(seen, "RECIBIDO", "Se espera a que termine la copia.")
                 watch.told = "received"
@@ -98,11 +95,8 @@ class Reception:
             return  # it was read as it stands; only a change could complete it
         try:
             self._consider(seen, watch)
-        except files.FileTooLarge as error:
-            limit = self.settings.max_file_mb
-            if error.args != (seen.name,):
-                limit = admission.SIDECAR_LIMIT_BYTES >> 20
-            self._refuse(seen, "demasiado_grande", f"{error}, más de {limit} MB")
+        except Refusal as refusal:  # of what is refused unread
+            self._tell(seen, "RECHAZADO", refusal.text("es"))
             watch.told = "final"
 
     def _consider(self, seen: inbox.Seen, watch: inbox.Watch) -> None:
@@ -184,9 +178,6 @@ class Reception:
 
     # What the folder says
 
-    def _refuse(self, seen: inbox.Seen, code: str, detail: str) -> None:
-        self._tell(seen, "RECHAZADO", admission.Refusal(code, detail).text("es"))
-
     def _tell(self, seen: inbox.Seen, word: str, text: str) -> None:
         """Leave the state beside the file; a folder that cannot be written is a problem told
         elsewhere, never a reason to stop."""
@@ -221,7 +212,7 @@ class Reception:
         with contextlib.suppress(OSError):
             memory.folder = inbox.identity(self.settings.models)
             for seen in inbox.look(self.settings.models):
-                if seen.irregular is None:
+                with contextlib.suppress(OSError, Refusal):  # such a file is told at its turn
                     memory.names[seen.name] = read_dropped(seen, self.settings).sha256
                     memory.marks[seen.name] = seen.marks
         return memory
@@ -237,10 +228,25 @@ class Reception:
 
 
 def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
-    """The bytes of a file and its sidecar, read once. Raises ``OSError`` or ``FileTooLarge``."""
-    data = files.read(seen.path, settings.max_file_mb << 20)
+    """The bytes of a file and its sidecar, read once.
+
+    Raises ``Refusal`` for what is refused unread (no regular file, or too large), and ``OSError``.
+    """
+    if seen.irregular is not None:
+        raise Refusal("no_es_un_fichero", seen.irregular)
+    data = _within(seen.path, settings.max_file_mb)
     beside = None
     if seen.sidecar is not None:
-        beside = files.read(seen.sidecar, admission.SIDECAR_LIMIT_BYTES)
+        beside = _within(seen.sidecar, admission.SIDECAR_LIMIT_BYTES >> 20)
     # A name may hold anything a file system takes; what is shown and answered may not.
     return admission.Dropped(shown(unicodedata.normalize("NFC", seen.path.stem)), data, beside)
+
+
+def _within(path: Path, limit_mb: int) -> bytes:
+    try:
+        return files.read(path, limit_mb << 20)
+    except files.FileTooLarge as error:
+        detail = f"{shown(path.name)}, más de {limit_mb} MB"
+        raise Refusal(
+            "demasiado_grande", detail, f"{shown(path.name)}, over {limit_mb} MB"
+        ) from error

@@ -699,9 +699,9 @@ def test_a_large_forest_is_compiled_in_a_few_seconds() -> None:
     assert time.perf_counter() - before < 20
 
 
-def test_a_million_classes_are_refused_before_they_are_written_out() -> None:
+def test_a_trillion_classes_are_refused_before_they_are_written_out() -> None:
     root = node_of(RandomForestClassifier(2, max_depth=2, random_state=0).fit(ROWS, LABELS))
-    root.state["classes_"] = np.zeros(1_000_000)
+    root.state["classes_"] = np.broadcast_to(0.0, 10**12)
     with pytest.raises(Refusal) as refusal:
         compiled(root)
     assert refusal.value.code == "pesos_imposibles"
@@ -735,6 +735,17 @@ def outside(model: onnx.ModelProto) -> None:
     tensor.external_data.add(key="location", value="/etc/passwd")
 
 
+def negative_size(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    assert list(tensor.dims) == [1]
+    tensor.dims[:] = [-1, -1]
+
+
+def another_comparison(model: onnx.ModelProto) -> None:
+    modes = attribute_in(model, "nodes_modes").t
+    modes.raw_data = b"\1" * len(modes.raw_data)
+
+
 def own_function(model: onnx.ModelProto) -> None:
     versions = list(model.opset_import)
     model.functions.append(onnx.helper.make_function("", "Neg", ["a"], ["a"], [], versions))
@@ -754,12 +765,15 @@ NOT_OURS: dict[str, Callable[[onnx.ModelProto], object]] = {
     "another operator": lambda m: m.graph.node.append(onnx.helper.make_node("Loop", [], ["y"])),
     "a known operator of another domain": lambda m: setattr(m.graph.node[0], "domain", "com.me"),
     "an attribute unknown": lambda m: setattr(node_in(m, "Cast").attribute[0], "name", "saturate"),
+    "an attribute of two values": lambda m: setattr(attribute_in(m, "tree_roots"), "f", 1.0),
+    "another comparison": another_comparison,
     "an attribute twice": lambda m: node_in(m, "Cast").attribute.append(
         node_in(m, "Cast").attribute[0]
     ),
     "numbers in another file": outside,
     "fewer numbers than said": lambda m: m.graph.initializer[0].dims.append(9),
-    "a negative size": lambda m: m.graph.initializer[0].dims.extend([-1, -1]),
+    "a negative size": negative_size,
+    "three dimensions": lambda m: m.graph.initializer[0].dims.extend([1, 1]),
     "text as constant": lambda m: m.graph.initializer[0].string_data.append(b"x"),
     "a second input": lambda m: m.graph.input.append(m.graph.input[0]),
     "a second output": lambda m: m.graph.output.append(m.graph.output[0]),

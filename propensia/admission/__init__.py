@@ -29,7 +29,7 @@ from propensia.decision import Decision
 from propensia.registry import Registry, RegistryError, decision, now
 from propensia.settings import Settings
 
-__all__ = ["SIDECAR_LIMIT_BYTES", "Dropped", "Outcome", "Refusal", "admit", "judge"]
+__all__ = ["SIDECAR_LIMIT_BYTES", "Dropped", "Outcome", "Refusal", "admit", "judge", "limits"]
 
 ONNX_LIMIT_BYTES = 1 << 30
 
@@ -77,15 +77,14 @@ class Office:
     contract: Contract
     registry: Registry
 
-    @property
-    def limits(self) -> dict[str, int]:
-        """What ``processes.confine`` is given in each child."""
-        settings = self.settings
-        return {
-            "memory_mb": settings.admission_memory_mb,
-            "cpu_s": settings.admission_seconds,
-            "file_mb": max(settings.max_unpacked_mb, settings.max_file_mb),
-        }
+
+def limits(settings: Settings) -> dict[str, int]:
+    """What ``processes.confine`` is given in a process that reads a dropped file."""
+    return {
+        "memory_mb": settings.admission_memory_mb,
+        "cpu_s": settings.admission_seconds,
+        "file_mb": max(settings.max_unpacked_mb, settings.max_file_mb),
+    }
 
 
 def judge(
@@ -172,7 +171,7 @@ def _read(dropped: Dropped, rule: Decision, office: Office) -> tuple[Reading, by
         files.write(folder / "model.pkl", dropped.data, durable=False)
         request = {
             "contract": office.settings.contract,
-            "limits": office.limits,
+            "limits": limits(office.settings),
             "unpacked_bytes": office.settings.max_unpacked_mb << 20,
             "rule": asdict(rule),
         }
@@ -203,7 +202,7 @@ def _prove(
             files.write(folder / "active.onnx", active[0], durable=False)
         request = {
             "contract": office.settings.contract,
-            "limits": office.limits,
+            "limits": limits(office.settings),
             "rule": asdict(rule),
             "active_rule": asdict(active[1]) if active else None,
             "force": force,

@@ -22,8 +22,6 @@ from propensia.training import TrainingError
 from propensia.web import servers
 from propensia.web.listen import Listen, ServerError, is_loopback
 
-EXIT_ENVIRONMENT = 3
-
 
 def serve(given: Mapping[str, Any]) -> None:
     """Serve until Ctrl-C; ``given`` are settings that the command line overrides."""
