@@ -80,6 +80,8 @@ def told(command: Command) -> Command:
             fail(str(error), Exit.REFUSED)
         except (SettingsError, ContractError) as error:
             fail(str(error), Exit.ENVIRONMENT)
+        except BrokenPipeError:  # ``propensia models | head -1``: click ends it without a word
+            raise
         except OSError as error:
             fail(f"{error.filename or 'sistema'}: {error.strerror or error}", Exit.ENVIRONMENT)
 
@@ -268,11 +270,18 @@ def compare(
     filas típicas del contrato.
     """
     from propensia import comparing
+    from propensia.scorer import ScorerError, Unreliable
 
     try:
         comparing.compare(compose(), first, second, file, by, amount)
     except comparing.CompareError as error:
         fail(str(error), Exit.REFUSED)
+    except (ScorerError, Unreliable):
+        fail(
+            f"{first}, {second}: uno de los modelos está dañado o no se puede ejecutar; "
+            "vuelva a admitir su fichero con «propensia admit»",
+            Exit.REFUSED,
+        )
 
 
 @cli.command(short_help="Mira si todo está en orden.")

@@ -64,11 +64,16 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
         dropped = read(file, parts.settings)
     except admission.Refusal as refusal:
         return _refused(file, refusal)
-    verdict, outcome = admission.admit(
-        dropped, parts.settings, parts.contract, parts.registry, force=force
-    )
+    outcome = None
+    if not admission.is_admitted(dropped, parts.contract, parts.registry):
+        verdict, outcome = admission.admit(
+            dropped, parts.settings, parts.contract, parts.registry, force=force
+        )
+        if not verdict["accepted"]:
+            _print_checks(file.name, dropped, outcome)
+            return Exit.REFUSED
     current, release = parts.registry.current(), None
-    if verdict["accepted"] and (current is None or current.version != dropped.version):
+    if current is None or current.version != dropped.version:
         # Before anything is printed: a closed pipe must not stop what was asked for.
         release = parts.registry.publish(
             dropped.version,
@@ -77,9 +82,10 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
             why=why or file.name,
             pinned=current is not None and current.pinned,
         )
-    _print_checks(file.name, dropped, outcome)
-    if not verdict["accepted"]:
-        return Exit.REFUSED
+    if outcome is None:
+        click.echo(f"ACEPTADO {file.name}  versión {dropped.version}, ya comprobada")
+    else:
+        _print_checks(file.name, dropped, outcome)
     if release is None:
         click.echo(f"Ya es la versión activa ({dropped.version}); nada cambia.")
     else:
@@ -108,7 +114,7 @@ def models(parts: Parts) -> None:
         if not verdict["accepted"]:
             click.echo(f"\nrechazada  {verdict['model']}  ({verdict['at']}): {verdict['why']}")
     if current is not None:
-        rule = decision(registry.manifest(current.version), current)
+        rule = decision(registry.manifest(current.version), current, parts.contract.threshold)
         click.echo(
             f"\nPublicación {current.number} ({current.cause}, {current.who}, {current.at})"
         )
@@ -116,28 +122,32 @@ def models(parts: Parts) -> None:
 
 
 def rollback(parts: Parts, version: str | None, why: str, who: str) -> None:
-    """Publish the version before, or a named one; a version keeps the threshold it had."""
-    registry = parts.registry
+    """Publish the version before, or a named one; a version keeps the threshold it had.
+
+    Only what can be served here: whole, and with the columns of this contract.
+    """
+    registry, columns = parts.registry, parts.contract.column_names
     current = _current(registry)
     if version is None:
-        previous = registry.previous()
-        if previous is None:
+        earlier = {r.version: None for r in registry.history() if r.version != current.version}
+        target = next((v for v in earlier if registry.fits(v, columns) is None), None)
+        if target is None:
             raise RegistryError("no hay una versión anterior a la que volver")
-        target = previous.version
     else:
         target = registry.find(version)
     if target == current.version:
         click.echo(f"Ya es la versión activa ({target}); nada cambia.")
         return
-    last = registry.last_of(target)
+    if (unfit := registry.fits(target, columns)) is not None:
+        raise RegistryError(unfit)
     _published(
         registry.publish(
             target,
             cause="rollback",
             who=who,
             why=why,
-            threshold=last.threshold if last else None,
             pinned=current.pinned,
+            only_after=current.number,
         )
     )
 

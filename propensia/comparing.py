@@ -5,7 +5,7 @@ It reads rows and scores them twice; it publishes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +167,7 @@ def _side(parts: Parts, name: str) -> Side:
             f"la versión {version} no tiene las columnas del contrato {contract.name}"
         )
     scorer = Scorer(registry.model(version), manifest["onnx_sha256"])
-    rule = decision(manifest, registry.last_of(version))
-    if contract.fingerprint != parts.contract.fingerprint:  # it brings its own threshold
-        rule = replace(rule, threshold=contract.threshold)
+    rule = decision(manifest, registry.last_of(version), contract.threshold)
     return Side(name, contract, scorer, rule)
 
 

@@ -5,6 +5,7 @@ A sentence names the parameter, never the value that was received.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -76,6 +77,13 @@ TEXTS: dict[str, tuple[str, str]] = {
 }
 
 
+# Capitals of other scripts that are drawn as a Latin one: Greek, then Cyrillic.
+LOOK_ALIKES = str.maketrans(
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "АВЕЅІЈКМНОРСТУХ",  # noqa: RUF001 - that is what the table is about
+    "ABEZHIKMNOPTYX" + "ABESIJKMHOPCTYX",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with one parameter (``parameter`` may be empty: the request itself)."""
@@ -99,6 +107,13 @@ class BadRow(Exception):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__(", ".join(f"{fault.parameter}: {fault.code}" for fault in faults))
         self.faults = faults
+
+
+def looks_like(text: str) -> str:
+    """What ``text`` looks like to a reader: Latin capitals for the letters of other scripts and
+    for full-width ones, and nothing for invisible characters and blanks around it."""
+    plain = unicodedata.normalize("NFKC", text).upper().translate(LOOK_ALIKES)
+    return "".join(c for c in plain if unicodedata.category(c) != "Cf").strip()
 
 
 def sentence(

@@ -8,16 +8,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from propensia.contract import Column, Contract, Parameter
-from propensia.faults import BadRow, Fault, Note
+from propensia.faults import BadRow, Fault, Note, looks_like
 
 Value = str | float | None
 Reader = Callable[[str | None], tuple[Value, Note | None]]
+Converter = Callable[[str, float, float], tuple[Value, bool]]
 Matrix = npt.NDArray[np.float64]
 
 # The plain spellings that nearly every caller uses, and the whole grammar of a number.
@@ -140,16 +142,14 @@ def _fits(number: float) -> bool:
 
 
 def _reader(parameter: Parameter, contract: Contract) -> Reader:
-    exact: dict[str, Value] = {}
+    exact: dict[str, Value] = dict(parameter.labels)
     forgiven: dict[str, Value] = {}
     if parameter.is_category:
         exact = {**{text: text for text in parameter.values}, **parameter.synonyms}
-    else:
-        exact = dict(parameter.labels)
     if contract.forgive_case:
         forgiven = {text.upper(): value for text, value in exact.items()}
     nothing = {text.upper() if contract.forgive_case else text for text in contract.no_data}
-    convert = CONVERT[parameter.kind]
+    convert = CONVERT.get(parameter.kind) or partial(_category, {*map(str.upper, exact)})
     name, low, high = parameter.name, parameter.min, parameter.max
     plain = PLAIN.get(parameter.kind)
     otherwise = parameter.otherwise
@@ -267,8 +267,9 @@ def _month(text: str, low: float, high: float) -> tuple[float, bool]:
     return number, False
 
 
-def _category(text: str, low: float, high: float) -> tuple[Value, bool]:
-    raise _Unreadable("categoria_desconocida" if text.isascii() else "caracter_parecido")
+def _category(known: set[str], text: str, low: float, high: float) -> tuple[Value, bool]:
+    similar = not text.isascii() and looks_like(text) in known
+    raise _Unreadable("caracter_parecido" if similar else "categoria_desconocida")
 
 
 def _python_float(text: str, low: float, high: float) -> tuple[float, bool]:
@@ -291,8 +292,7 @@ def _python(kind: Callable[[str], float], text: str) -> tuple[float, bool]:
     return number, False
 
 
-CONVERT: dict[str, Callable[[str, float, float], tuple[Value, bool]]] = {
-    "category": _category,
+CONVERT: dict[str, Converter] = {
     "number": _number,
     "integer": _integer,
     "month": _month,

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ SUFFIXES = (".pkl", ".joblib")
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".download", ".filepart")
 STATE_SUFFIX = ".estado.txt"
 REPORT_SUFFIX = ".informe.html"
+MOST_FOLDERS = 8
 
 MONTHS = {
     name: number
@@ -69,21 +70,45 @@ class Seen:
 
 @dataclass(slots=True)
 class Watch:
-    """What is known of one name between looks: its marks, and for how many looks unchanged."""
+    """What is known of one name between looks: its marks, for how many looks unchanged, the
+    content at the last of them, and what was told about it meanwhile."""
 
     marks: Marks
     looks: int = 1
+    sha256: str | None = None
     told: str | None = None
     first: float = 0.0
 
 
 @dataclass(slots=True)
-class Memory:
-    """What survives a restart: which content each name last brought, and the folder's identity."""
+class Known:
+    """What a name last brought: the identity of the content, that of the PKL without its sidecar,
+    the marks, and the text left beside it. ``here``: it was seen in this very folder."""
 
-    folder: tuple[int, int] | None = None
-    names: dict[str, str] = field(default_factory=dict)
-    marks: dict[str, Marks] = field(default_factory=dict)
+    sha256: str
+    data_sha256: str
+    marks: Marks
+    text: str = ""
+    here: bool = True
+
+
+@dataclass(slots=True)
+class Memory:
+    """What survives a restart.
+
+    ``folders``: what each name brought, by the identity of the folder (a share that went away
+    leaves another folder under its name). ``pending``: for a name that is about to be published,
+    its content and the newest release before, so that a sudden end leaves no doubt.
+    """
+
+    folder: str = ""
+    folders: dict[str, dict[str, Known]] = field(default_factory=dict)
+    pending: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[str, Known]:
+        """What each name brought, in the folder of now."""
+        return self.folders.setdefault(self.folder, {})
 
 
 def recalled(table: Mapping[str, Any]) -> Memory:
@@ -91,12 +116,17 @@ def recalled(table: Mapping[str, Any]) -> Memory:
 
     Raises ``KeyError``, ``TypeError`` or ``ValueError``.
     """
-    folder = table["folder"]
-    return Memory(
-        folder=(folder[0], folder[1]) if folder else None,
-        names=dict(table["names"]),
-        marks={name: tuple(marks) for name, marks in table["marks"].items()},
-    )
+    folders = {
+        str(folder): {
+            str(name): Known(**known | {"marks": tuple(known["marks"])})
+            for name, known in names.items()
+        }
+        for folder, names in table["folders"].items()
+    }
+    pending = {
+        str(name): (str(sha), int(number)) for name, (sha, number) in table["pending"].items()
+    }
+    return Memory(str(table["folder"]), folders, pending)
 
 
 def period(name: str) -> int | None:
@@ -179,25 +209,36 @@ def _irregular(mode: int) -> str | None:
     return "es un enlace" if stat.S_ISLNK(mode) else "es una tubería o un dispositivo"
 
 
-def identity(folder: Path) -> tuple[int, int]:
+def identity(folder: Path) -> str:
     """Which folder it really is: a share that went away leaves another one under its name."""
     info = folder.stat()
-    return (info.st_dev, info.st_ino)
+    return f"{info.st_dev}:{info.st_ino}"
 
 
-def forget_vanished(memory: Memory, present: set[str], folder: tuple[int, int]) -> None:
-    """Forget names that were deleted, so that they may appear again.
+def enter(memory: Memory, folder: str, present: set[str]) -> None:
+    """Note which folder this is and which names lie in it.
 
-    Not when the folder is another one than before: then the files did not go, the folder did.
-    Another folder is taken for ours once it holds a file that we know: a share that returns may
-    have a new identity, and the bare mount point meanwhile holds nothing.
+    A name that was seen in this folder and is gone was deleted: it is forgotten, so that it may
+    appear again. In a folder never seen before, what was known of the last one still holds: a
+    share may return under a new identity, and the bare mount point meanwhile deletes nothing.
     """
-    if memory.folder == folder:
-        for name in [known for known in memory.names if known not in present]:
+    if folder not in memory.folders:
+        before = memory.folders.get(memory.folder, {})
+        known = {name: replace(one, here=False) for name, one in before.items()}
+        memory.folders[folder] = known
+        for oldest in list(memory.folders)[:-MOST_FOLDERS]:
+            del memory.folders[oldest]
+    memory.folder = folder
+    for name, known_one in list(memory.names.items()):
+        if name in present:
+            known_one.here = True
+        elif known_one.here:
             del memory.names[name]
-            memory.marks.pop(name, None)
-    elif not memory.names or not present.isdisjoint(memory.names):
-        memory.folder = folder
+
+
+def is_foreign(memory: Memory) -> bool:
+    """Whether files are known, and none of them lies in the folder of now."""
+    return bool(memory.names) and not any(known.here for known in memory.names.values())
 
 
 def watch(watches: dict[str, Watch], seen: list[Seen], now: float) -> None:
@@ -212,47 +253,42 @@ def watch(watches: dict[str, Watch], seen: list[Seen], now: float) -> None:
             held.looks += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What to do with a content: ``keep`` (nothing), ``refuse`` (say it again), ``judge``, or
-    ``promote`` / ``candidate`` for a version that is already there."""
-
-    action: str
-    why: str = ""
-
-
 def fate(
     sha256: str,
     verdict: Mapping[str, object] | None,
     active_sha256: str | None,
     known_sha256: str | None,
     current_rules: tuple[str, str],
-) -> Fate:
-    """What a stable file asks for.
+) -> str:
+    """What a stable file asks for: ``keep`` (nothing changes), ``refuse`` (say it again),
+    ``judge``, or ``promote`` a version that is already there.
 
     ``known_sha256`` is what this name brought last time: the same again asks for nothing, so a
     restart or a rollback is never undone by a file that merely still lies there.
     ``current_rules`` are the contract's fingerprint and the program's version: an acceptance
     holds under the same contract only, a refusal under the same program too.
     """
-    if known_sha256 == sha256:
-        return Fate("keep")
-    if sha256 == active_sha256:
-        return Fate("keep", "es la versión activa")
+    if sha256 in (known_sha256, active_sha256):
+        return "keep"
     if verdict is None:
-        return Fate("judge")
+        return "judge"
     if verdict["accepted"] and verdict["contract"] == current_rules[0]:
-        return Fate("promote", "vuelve una versión anterior")
+        return "promote"
     if not verdict["accepted"] and (verdict["contract"], verdict["program"]) == current_rules:
-        return Fate("refuse")
-    return Fate("judge")
+        return "refuse"
+    return "judge"
 
 
-def may_promote(name: str, active_model: str | None, pinned: bool) -> str | None:
-    """``None`` when a new version may be published by itself, else the reason why not."""
+def may_promote(
+    name: str, active_model: str | None, pinned: bool, served_before: bool
+) -> str | None:
+    """``None`` when a version may be published by itself, else the reason why not.
+
+    A version that was served before may come back whatever its month: that is a way to go back.
+    """
     if pinned:
         return "la versión activa está fijada (propensia pin --off para soltarla)"
     own, active = period(name), period(active_model or "")
-    if own is not None and active is not None and own < active:
+    if not served_before and own is not None and active is not None and own < active:
         return f"su mes ({own}) es anterior al del modelo activo ({active})"
     return None

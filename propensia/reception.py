@@ -16,14 +16,16 @@ from pathlib import Path
 
 from propensia import __version__, admission, files, inbox
 from propensia.admission.refusal import Refusal, shown
+from propensia.admission.sidecar import LIMIT_BYTES as SIDECAR_LIMIT_BYTES
 from propensia.contract import Contract
-from propensia.registry import Registry, RegistryError
+from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
 
 log = logging.getLogger(__name__)
 
 UNFINISHED_S = 30 * 60
 BACK_OFF_S = (5.0, 30.0, 120.0, 600.0)
+BY_FOLDER = ("fichero", "vuelta")
 Say = Callable[[str], None]
 
 
@@ -49,6 +51,8 @@ class Reception:
         self._say = say
         self._watches: dict[str, inbox.Watch] = {}
         self._retry: dict[str, Retry] = {}
+        self._unwritable: str | None = None
+        self._told_of = 0
         self._memory_path = settings.state / "inbox.json"
         self._memory = self._remembered()
 
@@ -60,39 +64,52 @@ class Reception:
         except OSError as error:
             self.problems = [f"no se puede leer la carpeta de modelos ({error.strerror})"]
             return
-        before = (self._memory.folder, dict(self._memory.names))
-        inbox.forget_vanished(self._memory, {one.name for one in seen}, folder)
+        self._settle_pending()
+        names = {one.name for one in seen}
+        before = asdict(self._memory)
+        inbox.enter(self._memory, folder, names)
         inbox.watch(self._watches, seen, time.monotonic())
         for one in seen:
             try:
                 self._attend(one)
             except (OSError, RegistryError) as error:
-                log.error("%s: %s", one.name, error)
-                self._put_off(one.name, getattr(error, "strerror", None) or str(error))
+                log.error("%s: %s", shown(one.name), error)
+                self._put_off(one, getattr(error, "strerror", None) or str(error))
             except Exception as error:  # one file must not keep the others waiting
-                log.exception("%s: attending to it failed", one.name)
-                self._put_off(one.name, f"fallo interno ({type(error).__name__})")
-        names = {one.name for one in seen}
+                log.exception("%s: attending to it failed", shown(one.name))
+                self._put_off(one, f"fallo interno ({type(error).__name__})")
         self._retry = {name: retry for name, retry in self._retry.items() if name in names}
-        self.problems = [f"{name}: {retry.why}" for name, retry in self._retry.items()]
-        if (self._memory.folder, self._memory.names) != before:
+        self._tell_standings(seen)
+        self.problems = self._found_wrong()
+        if asdict(self._memory) != before:
             self._remember()
+
+    def _found_wrong(self) -> list[str]:
+        problems = [f"{shown(name)}: {retry.why}" for name, retry in self._retry.items()]
+        if self._unwritable is not None:
+            problems.append(f"no se puede escribir en la carpeta de modelos ({self._unwritable})")
+        if inbox.is_foreign(self._memory):
+            count = len(self._memory.names)
+            problems.append(
+                f"la carpeta de modelos no es la de antes: no está ninguno de sus {count} ficheros"
+            )
+        return problems
 
     # One file
 
     def _attend(self, seen: inbox.Seen) -> None:
-        watch = self._watches[seen.name]
-        if self._memory.marks.get(seen.name) == seen.marks or watch.told == "final":
+        watch, known = self._watches[seen.name], self._memory.names.get(seen.name)
+        if (known is not None and known.marks == seen.marks) or watch.told == "final":
             return
         if seen.name in self._retry and time.monotonic() < self._retry[seen.name].at:
             return
-        if seen.irregular is None and watch.looks < self.settings.stable_polls:
-            if watch.told is None:
-                self._tell(seen, "RECIBIDO", "Se espera a que termine la copia.")
-                watch.told = "received"
-            return
         if watch.told == "unfinished" and time.monotonic() - watch.first <= UNFINISHED_S:
             return  # it was read as it stands; only a change could complete it
+        if seen.irregular is None and watch.told is None:
+            self._tell(seen, "RECIBIDO", "Se espera a que termine la copia.")
+            watch.told = "received"
+        if seen.irregular is None and watch.looks < self.settings.stable_polls - 1:
+            return
         try:
             self._consider(seen, watch)
         except Refusal as refusal:  # of what is refused unread
@@ -100,88 +117,149 @@ class Reception:
             watch.told = "final"
 
     def _consider(self, seen: inbox.Seen, watch: inbox.Watch) -> None:
-        """A file that stood still: read it once, then judge only that copy."""
+        """A file that stood still: read it once a look, and judge only that copy."""
         dropped = read_dropped(seen, self.settings)
-        if inbox.look_again(seen) != seen.marks:
-            return  # it moved while it was read: the next looks will tell
         sha256 = dropped.sha256
+        if inbox.look_again(seen) != seen.marks or watch.sha256 not in (None, sha256):
+            watch.looks, watch.sha256 = 0, None
+            return  # it moved, though its marks may not tell: the next looks will
+        watch.sha256 = sha256
+        if watch.looks < self.settings.stable_polls:
+            return
+        known = self._memory.names.get(seen.name)
         current = self.registry.current()
-        active = current.sha256 if current else None
         fate = inbox.fate(
             sha256,
             self.registry.verdict(sha256),
-            active,
-            self._memory.names.get(seen.name),
+            current.sha256 if current else None,
+            known.sha256 if known else None,
             (self.contract.fingerprint, __version__),
         )
-        if fate.action == "judge":
-            if not self._judge(seen, watch, dropped):
-                return
-        elif fate.action == "promote":
-            self._promote(seen, dropped, "vuelta")
-        elif fate.action == "refuse":
-            verdict = self.registry.verdict(sha256) or {}
-            self._tell(seen, "RECHAZADO", str(verdict.get("why", "")))
-        elif fate.why:
-            self._tell(seen, "ACEPTADO", f"Ya {fate.why} ({dropped.version}); nada cambia.")
+        if known is not None and self._lost_its_sidecar(seen, dropped, known):
+            known.marks = seen.marks
+            self._tell(
+                seen, "ACEPTADO", f"La ficha ya no está: nada cambia ({known.sha256[:12]})."
+            )
+            return
+        if fate == "judge" and not self._judge(seen, watch, dropped):
+            return
+        self._memory.names[seen.name] = inbox.Known(
+            sha256, files.sha256(dropped.data), seen.marks, known.text if known else ""
+        )
+        if fate in ("judge", "promote") and self._is_accepted(sha256):
+            self._promote(seen, dropped, "fichero" if fate == "judge" else "vuelta")
         self._retry.pop(seen.name, None)
-        self._memory.names[seen.name] = sha256
-        self._memory.marks[seen.name] = seen.marks
+        self._tell_standing(seen)
+        self._remember()
+
+    @staticmethod
+    def _lost_its_sidecar(
+        seen: inbox.Seen, dropped: admission.Dropped, known: inbox.Known
+    ) -> bool:
+        """Whether the PKL is the same as ever and only its sidecar is gone: a deletion, which
+        never changes what is served."""
+        data = files.sha256(dropped.data)
+        return seen.sidecar is None and data == known.data_sha256 != known.sha256
 
     def _judge(self, seen: inbox.Seen, watch: inbox.Watch, dropped: admission.Dropped) -> bool:
         """Admit a new content; whether that settled it (an unfinished file is not settled)."""
         if watch.told == "unfinished":
             text = "La copia parece sin terminar desde hace media hora; cópielo de nuevo."
             self._tell(seen, "RECHAZADO", text)
-            return True
+            watch.told = "final"
+            return False
         self._tell(seen, "COMPROBANDO", "Se comprueba; tarda unos segundos.")
         verdict, outcome = admission.admit(dropped, self.settings, self.contract, self.registry)
         if verdict["code"] == "fichero_incompleto":
             self._tell(seen, "RECIBIDO", f"{verdict['why']} (Se espera a que se complete.)")
             watch.told = "unfinished"
             return False
-        if not verdict["accepted"]:
-            self._tell(seen, "RECHAZADO", verdict["why"])
-            return True
-        self._leave(seen, inbox.REPORT_SUFFIX, outcome.report)
-        self._promote(seen, dropped, "fichero")
-        removed = self.registry.prune(self.settings.keep_versions)
-        if removed:
-            log.info("pruned %s", ", ".join(removed))
+        if verdict["accepted"]:
+            self._leave(seen, inbox.REPORT_SUFFIX, outcome.report)
         return True
 
     def _promote(self, seen: inbox.Seen, dropped: admission.Dropped, cause: str) -> None:
         # Looked up now: the admission took long enough for a person to pin or roll back.
         current = self.registry.current()
-        reason = None
         if current is not None:
-            reason = inbox.may_promote(seen.name, current.model, current.pinned)
-        if reason is not None:
-            text = (
-                f"Queda como candidata ({dropped.version}): {reason}. "
-                f"Para publicarla: propensia admit {seen.name}"
+            if current.version == dropped.version:
+                return
+            if self._reason_to_wait(seen.name, dropped.sha256, current) is not None:
+                return
+        number = current.number if current else 0
+        self._memory.pending[seen.name] = (dropped.sha256, number)
+        self._remember()
+        self.registry.publish(
+            dropped.version, cause=cause, who="carpeta", why=shown(seen.name), only_after=number
+        )
+        del self._memory.pending[seen.name]
+        removed = self.registry.prune(self.settings.keep_versions)
+        if removed:
+            log.info("pruned %s", ", ".join(removed))
+
+    def _reason_to_wait(self, name: str, sha256: str, current: Release) -> str | None:
+        served = self.registry.last_of(sha256[:12]) is not None
+        return inbox.may_promote(name, current.model, current.pinned, served)
+
+    def _settle_pending(self) -> None:
+        """After a sudden end: what was published before it is not published again; what was not
+        is forgotten, and so judged and published anew."""
+        for name, (sha256, number) in list(self._memory.pending.items()):
+            done = any(
+                release.number > number and release.sha256 == sha256
+                for release in self.registry.history()
+                if release.cause in BY_FOLDER
             )
-            self._tell(seen, "ACEPTADO", text)
-            return
-        release = self.registry.publish(
-            dropped.version,
-            cause=cause,
-            who="carpeta",
-            why=seen.name,
-            only_after=current.number if current else 0,
-        )
-        self._tell(
-            seen,
-            "ACEPTADO",
-            f"Publicado como versión {release.version} (publicación {release.number}).",
-        )
+            if not done:
+                self._memory.names.pop(name, None)
+            del self._memory.pending[name]
+
+    def _is_accepted(self, sha256: str) -> bool:
+        verdict = self.registry.verdict(sha256)
+        return verdict is not None and bool(verdict["accepted"])
 
     # What the folder says
+
+    def _tell_standings(self, seen: list[inbox.Seen]) -> None:
+        """After a release, tell anew beside each file how it stands."""
+        number = self.registry.current_number()
+        if number != self._told_of:
+            self._told_of = number
+            for one in seen:
+                known = self._memory.names.get(one.name)
+                if known is not None and known.marks == one.marks:
+                    self._tell_standing(one)
+
+    def _tell_standing(self, seen: inbox.Seen) -> None:
+        """Tell how a file stands, unless that is what was told last."""
+        known = self._memory.names[seen.name]
+        word, text = self._standing(seen, known.sha256)
+        if known.text != text or self._watches[seen.name].told is not None:
+            self._tell(seen, word, text)
+            known.text, self._watches[seen.name].told = text, None
+
+    def _standing(self, seen: inbox.Seen, sha256: str) -> tuple[str, str]:
+        verdict = self.registry.verdict(sha256) or {"accepted": True, "why": ""}
+        current, version = self.registry.current(), sha256[:12]
+        if not verdict["accepted"]:
+            return "RECHAZADO", str(verdict["why"])
+        if current is not None and current.version == version:
+            number = current.number
+            return "ACEPTADO", f"Es la versión activa: {version} (publicación {number})."
+        last = self.registry.last_of(version)
+        if last is not None:
+            return "ACEPTADO", f"La versión {version} estuvo activa (publicación {last.number})."
+        reason = self._reason_to_wait(seen.name, sha256, current) if current else None
+        reason = reason or "se publicó otra mientras se comprobaba"
+        return "ACEPTADO", (
+            f"Queda como candidata ({version}): {reason}. "
+            f'Para publicarla: propensia admit "{seen.path}"'
+        )
 
     def _tell(self, seen: inbox.Seen, word: str, text: str) -> None:
         """Leave the state beside the file; a folder that cannot be written is a problem told
         elsewhere, never a reason to stop."""
-        self._say(f"{word} {seen.name}: {text}")
+        self._say(f"{word} {shown(seen.name)}: {text}")
         at = time.strftime("%Y-%m-%d %H:%M:%S")
         content = f"{word}\r\n\r\n{text}\r\n\r\n{at} · Propensia {__version__}\r\n"
         self._leave(seen, inbox.STATE_SUFFIX, content)
@@ -190,8 +268,10 @@ class Reception:
         try:
             path = seen.path.with_name(seen.name + suffix)
             files.write(path, content.encode("utf-8", "replace"), durable=False)
+            self._unwritable = None
         except OSError as error:
-            log.warning("cannot write beside %s: %s", seen.name, error.strerror)
+            log.warning("cannot write beside %s: %s", shown(seen.name), error.strerror)
+            self._unwritable = error.strerror
 
     # What survives a restart
 
@@ -200,7 +280,7 @@ class Reception:
             return inbox.recalled(files.read_json(self._memory_path))
         except FileNotFoundError:
             return inbox.Memory()
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             # Starting anew would promote whatever lies in the folder; take it as seen instead.
             log.error(
                 "inbox.json is damaged (%s): the files that lie there are taken as seen", error
@@ -213,18 +293,22 @@ class Reception:
             memory.folder = inbox.identity(self.settings.models)
             for seen in inbox.look(self.settings.models):
                 with contextlib.suppress(OSError, Refusal):  # such a file is told at its turn
-                    memory.names[seen.name] = read_dropped(seen, self.settings).sha256
-                    memory.marks[seen.name] = seen.marks
+                    dropped = read_dropped(seen, self.settings)
+                    memory.names[seen.name] = inbox.Known(
+                        dropped.sha256, files.sha256(dropped.data), seen.marks
+                    )
         return memory
 
     def _remember(self) -> None:
         files.write_json(self._memory_path, asdict(self._memory))
 
-    def _put_off(self, name: str, why: str) -> None:
-        before = self._retry.get(name)
+    def _put_off(self, seen: inbox.Seen, why: str) -> None:
+        before = self._retry.get(seen.name)
         tries = before.tries if before else 0
         pause = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
-        self._retry[name] = Retry(tries + 1, time.monotonic() + pause, why)
+        self._retry[seen.name] = Retry(tries + 1, time.monotonic() + pause, why)
+        text = f"Fallo de la máquina ({why}); se intenta otra vez dentro de {pause:.0f} s."
+        self._tell(seen, "RECIBIDO", text)
 
 
 def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
@@ -237,7 +321,7 @@ def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
     data = _within(seen.path, settings.max_file_mb)
     beside = None
     if seen.sidecar is not None:
-        beside = _within(seen.sidecar, admission.SIDECAR_LIMIT_BYTES >> 20)
+        beside = _within(seen.sidecar, SIDECAR_LIMIT_BYTES >> 20)
     # A name may hold anything a file system takes; what is shown and answered may not.
     return admission.Dropped(shown(unicodedata.normalize("NFC", seen.path.stem)), data, beside)
 

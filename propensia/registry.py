@@ -6,13 +6,14 @@ is visible before it is whole.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from filelock import FileLock, Timeout
 
 from propensia import files
 from propensia.decision import Decision
+
+log = logging.getLogger(__name__)
 
 RELEASE = re.compile(r"([0-9]{6,})\.json").fullmatch
 VERSION = re.compile(r"[0-9a-f]{12}").fullmatch
@@ -47,12 +50,19 @@ class Release:
     at: str
 
 
-def decision(manifest: Mapping[str, Any], release: Release | None) -> Decision:
-    """The rule that a version is served with: the release's threshold, or the version's own."""
-    threshold = None if release is None else release.threshold
-    if threshold is None:
-        threshold = float(manifest["threshold"])
-    return Decision(threshold, manifest["training_rate"], manifest["real_rate"])
+def decision(manifest: Mapping[str, Any], release: Release | None, otherwise: float) -> Decision:
+    """The rule that a version is served with: the threshold of the release, else the one that
+    came with the file, else ``otherwise``, the contract's."""
+    told = (None if release is None else release.threshold, manifest["threshold"], otherwise)
+    threshold = next(value for value in told if value is not None)
+    return Decision(float(threshold), manifest["training_rate"], manifest["real_rate"])
+
+
+def _release(table: Mapping[str, Any]) -> Release:
+    """A release from its file; a later program may have written more, an earlier one less."""
+    missing = {"sha256": "", "threshold": None, "pinned": False, "cause": "", "why": "", "who": ""}
+    known = {row.name for row in fields(Release)}
+    return Release(**missing | {"at": ""} | {k: v for k, v in table.items() if k in known})
 
 
 class Registry:
@@ -83,13 +93,19 @@ class Registry:
     def release(self, number: int) -> Release:
         """The release of that number. Raises ``OSError`` or ``RegistryError``."""
         try:
-            return Release(**files.read_json(self._releases / f"{number:06d}.json"))
-        except (ValueError, TypeError) as error:
+            return _release(files.read_json(self._releases / f"{number:06d}.json"))
+        except (ValueError, TypeError, AttributeError) as error:
             raise RegistryError(f"la publicación {number} está dañada") from error
 
     def history(self) -> list[Release]:
-        """Every release, newest first."""
-        return [self.release(number) for number in sorted(self._numbers(), reverse=True)]
+        """Every release that can be read, newest first; a damaged old one is only logged."""
+        found = []
+        for number in sorted(self._numbers(), reverse=True):
+            try:
+                found.append(self.release(number))
+            except (RegistryError, OSError) as error:
+                log.warning("release %s is left out: %s", number, error)
+        return found
 
     def last_of(self, version: str) -> Release | None:
         """The newest release of a version, or ``None`` if it was never published."""
@@ -100,11 +116,8 @@ class Registry:
         current = self.current()
         if current is None:
             return None
-        for number in sorted(self._numbers(), reverse=True):
-            release = self.release(number)
-            if release.version != current.version:
-                return release
-        return None
+        others = (release for release in self.history() if release.version != current.version)
+        return next(others, None)
 
     def publish(
         self,
@@ -119,6 +132,7 @@ class Registry:
     ) -> Release:
         """Add the next release and return it: from then on it is what is served.
 
+        Without a ``threshold`` a version keeps the one that it was last published with.
         ``only_after``: publish only while that is still the current number, else
         ``RegistryError`` (somebody else decided in between).
         """
@@ -127,6 +141,8 @@ class Registry:
             last = self.current_number()
             if only_after is not None and last != only_after:
                 raise RegistryError("otra publicación se ha adelantado; vuelva a mirar")
+            if threshold is None and (before := self.last_of(version)) is not None:
+                threshold = before.threshold
             release = Release(
                 number=last + 1,
                 version=version,
@@ -185,6 +201,18 @@ class Registry:
                 if temporary.exists():
                     shutil.rmtree(temporary, ignore_errors=True)
             files.sync_folder(self._versions)
+
+    def fits(self, version: str, columns: Sequence[str]) -> str | None:
+        """``None`` when a version can be served under these columns, else why it cannot."""
+        try:
+            manifest = self.manifest(version)
+            if manifest["columns"] != list(columns):
+                return f"la versión {version} es de otro contrato ({manifest['contract']})"
+            if files.sha256(self.model(version)) != manifest["onnx_sha256"]:
+                return f"la versión {version} está dañada; deje su fichero otra vez"
+        except (OSError, KeyError, RegistryError) as error:
+            return f"la versión {version} no se puede leer ({error})"
+        return None
 
     def _is_same(self, version: str, manifest: Mapping[str, Any]) -> bool:
         """Whether a version is there, whole, and made by the same rules."""

@@ -291,7 +291,7 @@ class Serving:
             kind=manifest["kind"],
             scorer=scorer,
             digest=digest,
-            decision=decision(manifest, release),
+            decision=decision(manifest, release, self.contract.threshold),
             parity=manifest["parity"],
             demonstration=bool(manifest.get("demonstration", False)),
         )

@@ -20,7 +20,7 @@ from propensia.admission.ladder import Finding
 from propensia.admission.results import Proof, Reading, ResultError
 from propensia.contract import Contract
 from propensia.processes import Finished
-from propensia.registry import Registry
+from propensia.registry import Registry, decision
 from propensia.settings import Settings
 
 
@@ -122,9 +122,10 @@ def test_a_file_judged_anew_under_another_contract_follows_that_contract(
 ) -> None:
     dropped, _ = admitted(good, place, desk)
     admitted(good, replace(place, contract="cobranza_compat"), desk)
-    manifest = desk.manifest(dropped.version)
+    manifest, compat = desk.manifest(dropped.version), contracts.load("cobranza_compat")
     assert manifest["contract"] == "cobranza_compat"
-    assert manifest["threshold"] > 0.5
+    rule = decision(manifest, desk.current(), compat.threshold)
+    assert rule.threshold == compat.threshold > 0.5
 
 
 def ends(code: int, errors: str = "", timed_out: bool = False) -> Callable[..., Finished]:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from desk import Desk, desk
 
-from propensia import admission, commands, inbox, reception, settings
+from propensia import commands, inbox, reception, settings
 from propensia.__main__ import cli
+from propensia.admission import sidecar
 from propensia.terminal import Exit, table
 
 __all__ = ["desk"]
@@ -126,7 +127,7 @@ def test_a_file_that_is_not_there_is_wrong_use(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("large", "limit"),
-    [("modelo.pkl", 3), ("modelo.json", admission.SIDECAR_LIMIT_BYTES >> 20)],
+    [("modelo.pkl", 3), ("modelo.json", sidecar.LIMIT_BYTES >> 20)],
 )
 def test_a_file_or_sidecar_that_is_too_large_is_refused_with_its_limit(
     large: str, limit: int, desk: Desk, monkeypatch: pytest.MonkeyPatch

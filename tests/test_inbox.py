@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from propensia import inbox
-from propensia.inbox import Fate, Memory, Watch
+from propensia.inbox import Known, Memory, Watch
 
 RULES = ("contract", "1.0")
 
@@ -213,41 +215,80 @@ def test_a_file_that_went_is_watched_anew_when_it_returns(tmp_path: Path) -> Non
 # What survives
 
 
-SHARE, BARE_MOUNT, REMOUNTED = (1, 100), (2, 200), (3, 100)
+SHARE, BARE_MOUNT, REMOUNTED = "1:100", "2:200", "3:100"
 
 
-def known() -> Memory:
-    return Memory(SHARE, {"a.pkl": "aa", "b.pkl": "bb"}, {"a.pkl": (1,), "b.pkl": (2,)})
+def known(sha256: str, here: bool = True) -> Known:
+    return Known(sha256, sha256, (1,), here=here)
+
+
+def remembered() -> Memory:
+    return Memory(SHARE, {SHARE: {"a.pkl": known("aa"), "b.pkl": known("bb")}})
 
 
 def test_a_deleted_file_is_forgotten_so_that_it_may_come_back() -> None:
-    memory = known()
-    inbox.forget_vanished(memory, {"b.pkl"}, SHARE)
-    assert (memory.names, memory.marks) == ({"b.pkl": "bb"}, {"b.pkl": (2,)})
-    inbox.forget_vanished(memory, set(), SHARE)
-    assert (memory.names, memory.marks) == ({}, {})
+    memory = remembered()
+    inbox.enter(memory, SHARE, {"b.pkl"})
+    assert memory.names == {"b.pkl": known("bb")}
+    inbox.enter(memory, SHARE, set())
+    assert memory.names == {}
 
 
 @pytest.mark.parametrize("looks_without_it", [1, 2, 50])
+@pytest.mark.parametrize("dropped_meanwhile", [set(), {"new.pkl"}])
 @pytest.mark.parametrize("returns_as", [SHARE, REMOUNTED])
 def test_files_of_a_share_that_goes_away_and_returns_are_not_new(
-    looks_without_it: int, returns_as: tuple[int, int]
+    looks_without_it: int, dropped_meanwhile: set[str], returns_as: str
 ) -> None:
     """Else every file of the share would be promoted again, over a rollback made meanwhile."""
-    memory = known()
+    memory = remembered()
     for _ in range(looks_without_it):
-        inbox.forget_vanished(memory, set(), BARE_MOUNT)
-    inbox.forget_vanished(memory, {"a.pkl", "b.pkl"}, returns_as)
-    assert memory.names == {"a.pkl": "aa", "b.pkl": "bb"}
-    assert memory.marks == {"a.pkl": (1,), "b.pkl": (2,)}
-    inbox.forget_vanished(memory, {"b.pkl"}, returns_as)
-    assert memory.names == {"b.pkl": "bb"}
+        inbox.enter(memory, BARE_MOUNT, dropped_meanwhile)
+        for name in dropped_meanwhile:
+            memory.names[name] = known("nn")
+    inbox.enter(memory, returns_as, {"a.pkl", "b.pkl"})
+    assert memory.names["a.pkl"] == known("aa")
+    assert memory.names["b.pkl"] == known("bb")
+    inbox.enter(memory, returns_as, {"b.pkl"})
+    assert "a.pkl" not in memory.names
+
+
+def test_a_folder_with_none_of_the_known_files_is_foreign() -> None:
+    memory = remembered()
+    inbox.enter(memory, SHARE, {"a.pkl", "b.pkl"})
+    assert not inbox.is_foreign(memory)
+    inbox.enter(memory, BARE_MOUNT, set())
+    assert inbox.is_foreign(memory)
+    inbox.enter(memory, SHARE, set())  # deleted by a person: the same folder, and nothing known
+    assert not inbox.is_foreign(memory)
+
+
+def test_only_the_last_folders_are_remembered() -> None:
+    memory = remembered()
+    for i in range(50):
+        inbox.enter(memory, f"9:{i}", set())
+    assert len(memory.folders) == inbox.MOST_FOLDERS
+    assert set(memory.names) == {"a.pkl", "b.pkl"}
 
 
 def test_the_first_folder_is_taken_as_it_is() -> None:
     memory = Memory()
-    inbox.forget_vanished(memory, {"a.pkl"}, SHARE)
-    assert memory.folder == SHARE
+    inbox.enter(memory, SHARE, {"a.pkl"})
+    assert (memory.folder, memory.names) == (SHARE, {})
+    assert not inbox.is_foreign(memory)
+
+
+def test_a_memory_survives_being_written() -> None:
+    memory = remembered()
+    memory.pending["a.pkl"] = ("aa", 3)
+    memory.names["a.pkl"].text = "Es la versión activa"
+    assert inbox.recalled(json.loads(json.dumps(asdict(memory)))) == memory
+
+
+@pytest.mark.parametrize("table", [{}, {"folder": "", "folders": {"x": {"a": {}}}, "pending": {}}])
+def test_a_memory_that_is_not_one_is_an_error(table: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        inbox.recalled(table)
 
 
 def test_another_folder_under_the_same_name_is_another_identity(tmp_path: Path) -> None:
@@ -289,12 +330,7 @@ def verdict(accepted: bool, contract: str = "contract", program: str = "1.0") ->
 def test_what_a_file_that_stood_still_asks_for(
     told: dict[str, object] | None, active: str | None, name_brought: str | None, action: str
 ) -> None:
-    assert inbox.fate("this", told, active, name_brought, RULES).action == action
-
-
-def test_the_active_content_is_told_and_the_unchanged_file_is_not() -> None:
-    assert inbox.fate("this", None, "this", None, RULES).why != ""
-    assert inbox.fate("this", None, "this", "this", RULES) == Fate("keep")
+    assert inbox.fate("this", told, active, name_brought, RULES) == action
 
 
 @pytest.mark.parametrize(
@@ -314,7 +350,8 @@ def test_the_active_content_is_told_and_the_unchanged_file_is_not() -> None:
 def test_what_may_be_published_by_itself(
     name: str, active: str | None, pinned: bool, may: bool
 ) -> None:
-    assert (inbox.may_promote(name, active, pinned) is None) is may
+    assert (inbox.may_promote(name, active, pinned, served_before=False) is None) is may
+    assert (inbox.may_promote(name, active, pinned, served_before=True) is None) is not pinned
 
 
 # One file by its path

@@ -60,7 +60,7 @@ def add(
         "columns": list(contract.column_names),
         "kind": "forest",
         "parity": {},
-        "threshold": contract.threshold,
+        "threshold": None,
         "training_rate": None,
         "real_rate": None,
         "golden": {

@@ -4,6 +4,7 @@ It must never need anything of the product but the servers themselves.
 """
 
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -39,6 +40,8 @@ def broken() -> Any:
 
 
 if __name__ == "__main__":
+    # A shell that starts a job in the background makes it deaf to Ctrl-C; here it must listen.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     server, factory, port, workers, header_s, body_s = sys.argv[1:]
     limits = Listen(
         "127.0.0.1",

@@ -21,7 +21,6 @@ from propensia.admission import report, results
 from propensia.admission.ladder import Finding
 from propensia.admission.refusal import Refusal
 from propensia.admission.results import Proof, Reading, ResultError
-from propensia.admission.sidecar import LIMIT_BYTES as SIDECAR_LIMIT_BYTES
 from propensia.admission.sidecar import Sidecar
 from propensia.admission.sidecar import read as read_sidecar
 from propensia.contract import Contract
@@ -29,7 +28,15 @@ from propensia.decision import Decision
 from propensia.registry import Registry, RegistryError, decision, now
 from propensia.settings import Settings
 
-__all__ = ["SIDECAR_LIMIT_BYTES", "Dropped", "Outcome", "Refusal", "admit", "judge", "limits"]
+__all__ = [
+    "Dropped",
+    "Outcome",
+    "Refusal",
+    "admit",
+    "is_admitted",
+    "judge",
+    "limits",
+]
 
 ONNX_LIMIT_BYTES = 1 << 30
 
@@ -121,7 +128,9 @@ def judge(
         "admission_seconds": round(time.perf_counter() - begin, 3),
     }
     checks = [*reading.checks, *proof.checks]
-    page = report.render(manifest, checks, proof, sidecar, refusal, registry.current())
+    page = report.render(
+        manifest, _rule(sidecar, contract), checks, proof, sidecar, refusal, registry.current()
+    )
     parts = {} if refusal else {"model.onnx": model, "report.html": page.encode("utf-8")}
     return Outcome(refusal, checks, manifest, parts, page)
 
@@ -157,9 +166,20 @@ def admit(
     }
     if refusal is None:
         registry.add_version(dropped.version, outcome.manifest, outcome.parts)
-    if refusal is None or refusal.code != "fichero_incompleto":
+    # An unfinished file may still grow; and what was once accepted here stays accepted, whatever
+    # it was compared with this time.
+    forgettable = refusal is not None and refusal.code == "fichero_incompleto"
+    if not forgettable and (refusal is None or not is_admitted(dropped, contract, registry)):
         registry.record_verdict(dropped.sha256, verdict)
     return verdict, outcome
+
+
+def is_admitted(dropped: Dropped, contract: Contract, registry: Registry) -> bool:
+    """Whether a file was accepted before under the same contract, and its version is whole."""
+    verdict = registry.verdict(dropped.sha256)
+    accepted = verdict is not None and verdict["accepted"]
+    same = verdict is not None and verdict["contract"] == contract.fingerprint
+    return accepted and same and registry.fits(dropped.version, contract.column_names) is None
 
 
 # The two children
@@ -199,13 +219,14 @@ def _prove(
             files.write(folder / "sidecar.json", sidecar, durable=False)
         active = _active(office)
         if active is not None:
-            files.write(folder / "active.onnx", active[0], durable=False)
+            files.write(folder / "active.onnx", active.model, durable=False)
         request = {
             "contract": office.settings.contract,
             "limits": limits(office.settings),
             "rule": asdict(rule),
-            "active_rule": asdict(active[1]) if active else None,
-            "force": force,
+            "active_rule": asdict(active.rule) if active else None,
+            # The demonstration learnt from invented rows: a real model owes it no likeness.
+            "force": force or (active is not None and active.demonstration),
         }
         files.write_json(folder / "request.json", request, durable=False)
         failed = _run("propensia.admission.proving", folder, office.settings)
@@ -252,7 +273,16 @@ def _failed(name: str, refusal: Refusal) -> Finding:
     return Finding(name, "fallo", refusal.text("es"))
 
 
-def _active(office: Office) -> tuple[bytes, Decision] | None:
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The model that answers now, the rule it answers with, and whether it is only for show."""
+
+    model: bytes
+    rule: Decision
+    demonstration: bool
+
+
+def _active(office: Office) -> Active | None:
     """The model that answers now and its rule; ``None`` without one to compare with.
 
     A damaged active version must not keep its own replacement out, so it counts as none.
@@ -265,7 +295,8 @@ def _active(office: Office) -> tuple[bytes, Decision] | None:
         model = office.registry.model(current.version)
         whole = files.sha256(model) == manifest["onnx_sha256"]
         if whole and manifest["columns"] == list(office.contract.column_names):
-            return model, decision(manifest, current)
+            rule = decision(manifest, current, office.contract.threshold)
+            return Active(model, rule, manifest.get("demonstration", False))
     except (OSError, RegistryError, KeyError, TypeError):
         return None
     return None
@@ -312,5 +343,7 @@ def _manifest(
         "told": sidecar.told,
         "golden": proof.golden,
         "row_us": proof.row_us,
-        **asdict(_rule(sidecar, contract)),
+        "threshold": sidecar.threshold,
+        "training_rate": sidecar.training_rate,
+        "real_rate": sidecar.real_rate,
     }

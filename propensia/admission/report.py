@@ -14,6 +14,7 @@ from propensia.admission.ladder import Finding
 from propensia.admission.refusal import Refusal
 from propensia.admission.results import Proof
 from propensia.admission.sidecar import Sidecar
+from propensia.decision import Decision
 from propensia.registry import Release
 
 SHOWN = (
@@ -22,7 +23,6 @@ SHOWN = (
     "libraries",
     "facts",
     "contract",
-    "threshold",
     "size_bytes",
     "parity",
 )
@@ -30,6 +30,7 @@ SHOWN = (
 
 def render(
     manifest: Mapping[str, Any],
+    rule: Decision,
     checks: Sequence[Finding],
     proof: Proof,
     sidecar: Sidecar,
@@ -46,6 +47,7 @@ def render(
     ignored = [f"La ficha trae {key!r}, que no se usa." for key in sidecar.ignored]
     return environment.get_template("report.html").render(
         **{name: manifest[name] for name in SHOWN},
+        threshold=rule.threshold,
         name=manifest["model"],
         family=manifest["family"] or None,
         at=manifest["admitted"],

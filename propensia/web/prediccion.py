@@ -21,11 +21,12 @@ from propensia.faults import BadRow, Note, sentence
 from propensia.scorer import ScorerError, Unreliable
 from propensia.serving import Answer, Bundle, NoModel, Serving
 from propensia.web.problems import (
-    PROBLEM,
     SAFE_HEADERS,
+    TEXT,
     Problem,
+    answer_of,
+    preferences,
     problem,
-    refusal_headers,
     trace,
     wanted_language,
 )
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 
 ROUTE = "/prediccion"
 COMPACT = (",", ":")
-JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+JSON = "application/json"
+KINDS = {JSON: "json", "text/plain": "text", "text/html": "html"}
 STATUS = {
     400: "400 BAD REQUEST",
     414: "414 REQUEST URI TOO LONG",
@@ -212,35 +214,44 @@ def text_body(answer: Answer, contract: Contract) -> bytes:
 
 
 def wanted_form(accept: str, default: str) -> str:
-    """``json``, ``text`` or ``html`` for an Accept header.
+    """``json``, ``text`` or ``html`` for an Accept header; the first of these where all weigh
+    the same, ``default`` where none is named.
 
     Old HTTP libraries send ``text/html`` among others without wanting a page; a page is for who
-    also names XHTML, as every browser does, or asks for ``text/html`` and nothing else.
+    also names XHTML, as every browser does, who prefers it to another of our forms, or who asks
+    for ``text/html`` and nothing else.
     """
     if not accept or accept == "*/*":
         return default
-    kinds = [part.split(";")[0].strip().lower() for part in accept.split(",")]
-    if "application/xhtml+xml" in kinds or kinds == ["text/html"]:
+    if accept in KINDS:
+        return KINDS[accept]
+    shares = dict(preferences(accept))
+    if shares.get("application/xhtml+xml"):
         return "html"
-    for kind, form in (("application/json", "json"), ("text/plain", "text")):
-        if kind in kinds:
-            return form
-    return default
+    named = {form: shares.get(kind, 0.0) for kind, form in KINDS.items()}
+    for kind in (JSON, "text/plain"):  # text/* is the bare class: a page is asked for by name
+        if kind not in shares:
+            named[KINDS[kind]] = shares.get(kind.partition("/")[0] + "/*", 0.0)
+    best = max(named, key=lambda form: named[form])
+    page_by_habit = best == "html" and len(shares) > 1 and not (named["json"] or named["text"])
+    return default if page_by_habit or not named[best] else best
 
 
 def _refuse(refused: Problem, form: str, method: str, start: StartResponse) -> Iterable[bytes]:
-    body, kind = (refused.text(), TEXT) if form == "text" else (refused.json(), PROBLEM)
-    headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
-    start(STATUS[refused.status], headers + refusal_headers(refused))
+    body, headers = answer_of(refused, form)
+    start(STATUS[refused.status], headers)
     return (body,) if method == "GET" else ()
 
 
 def _note_shape(note: Note, language: str) -> dict[str, Any]:
+    used = note.used
+    if isinstance(used, float) and used.is_integer():  # every number is read as a float: 65.0
+        used = int(used)
     return {
         "parametro": note.parameter,
         "codigo": note.code,
-        "mensaje": sentence(note.code, note.parameter, language, used=note.used),
-        "valor_usado": note.used,
+        "mensaje": sentence(note.code, note.parameter, language, used=used),
+        "valor_usado": used,
     }
 
 

@@ -5,9 +5,10 @@ A problem names parameters and codes; it never carries a value that was received
 
 from __future__ import annotations
 
+import contextlib
 import json
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from propensia.contract import Contract
 from propensia.faults import Fault, sentence
 from propensia.web.query import OPTION_ADMITS, Query
 
-PROBLEM = "application/problem+json"
+PROBLEM, TEXT = "application/problem+json", "text/plain; charset=utf-8"
 FRAMES = 5
 # Sent with every answer of every route: debtors' data stay out of caches and referrers.
 SAFE_HEADERS = [
@@ -131,12 +132,14 @@ def problem(
 
 
 def _error(fault: Fault, language: str, contract: Contract | None) -> dict[str, str]:
-    admits, own = OPTION_ADMITS.get(fault.parameter, ""), None
+    admits, own = "", None
     if contract is not None:
         own = contract.own_faults
         known = {parameter.name: parameter for parameter in contract.parameters}
         if fault.parameter in known:
             admits = known[fault.parameter].admits()
+        else:
+            admits = OPTION_ADMITS.get(fault.parameter, "").format(most=len(known))
     message = sentence(fault.code, fault.parameter, language, admits=admits, own=own)
     return {
         "parametro": fault.parameter,
@@ -152,6 +155,16 @@ def refusal_headers(refused: Problem) -> list[tuple[str, str]]:
     if refused.retry_s:
         headers.append(("Retry-After", str(refused.retry_s)))
     return headers
+
+
+def answer_of(refused: Problem, form: str) -> tuple[bytes, list[tuple[str, str]]]:
+    """Body and headers of a problem: sentences for ``text``, problem details for the rest.
+
+    Every route answers with it, but for pages, which only Flask's side can render.
+    """
+    body, kind = (refused.text(), TEXT) if form == "text" else (refused.json(), PROBLEM)
+    own = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+    return body, own + refusal_headers(refused)
 
 
 def trace(error: BaseException) -> str:
@@ -172,13 +185,20 @@ def wanted_language(query: Query | None, accept: str) -> str:
     if query is not None and query.options.get("idioma") in ("es", "en"):
         return query.options["idioma"]
     best, weight = "es", 0.0
-    for part in accept.split(",") if accept else ():
-        tag, _, quality = part.replace(" ", "").partition(";q=")
-        language = tag[:2].lower()
-        try:
-            share = float(quality) if quality else 1.0
-        except ValueError:
-            continue
+    for tag, share in preferences(accept) if accept else ():
+        language = tag[:2]
         if language in ("es", "en") and share > weight:
             best, weight = language, share
     return best
+
+
+def preferences(header: str) -> Iterator[tuple[str, float]]:
+    """What an Accept header names, in lower case, with its weight (``q``, by default 1).
+
+    An item whose weight is no number is left out.
+    """
+    for item in "".join(header.lower().split()).split(","):
+        name, *parameters = item.split(";")
+        quality = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+        with contextlib.suppress(ValueError):
+            yield name, float(quality)

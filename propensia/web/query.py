@@ -127,9 +127,10 @@ class QueryReader:
         return data.decode("utf-8", "strict" if self._strict else "replace")
 
 
+# What an option takes; {most} is the number of parameters of the contract.
 OPTION_ADMITS = {
     "formato": "json, texto, html",
     "idioma": "es, en",
-    "motivos": "0, 1, 2, 3…",
+    "motivos": "0–{most}",  # noqa: RUF001 - the dash of a range
     "ref": "≤ 64",
 }

@@ -10,7 +10,7 @@ import logging
 import os
 from typing import Any
 
-from flask import Flask, Response, abort, current_app, render_template, request
+from flask import Flask, Response, abort, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from propensia import __version__, heartbeat
@@ -18,11 +18,12 @@ from propensia.contract import Contract, Parameter
 from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
 from propensia.web import pages
-from propensia.web.prediccion import ROUTE, TEXT, Scoring, answer_shape, wanted_form
+from propensia.web.prediccion import ROUTE, Scoring, answer_shape, wanted_form
 from propensia.web.problems import (
-    PROBLEM,
     SAFE_HEADERS,
+    TEXT,
     Problem,
+    answer_of,
     problem,
     refusal_headers,
     trace,
@@ -47,7 +48,7 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
     def form() -> Response:
         query, language = _asked(scoring)
         if query.too_long:
-            return _problem("peticion_demasiado_larga")
+            return _problem("peticion_demasiado_larga", scoring)
         fields, values = _fields(contract, language), query.texts or None
         return _page("form.html", pages.form_page(fields, _model(scoring), language, values))
 
@@ -58,11 +59,8 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
         values = query.texts | {k: v for k, v in query.options.items() if k == "motivos"}
         fields = _fields(contract, language)
         if isinstance(result, Problem):
-            faults = result.body
-            context = pages.form_page(fields, _model(scoring), language, values, faults)
-            response = _page("faults.html", context, result.status)
-            response.headers.extend(refusal_headers(result))
-            return response
+            context = pages.form_page(fields, _model(scoring), language, values, result.body)
+            return _faults_page(result, context)
         shape = answer_shape(result, query, contract, language)
         words = contract.positive_name if result.positive else contract.negative_name
         context = pages.result_page(
@@ -99,7 +97,7 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
     def ready() -> Response | dict[str, str]:
         bundle = scoring.serving.bundle
         if bundle is None:
-            return _problem("sin_modelo")
+            return _problem("sin_modelo", scoring)
         return {"estado": "listo", "version": bundle.release.version}
 
     _add_error_shape(app, scoring)
@@ -115,13 +113,13 @@ def _add_error_shape(app: Flask, scoring: Scoring) -> None:
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
         codes = {404: "no_encontrado", 405: "metodo_no_permitido"}
-        response = _problem(codes.get(error.code or 500, "peticion_no_valida"))
+        response = _problem(codes.get(error.code or 500, "peticion_no_valida"), scoring)
         response.headers.extend([h for h in error.get_headers() if h[0] == "Allow"])
         return response
 
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
-        response = _problem("error_interno")
+        response = _problem("error_interno", scoring)
         log.error("%s failed: %s", response.headers["X-Propensia-Id"], trace(error))
         return response
 
@@ -135,21 +133,21 @@ def _add_error_shape(app: Flask, scoring: Scoring) -> None:
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 
-    def _problem_of(code: str) -> Problem:
-        language = wanted_language(None, request.headers.get("Accept-Language", ""))
-        return problem(code, scoring.serving.new_id(), language)
 
-    app.extensions["propensia.problem"] = _problem_of
-
-
-def _problem(code: str) -> Response:
-    refused: Problem = current_app.extensions["propensia.problem"](code)
-    if wanted_form(request.headers.get("Accept", ""), "json") == "html":
-        language = wanted_language(None, request.headers.get("Accept-Language", ""))
+def _problem(code: str, scoring: Scoring) -> Response:
+    """The problem of that ``code``, in the form and language that the request asks for."""
+    query, language = _asked(scoring)
+    refused = problem(code, scoring.serving.new_id(), language)
+    form = query.form or wanted_form(request.headers.get("Accept", ""), "json")
+    if form == "html":
         context = pages.form_page((), None, language, None, refused.body)
-        response = _page("faults.html", context, refused.status)
-    else:
-        response = Response(refused.json(), refused.status, content_type=PROBLEM)
+        return _faults_page(refused, context)
+    body, headers = answer_of(refused, form)
+    return Response(body, refused.status, headers)
+
+
+def _faults_page(refused: Problem, context: dict[str, Any]) -> Response:
+    response = _page("faults.html", context, refused.status)
     response.headers.extend(refusal_headers(refused))
     return response
 
