@@ -5,6 +5,7 @@ It does nothing itself; what a command needs is imported when it runs, so that h
 
 from __future__ import annotations
 
+import errno
 import getpass
 import math
 import sys
@@ -80,12 +81,18 @@ def told(command: Command) -> Command:
             fail(str(error), Exit.REFUSED)
         except (SettingsError, ContractError) as error:
             fail(str(error), Exit.ENVIRONMENT)
-        except BrokenPipeError:  # ``propensia models | head -1``: click ends it without a word
-            raise
         except OSError as error:
+            if _reader_is_gone(error):  # click ends this one without a word
+                raise BrokenPipeError(errno.EPIPE, error.strerror) from error
             fail(f"{error.filename or 'sistema'}: {error.strerror or error}", Exit.ENVIRONMENT)
 
     return run  # type: ignore[return-value]
+
+
+def _reader_is_gone(error: OSError) -> bool:
+    """Whether who read our output stopped, as in ``propensia models | head -1``."""
+    closed = sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or closed  # Windows: EINVAL, often, for EPIPE
 
 
 def who() -> str:
@@ -278,7 +285,7 @@ def compare(
         fail(str(error), Exit.REFUSED)
     except (ScorerError, Unreliable):
         fail(
-            f"{first}, {second}: uno de los modelos está dañado o no se puede ejecutar; "
+            f"{first}, {second}: uno de los modelos está dañado o no funciona; "
             "vuelva a admitir su fichero con «propensia admit»",
             Exit.REFUSED,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import propensia
+from propensia import contract as contracts
 from propensia import faults
 from propensia.admission import refusal
 from propensia.admission.refusal import Refusal
@@ -18,7 +19,7 @@ from propensia.contract import Contract
 from propensia.faults import Fault
 from propensia.web import problems
 from propensia.web.problems import problem
-from propensia.web.query import OPTION_ADMITS, OPTIONS
+from propensia.web.query import OPTION_ADMITS, OPTIONS, QueryReader
 
 PACKAGE = Path(propensia.__file__).parent
 
@@ -118,6 +119,19 @@ def test_all_faults_are_told_at_once_each_with_what_is_taken(contract: Contract)
     assert made.text().decode().count("\n") == 4
 
 
+@pytest.mark.parametrize("name", ["cobranza", "telco_churn"])
+def test_the_most_reasons_that_can_be_asked_for_are_told(name: str) -> None:
+    other = contracts.load(name)
+    made = problem("peticion_no_valida", "x", "es", [Fault("motivos", "opcion_no_valida")], other)
+    (error,) = made.body["errores"]
+    most = len(other.parameters)
+    assert error["mensaje"] == f"motivos admite: {error['admite']}"
+    assert error["admite"] == f"0\u2013{most}"
+    reader = QueryReader(other)
+    assert reader.read(f"motivos={most}").faults == []
+    assert reader.read(f"motivos={most + 1}").faults != []
+
+
 def test_the_trace_of_an_error_names_its_last_places_and_nothing_else() -> None:
     def deeper(left: int) -> None:
         if left:
@@ -143,6 +157,7 @@ def test_the_trace_of_an_error_names_its_last_places_and_nothing_else() -> None:
         ("en-GB,en;q=0.9", "en"),
         ("es;q=0.4, en;q=0.6", "en"),
         ("es;q=0.6, en; q=0.4", "es"),
+        ("EN-us", "en"),
         ("en;q=x", "es"),
     ],
 )

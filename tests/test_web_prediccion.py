@@ -14,13 +14,14 @@ import pytest
 import tiny_models
 from werkzeug.test import Client
 
+from propensia import contract as contracts
 from propensia import sampling
 from propensia.contract import Contract
 from propensia.features import Features
 from propensia.registry import Registry
 from propensia.scorer import Scorer, ScorerError, Unreliable
 from propensia.serving import Serving
-from propensia.web.prediccion import HotRoute, Scoring
+from propensia.web.prediccion import HotRoute, Scoring, wanted_form
 from tests.fakes import client_of_onnx
 
 
@@ -140,3 +141,53 @@ def test_two_threads_that_see_a_new_process_start_one_ticker(
         thread.join()
     assert started == [process, process + 1]
     assert seen == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("text/plain, application/json;q=0.1", "text"),
+        ("text/plain;q=0.1, application/json", "json"),
+        ("application/json;q=0, text/plain", "text"),
+        ("application/json; q=0.2, TEXT/Plain; charset=utf-8; q=0.3", "text"),
+        ("text/*", "text"),
+        ("text/*;q=0.5, application/json;q=0.6", "json"),
+        ("text/plain;q=0, text/*", "html by default"),
+        ("application/*, text/plain;q=0.5", "json"),
+        ("text/html, application/json;q=0.5", "html"),
+        ("text/html;q=0.5, application/json", "json"),
+        ("text/html;q=0.9", "html"),
+        ("application/json, text/plain, */*", "json"),
+        ("text/plain, */*", "text"),
+        ("text/plain;q=x", "html by default"),
+        ("*/*;q=0.8", "html by default"),
+        ("image/png, */*;q=0.1", "html by default"),
+        # a browser, and old HTTP libraries, which want no page
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "html"),
+        ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", "html by default"),
+        ("text/html, */*", "html by default"),
+    ],
+)
+def test_the_form_is_the_one_that_weighs_most(accept: str, form: str) -> None:
+    assert wanted_form(accept, "html by default") == form
+
+
+def test_whole_numbers_are_told_as_people_write_them(
+    registry: Registry, contract: Contract
+) -> None:
+    client = client_of_onnx(registry, contract, tiny_models.constant(0.5))
+    reply = ask(client, contract, cf="NaN", nl="2,0", im="NaN", dt=" 7 ")
+    told = {note["parametro"]: note for note in reply.json["avisos"]}
+    assert repr(told["cf"]["valor_usado"]) == "2"
+    assert repr(told["nl"]["valor_usado"]) == "2"
+    assert repr(told["dt"]["valor_usado"]) == "7"
+    assert repr(told["im"]["valor_usado"]) == "71.99"
+    assert told["dt"]["mensaje"].endswith("se ha leído 7")
+
+
+def test_the_compatible_contract_tells_a_whole_age_too(registry: Registry) -> None:
+    compat = contracts.load("cobranza_compat")
+    client = client_of_onnx(registry, compat, tiny_models.constant(0.5))
+    reply = ask(client, compat, ed="NaN", formato="json")
+    (age,) = [note for note in reply.json["avisos"] if note["parametro"] == "ed"]
+    assert repr(age["valor_usado"]) == "65"

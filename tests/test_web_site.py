@@ -59,6 +59,38 @@ def test_the_pages_of_a_version_that_was_pruned_meanwhile_are_answered(
         assert ("Modelo de demostración." in page.text) is demonstration
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "sentence"),
+    [
+        ("GET", "/nada", 404, "Esa dirección no existe; la de puntuar es /prediccion.\n"),
+        ("POST", "/prediccion", 405, "Use uno de los métodos de la cabecera Allow.\n"),
+        ("GET", "/health/ready", 503, "Aún no hay modelo publicado; repita la petición en"),
+    ],
+)
+def test_a_problem_of_any_route_comes_in_the_form_that_was_asked_for(
+    method: str, path: str, status: int, sentence: str, registry: Registry
+) -> None:
+    asked = client(registry)
+    texts = [
+        asked.open(path, method=method, headers={"Accept": "text/plain"}),
+        asked.open(path, method=method, query_string="formato=texto", headers=PAGE),
+    ]
+    for reply in texts:
+        assert (reply.status_code, reply.content_type) == (status, "text/plain; charset=utf-8")
+        assert reply.text.startswith(sentence)
+        assert reply.text.count("\n") == 1
+        assert reply.headers["X-Propensia-Id"]
+        assert ("Retry-After" in reply.headers) == (status == 503)
+        assert ("Allow" in reply.headers) == (status == 405)
+    page = asked.open(path, method=method, query_string="formato=html")
+    assert (page.status_code, page.mimetype) == (status, "text/html")
+    assert sentence.strip() in page.text
+    details = asked.open(path, method=method, query_string="formato=json&idioma=en", headers=PAGE)
+    assert (details.status_code, details.mimetype) == (status, "application/problem+json")
+    assert details.json is not None
+    assert details.json["title"] in ("Not found", "Method not allowed", "No model")
+
+
 def test_the_fields_of_the_form_open_the_fitting_keyboard(registry: Registry) -> None:
     page = client(registry).get("/", headers=PAGE).text
     for name, mode in (("im", "decimal"), ("cf", "numeric"), ("fb", "numeric"), ("cp", "numeric")):

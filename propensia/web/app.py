@@ -18,6 +18,11 @@ from propensia.web import site
 from propensia.web.prediccion import HotRoute, Scoring
 from propensia.web.ticker import Ticker
 
+# Servers that are not ours to set up, and the first level at which they write no address of a
+# request, which holds personal data: flask run writes every one at INFO and a broken one at
+# ERROR, gunicorn a broken one at WARNING.
+QUIET = {"werkzeug": logging.CRITICAL, "gunicorn.error": logging.ERROR}
+
 
 def create_app(chosen: Settings | None = None, *, background: bool = True) -> Flask:
     """The Flask application of this process.
@@ -29,6 +34,8 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     chosen = chosen or settings.load()
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
     contract = contracts.load(chosen.contract)
     registry = Registry(chosen.state)
     registry.prepare()

@@ -251,15 +251,16 @@ def ranges(r: random.Random) -> Case:
 def categories(r: random.Random) -> Case:
     """Unknown categories, and letters that only look right."""
     name = r.choice(CATEGORIES)
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in BASE[name])
     text, code = r.choice(
         [
             (MARK, "categoria_desconocida"),
             ("EMPX", "categoria_desconocida"),
             ("1", "categoria_desconocida"),
-            ("\u0421\u0406", "caracter_parecido"),
-            ("\u0410", "caracter_parecido"),
-            ("S\u200b", "caracter_parecido"),
-            ("\uff33", "caracter_parecido"),
+            ("\u0421\u0406", "categoria_desconocida"),
+            ("\u00d1", "categoria_desconocida"),
+            (BASE[name] + "\u200b", "caracter_parecido"),
+            (wide, "caracter_parecido"),
         ]
     )
     return put(name, text, "categories", code)

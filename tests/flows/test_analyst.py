@@ -369,7 +369,7 @@ def test_an_older_month_becomes_a_candidate_that_a_person_may_publish(desk: Serv
     october = dumped(new_logistic())
     path = desk.place.drop("riesgo_octubre_2026.pkl", october)
     text = desk.place.wait_word(path.name, "ACEPTADO")
-    assert "candidata" in text and f"propensia admit {path.name}" in text
+    assert "candidata" in text and f'propensia admit "{path}"' in text
     unchanged(desk, number(desk))
     assert desk.active() == november
     rows = {m["version"]: m["estado"] for m in desk.get("/modelos").json()["modelos"]}
@@ -502,7 +502,8 @@ def test_a_sidecar_sets_threshold_and_rates_and_proves_golden_rows(desk: Server)
     }
     data = dumped(model)
     desk.place.drop("con ficha.pkl", data, sidecar)
-    assert "Publicado" in desk.place.wait_word("con ficha.pkl", "ACEPTADO", "RECHAZADO")
+    text = desk.place.wait_word("con ficha.pkl", "ACEPTADO", "RECHAZADO")
+    assert "Es la versión activa" in text
     desk.wait_served(version_of(data, sidecar))
     answer = desk.get(prediccion()).json()
     assert answer["umbral"] == 0.125

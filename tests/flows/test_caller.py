@@ -109,6 +109,9 @@ def test_every_answer_has_its_own_id_and_names_its_version(caller_server: Server
         # old HTTP libraries, which name text/html among others and want no page
         ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", "application/json"),
         ("image/png", "application/json"),
+        ("text/plain, application/json;q=0.1", "text/plain; charset=utf-8"),
+        ("application/json;q=0, text/plain", "text/plain; charset=utf-8"),
+        ("text/*", "text/plain; charset=utf-8"),
     ],
 )
 def test_the_form_follows_accept(caller_server: Server, accept: str, kind: str) -> None:
@@ -319,7 +322,10 @@ ASKED = [
     ("/prueba", {}),
     ("/health/ready", {}),
     ("/nada", {}),
+    ("/nada?formato=texto", {}),
+    ("/nada", {"accept": "text/plain"}),
 ]
+MARKED = {"im": "98765.43", "cp": "48123"}
 OWN = ("id", "content-length", "x-propensia-id", "date", "server", "connection", "keep-alive")
 
 
@@ -333,6 +339,16 @@ def _comparable(server: Server, path: str, headers: dict[str, str]) -> tuple[obj
         return reply.status, kept, body
     text = reply.text.replace(str(server.port), "PORT")
     return reply.status, kept, text.replace(reply.headers.get("x-propensia-id", "\0"), "ID")
+
+
+def _ask_with_marks(server: Server) -> None:
+    """Requests, whole and broken ones, whose values must never be seen in the output."""
+    assert server.get(prediccion(MARKED)).status == 200
+    assert server.get(prediccion(MARKED | {"er": "XYZ"})).status == 400
+    assert server.get(prediccion(MARKED), "POST").status == 405
+    bare = prediccion(MARKED).encode()
+    for line in (bare + b" & HTTP/1.1", bare + b" HTTP/9.9", bare):
+        server.raw(b"GET " + line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -350,6 +366,7 @@ def test_every_way_of_starting_gives_the_same_answers(
         with contextlib.closing(server.connection()) as connection:
             for _ in range(3):  # the connection stays open
                 assert ask(connection, prediccion()).status == 200
+        _ask_with_marks(server)
         keeper = server.keeper_pid()
         everyone = server.processes()
         assert keeper in [process.pid for process in everyone]
@@ -358,6 +375,7 @@ def test_every_way_of_starting_gives_the_same_answers(
             lambda: not any(map(lives, everyone)), "every process of the server is gone", 15.0
         )
         assert "Traceback" not in server.output()
+        assert [mark for mark in MARKED.values() if mark in server.output()] == []
 
 
 def test_the_golden_row_is_what_the_contract_makes_of_the_example() -> None:
