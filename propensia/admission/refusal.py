@@ -171,11 +171,11 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "modelo_invertido": (
         (
             "El modelo ordena a los deudores al revés que el activo: {detail}.",
-            "Compruebe que 1 es pagador; si el cambio es correcto: propensia admit --force.",
+            "Compruebe que 1 es pagador; si es lo correcto: propensia admit --force FICHERO.",
         ),
         (
             "The model ranks debtors the other way round than the active one: {detail}.",
-            "Check that 1 is a payer; if the change is right: propensia admit --force.",
+            "Check that 1 is a payer; if the change is right: propensia admit --force FILE.",
         ),
     ),
     "demasiado_lento": (
