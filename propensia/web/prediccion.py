@@ -213,6 +213,7 @@ def text_body(answer: Answer, contract: Contract) -> bytes:
     return b"1" if answer.positive else b"0"
 
 
+@functools.lru_cache(maxsize=64)  # a caller sends the same header with every request
 def wanted_form(accept: str, default: str) -> str:
     """``json``, ``text`` or ``html`` for an Accept header; the first of these where all weigh
     the same, ``default`` where none is named.
