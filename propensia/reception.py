@@ -279,24 +279,28 @@ class Reception:
         try:
             return inbox.recalled(files.read_json(self._memory_path))
         except FileNotFoundError:
-            return inbox.Memory()
+            # Files that a person admitted before this first look lie there; they do not appear.
+            return self._taken_as_seen(
+                lambda sha256: self.registry.last_of(sha256[:12]) is not None
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # Starting anew would promote whatever lies in the folder; take it as seen instead.
             log.error(
                 "inbox.json is damaged (%s): the files that lie there are taken as seen", error
             )
-            return self._taken_as_seen()
+            return self._taken_as_seen(lambda sha256: True)
 
-    def _taken_as_seen(self) -> inbox.Memory:
+    def _taken_as_seen(self, which: Callable[[str], bool]) -> inbox.Memory:
+        """A memory of the files that lie there, of those contents that ``which`` picks."""
         memory = inbox.Memory()
         with contextlib.suppress(OSError):
             memory.folder = inbox.identity(self.settings.models)
             for seen in inbox.look(self.settings.models):
                 with contextlib.suppress(OSError, Refusal):  # such a file is told at its turn
                     dropped = read_dropped(seen, self.settings)
-                    memory.names[seen.name] = inbox.Known(
-                        dropped.sha256, files.sha256(dropped.data), seen.marks
-                    )
+                    if which(dropped.sha256):
+                        data = files.sha256(dropped.data)
+                        memory.names[seen.name] = inbox.Known(dropped.sha256, data, seen.marks)
         return memory
 
     def _remember(self) -> None:

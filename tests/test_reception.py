@@ -225,6 +225,16 @@ def test_a_month_that_was_never_served_waits_for_a_person(inbox: Inbox) -> None:
     assert f'propensia admit "{inbox.models / "m_2026-09.pkl"}"' in text
 
 
+def test_files_that_a_person_admitted_before_the_first_look_do_not_appear(inbox: Inbox) -> None:
+    """Else a file dropped right after the start would be taken back by the one that lay there."""
+    inbox.drop("a.pkl", b"a")
+    inbox.look()
+    (inbox.settings.state / "inbox.json").unlink()
+    inbox.restart()
+    inbox.drop("0.pkl", b"0")
+    assert inbox.served() == ("0", 2)
+
+
 def test_the_text_follows_what_a_person_publishes(inbox: Inbox) -> None:
     inbox.drop("a.pkl", b"a")
     inbox.look()
