@@ -6,12 +6,13 @@ Nothing here knows a model or a request; these are formulas on plain numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # plain arithmetic: processes that never score must not pay for numpy
+    import numpy as np
+    import numpy.typing as npt
 
-Vector = npt.NDArray[np.float64]
+    Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Decision:
 
     def probabilities(self, raw: Vector) -> Vector:
         """The same for an array ``(n,)``, bit for bit what ``probability`` gives."""
-        return np.asarray(self._corrected(raw), dtype=np.float64)
+        corrected: Vector = self._corrected(raw)
+        return corrected
 
     def _corrected(self, raw: Any) -> Any:
         if self.training_rate is None or self.real_rate is None:

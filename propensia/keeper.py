@@ -9,16 +9,16 @@ import contextlib
 import logging
 import os
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from propensia import admission, heartbeat, inbox, processes, training
 from propensia import contract as contracts
 from propensia import settings as settings_table
 from propensia.contract import Contract
+from propensia.locks import Lock
 from propensia.reception import Reception, Say
 from propensia.registry import Registry
 from propensia.settings import Settings
@@ -52,30 +52,40 @@ def prepare(settings: Settings, contract: Contract, registry: Registry, say: Say
     say(f"Publicado el modelo de demostración, versión {dropped.version}.")
 
 
-def acquire(settings: Settings, patience_s: float = 2.0) -> FileLock | None:
+def acquire(settings: Settings, patience_s: float = 2.0) -> Lock | None:
     """The lock that makes this process the one keeper of the machine, or ``None``."""
-    lock = FileLock(settings.state / "keeper.lock", timeout=patience_s)
-    try:
-        lock.acquire()
-    except Timeout:
-        return None
-    return lock
+    lock = Lock(settings.state / "keeper.lock", patience_s)
+    return lock if lock.acquire() else None
 
 
 def main() -> None:
-    """Be the keeper until the process that started this one ends."""
+    """Be the keeper until the process that started this one ends.
+
+    With ``first`` as argument: only see to a first model, telling it on the console, and end.
+    """
     logging.basicConfig(level=logging.INFO, format="keeper %(levelname)s %(message)s")
     settings = settings_table.load()
     registry = Registry(settings.state)
     registry.prepare()
     lock = acquire(settings)
-    if lock is None:
+    if lock is None:  # another process of this machine looks after the folder already
+        return
+    if sys.argv[1:] == ["first"]:
+        with lock:
+            _first_model(settings, contracts.load(settings.contract), registry)
         return
     ended = threading.Event()
     processes.when_parent_ends(ended)
     threading.Thread(target=_leave_when, args=(ended,), name="leave", daemon=True).start()
     with lock:
         _watch(settings, contracts.load(settings.contract), registry, ended)
+
+
+def _first_model(settings: Settings, contract: Contract, registry: Registry) -> None:
+    try:
+        prepare(settings, contract, registry, lambda text: print(text, flush=True))
+    except training.TrainingError as error:
+        sys.exit(str(error))
 
 
 def _leave_when(ended: threading.Event) -> None:

@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 try:
     import resource  # POSIX only; on Windows the time limit is what bounds a child
 except ImportError:  # pragma: no cover - Windows
@@ -151,13 +149,19 @@ def free_memory() -> int | None:
     return int(available[0]) << 10 if available else None
 
 
-def is_free(lock: Path) -> bool:
-    """Whether no living process holds that lock at this moment."""
-    try:
-        with FileLock(lock, timeout=0):
-            return True
-    except Timeout:
-        return False
+def give_back_memory() -> None:
+    """Return freed memory to the system, where the allocator (glibc) keeps it otherwise.
+
+    Reading a large model takes several times what it leaves behind.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def show(module: str, *arguments: str) -> int:
+    """Run a module to its end with our own output and environment; its exit code."""
+    return subprocess.call(command(module, *arguments), stdin=subprocess.DEVNULL)
 
 
 def _system_environment() -> dict[str, str]:

@@ -18,10 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from propensia import files
 from propensia.decision import Decision
+from propensia.locks import Busy, Lock
 
 log = logging.getLogger(__name__)
 
@@ -167,11 +166,11 @@ class Registry:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        lock = FileLock(self.state / "releases.lock", timeout=LOCK_TIMEOUT_S)
+        lock = Lock(self.state / "releases.lock", LOCK_TIMEOUT_S)
         try:
             with lock:
                 yield
-        except Timeout as error:
+        except Busy as error:
             raise RegistryError("otro programa está publicando; inténtelo de nuevo") from error
 
     # Versions

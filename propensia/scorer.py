@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from propensia import files
+from propensia import files, processes
 
 Matrix = npt.NDArray[np.float64]
 INPUT, OUTPUT = "x", "p"
@@ -54,6 +54,7 @@ class Scorer:
         if _width(session.get_outputs(), OUTPUT) != 1:
             raise ScorerError("the output p is not one column")
         self._run = session.run
+        processes.give_back_memory()
 
     def one(self, row: list[float]) -> float:
         """The probability of one row of k columns, in [0, 1].

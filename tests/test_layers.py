@@ -18,14 +18,13 @@ PACKAGE = Path(propensia.__file__).parent
 # From the bottom up: a module imports from earlier rows only, never from its own. There are no
 # more rows than the longest chain of imports needs.
 LAYERS = (
-    ("settings", "files", "processes", "stats", "faults"),
+    ("settings", "files", "processes", "locks", "stats", "faults"),
     ("contract", "heartbeat"),
     ("features", "decision", "reasons"),
     ("scorer", "registry", "sampling", "inbox"),
     ("serving", "admission", "training", "terminal"),
     ("reception",),
-    ("keeper", "commands", "comparing", "doctor"),
-    ("web",),
+    ("keeper", "commands", "comparing", "doctor", "web"),
     ("__main__",),
 )
 LAYER = {name: number for number, row in enumerate(LAYERS) for name in row}

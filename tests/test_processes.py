@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
-from filelock import FileLock
 
 from propensia import processes
 
@@ -80,11 +79,3 @@ def test_a_confined_child_says_what_is_on() -> None:
     finished = processes.run(CHILD, "memory", timeout_s=30)
     for layer in ("memoria", "procesador", "ficheros", "abiertos", "volcados"):
         assert layer in finished.errors
-
-
-def test_a_free_lock_is_told_from_a_held_one(tmp_path: Path) -> None:
-    lock = tmp_path / "a.lock"
-    assert processes.is_free(lock)
-    with FileLock(lock):
-        assert not processes.is_free(lock)
-    assert processes.is_free(lock)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_models
-from filelock import FileLock
 from onnx import TensorProto, helper
 
 from propensia import files, heartbeat, sampling
@@ -22,6 +21,7 @@ from propensia.admission.graph import Graph
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.features import Features
+from propensia.locks import Lock
 from propensia.registry import Registry
 from propensia.scorer import Scorer, ScorerError, Unreliable
 from propensia.serving import Answer, NoModel, Serving
@@ -518,7 +518,7 @@ def failing() -> bytes:
 def test_no_request_waits_for_somebody_who_publishes(serving: Serving, registry: Registry) -> None:
     first = steady(serving, 0.1)
     broken(serving, 7.0)
-    with FileLock(registry.state / "releases.lock"):
+    with Lock(registry.state / "releases.lock"):
         began = time.monotonic()
         distrusted(serving)
         assert time.monotonic() - began < 5.0, "the lock is waited for up to 30 s"

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from propensia.admission.ladder import Finding
 from propensia.admission.refusal import Refusal
 from propensia.admission.results import Proof
@@ -38,6 +36,9 @@ def render(
     current: Release | None,
 ) -> str:
     """The report as one self-contained HTML page, in Spanish."""
+    # Here, not above: the keeper idles for weeks, and the templates are half of its memory.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     comparison = None
     if proof.comparison and current is not None:
         comparison = proof.comparison | {"active_version": current.version}

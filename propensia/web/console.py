@@ -14,11 +14,10 @@ from urllib.parse import urlencode
 import click
 
 from propensia import contract as contracts
-from propensia import keeper, processes, settings
+from propensia import processes, settings
 from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings, SettingsError
-from propensia.training import TrainingError
 from propensia.web import servers
 from propensia.web.listen import Listen, ServerError, is_loopback
 
@@ -32,23 +31,21 @@ def serve(given: Mapping[str, Any]) -> None:
     # The workers load their settings themselves: hand ours over the one way they know.
     os.environ.update(settings.as_environment(chosen))
     try:
-        _first_model(chosen, contract, registry)
+        _first_model(registry)
         workers = chosen.workers or servers.default_workers(chosen.server, processes.free_memory())
         listen = Listen(
             chosen.host, chosen.port, workers, header_timeout_s=chosen.header_timeout_s
         )
         _announce(chosen, contract, registry, workers)
         servers.run(chosen.server, "propensia.web.app:create_app", listen)
-    except (ServerError, TrainingError) as error:
+    except ServerError as error:
         raise SettingsError(str(error)) from error
 
 
-def _first_model(chosen: Settings, contract: Contract, registry: Registry) -> None:
-    lock = keeper.acquire(chosen)
-    if lock is None:  # another server of this machine looks after the folder already
-        return
-    with lock:
-        keeper.prepare(chosen, contract, registry, click.echo)
+def _first_model(registry: Registry) -> None:
+    """Let another process see to a first model: this one will only supervise, and stay small."""
+    if registry.current_number() == 0 and processes.show("propensia.keeper", "first") != 0:
+        raise SettingsError("no se pudo preparar un primer modelo; la causa está más arriba")
 
 
 def _announce(chosen: Settings, contract: Contract, registry: Registry, workers: int) -> None:

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 
-from propensia import processes, settings
+from propensia import locks, processes, settings
 from propensia.serving import Serving
 from propensia.settings import Settings
 
@@ -60,7 +60,7 @@ class Ticker:
         if self._keeper is not None and self._keeper.poll() is None:
             return
         self._keeper = None
-        if now < self._next_start or not processes.is_free(self._settings.state / "keeper.lock"):
+        if now < self._next_start or not locks.is_free(self._settings.state / "keeper.lock"):
             return
         self._next_start = now + KEEPER_START_S
         environment = settings.as_environment(self._settings)
