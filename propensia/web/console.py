@@ -37,6 +37,7 @@ def serve(given: Mapping[str, Any]) -> None:
             chosen.host, chosen.port, workers, header_timeout_s=chosen.header_timeout_s
         )
         _announce(chosen, contract, registry, workers)
+        processes.give_back_memory()  # from now on this process only supervises
         servers.run(chosen.server, "propensia.web.app:create_app", listen)
     except ServerError as error:
         raise SettingsError(str(error)) from error

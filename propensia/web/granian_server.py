@@ -33,7 +33,7 @@ from propensia.web.whole_requests import WholeRequests
 
 _log = logging.getLogger(__name__)
 
-THREADS = 16
+THREADS = 8
 """Threads that run Python, per worker, made on demand. One would give the same throughput and a
 better p99, but a single slow answer would then stop its worker. On Windows there is only one
 worker, and these carry the load."""
@@ -55,9 +55,7 @@ def run(target: str, listen: Listen) -> None:
     """
     address = claim(listen)
     allow_open_files(listen.connections)
-    # Linux forks by default, and a child of a process that has loaded ONNX Runtime can hang.
-    # This is also what Windows does.
-    multiprocessing.set_start_method("spawn", force=True)
+    multiprocessing.set_start_method(_way_to_start(), force=True)
     server = _Server(address, listen)
     loader = partial(_load_in_worker, target, listen, server.loaded)
     server.serve(target_loader=loader, wrap_loader=False)
@@ -66,6 +64,14 @@ def run(target: str, listen: Listen) -> None:
             "La aplicación no pudo arrancar; la causa está en las líneas anteriores. / "
             "The application could not start; the cause is in the lines above."
         )
+
+
+def _way_to_start() -> str:
+    """How workers come about: forked, they share what this small process has loaded; but a child
+    of a process that has loaded ONNX Runtime or has threads can hang, and Windows knows no fork.
+    """
+    alone = "onnxruntime" not in sys.modules and threading.active_count() == 1
+    return "fork" if sys.platform == "linux" and alone else "spawn"
 
 
 class _Server(MPServer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from propensia.web import granian_server, waitress_server
+from propensia.web import granian_server
 from propensia.web.listen import Listen, ServerError
 
 __all__ = ["SERVERS", "Listen", "ServerError", "default_workers", "run"]
@@ -32,6 +32,8 @@ def run(server: str, target: str, listen: Listen) -> None:
     if server == "granian":
         granian_server.run(target, listen)
     elif server == "waitress":
+        from propensia.web import waitress_server  # only who asks for it pays for it
+
         waitress_server.run(target, listen)
     elif server == "gunicorn" and sys.platform != "win32":
         from propensia.web import gunicorn_server  # gunicorn does not exist on Windows
