@@ -89,11 +89,6 @@ def write(path: Path, data: bytes, *, durable: bool = True) -> None:
         sync_folder(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """As ``write``, for UTF-8 text with the line ends of ``text`` as they are."""
-    write(path, text.encode("utf-8"))
-
-
 def write_json(path: Path, value: object, *, durable: bool = True) -> None:
     """As ``write``, for a JSON value; NaN and infinities are refused with ``ValueError``."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)

@@ -245,13 +245,13 @@ class Registry:
     def manifest(self, version: str) -> dict[str, Any]:
         """What is known of a version. Raises ``RegistryError`` when it is not there."""
         try:
-            return dict(files.read_json(self._versions / version / "manifest.json"))
+            return dict(files.read_json(self.part(version, "manifest.json")))
         except (OSError, ValueError) as error:
             raise RegistryError(f"no existe la versión {version}") from error
 
     def model(self, version: str) -> bytes:
         """The ONNX bytes of a version."""
-        return files.read(self._versions / version / "model.onnx")
+        return files.read(self.part(version, "model.onnx"))
 
     def part(self, version: str, name: str) -> Path:
         """Where a file of a version is."""

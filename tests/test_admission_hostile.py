@@ -49,6 +49,15 @@ def refusal_of(file: bytes) -> Refusal:
     return raised.value
 
 
+def is_complete(data: bytes) -> bool:
+    """Whether the reader finds no part of a file missing; what is no model at all counts."""
+    try:
+        reader.read(data)
+    except Refusal as refusal:
+        return refusal.code != "fichero_incompleto"
+    return True
+
+
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.title)
 def test_a_hostile_file_is_named_and_nothing_runs(hostile: Hostile, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
@@ -162,7 +171,7 @@ def test_frames_one_after_another_and_bytes_between_them_are_read() -> None:
 )
 def test_what_is_no_single_pickle_is_refused_and_not_waited_for(file: bytes) -> None:
     assert refusal_of(file).code == "no_es_un_modelo"
-    assert reader.is_complete(file)
+    assert is_complete(file)
 
 
 @pytest.mark.parametrize(
@@ -200,11 +209,11 @@ GOOD = good_files()
 @pytest.mark.parametrize("title", GOOD)
 def test_a_file_cut_anywhere_is_incomplete(title: str) -> None:
     file = GOOD[title]
-    assert reader.is_complete(file)
+    assert is_complete(file)
 
     for cut in {0, 1, 2, len(file) - 1, *range(0, len(file), max(1, len(file) // 200))}:
         assert refusal_of(file[:cut]).code == "fichero_incompleto", cut
-        assert not reader.is_complete(file[:cut])
+        assert not is_complete(file[:cut])
 
 
 @pytest.mark.parametrize("title", GOOD)
@@ -213,7 +222,7 @@ def test_a_file_reserved_at_full_size_is_incomplete_until_the_copy_ends(title: s
 
     for cut in range(0, len(file) - 9, max(1, len(file) // 100)):
         reserved = file[:cut] + bytes(len(file) - cut)
-        assert not reader.is_complete(reserved), cut
+        assert not is_complete(reserved), cut
 
 
 def test_the_limit_of_unpacked_bytes_holds_for_every_container() -> None:

@@ -21,11 +21,6 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["ñ.bin"]
 
 
-def test_text_is_utf8_with_the_line_ends_as_they_are(tmp_path: Path) -> None:
-    files.write_text(tmp_path / "t.txt", "año\r\nfin\n")
-    assert (tmp_path / "t.txt").read_bytes() == b"a\xc3\xb1o\r\nfin\n"
-
-
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,19 +35,6 @@ def read(data: bytes, *, limit_bytes: int = LIMIT_BYTES, ratio: int = RATIO) -> 
         raise
 
 
-def is_complete(data: bytes) -> bool:
-    """Whether no part of the file is missing, as far as its structure tells.
-
-    True also for what is no model at all: there is nothing to wait for. False for a file that
-    stops early or whose rest is still zeros. Reads the file as ``read`` does.
-    """
-    try:
-        read(data)
-    except Refusal as refusal:
-        return refusal.code != "fichero_incompleto"
-    return True
-
-
 def _value(raw: bytes) -> object:
     budget = Budget.for_file(len(raw))
     machine = Machine(raw, TABLE, budget)

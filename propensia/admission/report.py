@@ -36,7 +36,7 @@ def render(
     current: Release | None,
 ) -> str:
     """The report as one self-contained HTML page, in Spanish."""
-    # Here, not above: the keeper idles for weeks, and the templates are half of its memory.
+    # Here, not above: the keeper idles for weeks, and need not hold templates meanwhile.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     comparison = None
