@@ -29,6 +29,8 @@ OLD_NAMES = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
 BY_NAME = {
+    # MIT without even the duty to keep the notice.
+    "cffi": {"MIT-0"},
     # Permissive as the BSD licences, approved by the OSI; it only asks to keep the notice.
     "waitress": {"Zope Public License"},
     # Parts of its C code: as permissive, or free of any condition.

@@ -52,8 +52,12 @@ def _is_passthrough(step: object) -> bool:
     return isinstance(step, str) and step == "passthrough"
 
 
+_SEARCHES = (
+    ("sklearn.model_selection._search", "GridSearchCV"),
+    ("sklearn.model_selection._search", "RandomizedSearchCV"),
+)
 CLASSIFIERS = {
     ("sklearn.pipeline", "Pipeline"): pipeline,
-    ("sklearn.model_selection._search", "GridSearchCV"): search,
-    ("sklearn.model_selection._search", "RandomizedSearchCV"): search,
+    **dict.fromkeys(_SEARCHES, search),
 }
+INSIDE = dict.fromkeys(_SEARCHES, "best_estimator_")

@@ -1,0 +1,131 @@
+"""Real estimators of scikit-learn and its relatives, built from nodes that were read as data.
+
+Nothing is unpickled: only classes of the known families are imported, by exact name, and what a
+native routine would walk through is checked once more before it gets there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from propensia.admission.arrays import NDARRAY
+from propensia.admission.families import CLASSIFIERS, FRESH, INSIDE, PARTS, TRANSFORMERS, trees
+from propensia.admission.families.parts import Flow, Pair, maker, version_of
+from propensia.admission.graph import INPUT
+from propensia.admission.nodes import Global, Node
+from propensia.admission.parity.asked import installed, minor
+from propensia.admission.refusal import Refusal, shown
+
+_TREE = ("sklearn.tree._tree", "Tree")
+# Rows come as arrays in the order of training: names and pandas output would only be in the way.
+# Threads, progress lines and caches on disk are not wanted either.
+_LEFT_OUT = {"feature_names_in_", "_sklearn_output_config", "_sklearn_version"}
+_REPLACED: dict[str, object] = {"n_jobs": None, "verbose": 0, "memory": None}
+_NUMBER_TYPES = {"float64", "float32", "int64", "int32", "uint8", "bool_"}
+
+
+def materialise(root: object) -> Any:
+    """The real estimator that checked nodes describe; a search gives its best one.
+
+    Raises ``Refusal`` for a class that is not known here, for another version of the library
+    than the installed one, and for a tree that is not sound.
+    """
+    return _Builder().estimator(root)
+
+
+class _Builder:
+    """Builds the objects of one file, each shared one once."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Any] = {}
+
+    def estimator(self, value: object) -> Any:
+        pair = _pair(value)
+        if not isinstance(value, Node) or pair not in CLASSIFIERS | TRANSFORMERS:
+            raise Refusal("familia_desconocida", shown(".".join(pair)))
+        return self._node(value)
+
+    def _value(self, value: object) -> Any:
+        """Plain data as they are, known objects built, and nothing for everything else."""
+        if isinstance(value, Global):
+            known = value.module == "numpy" and value.name in _NUMBER_TYPES
+            return getattr(np, value.name) if known else None
+        if not isinstance(value, Node | list | tuple | dict):
+            return value
+        if id(value) not in self._made:
+            self._made[id(value)] = self._built(value)
+        return self._made[id(value)]
+
+    def _built(self, value: Node | list[object] | tuple[object, ...] | dict[Any, object]) -> Any:
+        if isinstance(value, Node):
+            return self._node(value)
+        if isinstance(value, dict):
+            return {key: self._value(item) for key, item in value.items()}
+        return type(value)(self._value(item) for item in value)
+
+    def _node(self, node: Node) -> Any:
+        pair = _pair(node)
+        if pair in INSIDE:
+            return self.estimator(node.attributes().get(INSIDE[pair]))
+        if node.made_by == NDARRAY:
+            return self._objects(node)
+        if pair == _TREE:
+            raise Refusal("arbol_imposible", "un árbol sin dueño", "a tree without an owner")
+        if pair in FRESH:
+            return _imported(pair)()
+        if pair not in CLASSIFIERS and pair not in TRANSFORMERS and pair not in PARTS:
+            return None
+        _check_version(node, pair)
+        cls = _imported(pair)
+        made = self._made[id(node)] = cls.__new__(cls)
+        for name, given in node.attributes().items():
+            if name not in _LEFT_OUT:
+                vars(made)[name] = self._attribute(node, name, given)
+        return made
+
+    def _attribute(self, node: Node, name: str, value: object) -> Any:
+        if name in _REPLACED:
+            return _REPLACED[name]
+        if name == "tree_":
+            return _tree(node, value)
+        return self._value(value)
+
+    def _objects(self, node: Node) -> np.ndarray:
+        (shape,) = node.args
+        array = np.empty(len(node.items), dtype=object)
+        array[:] = [self._value(item) for item in node.items]
+        return array.reshape(shape)  # type: ignore[call-overload, no-any-return]
+
+
+def _imported(pair: Pair) -> Any:
+    return getattr(importlib.import_module(pair[0]), pair[1])
+
+
+def _check_version(node: Node, pair: Pair) -> None:
+    """Only what the installed scikit-learn wrote; other packages do not say who wrote a file."""
+    if pair[0].partition(".")[0] != "sklearn" or pair in PARTS:
+        return
+    version = version_of(node)
+    if version is None or version != minor(installed("scikit-learn")):
+        raise Refusal("familia_desconocida", "otra versión de scikit-learn", "another version")
+
+
+def _tree(owner: Node, value: object) -> object:
+    """The real tree, whose every node has been checked here once more: a bad one kills."""
+    width, classes, outputs = value.args if isinstance(value, Node) else (0, 0, 0)
+    if not isinstance(value, Node) or not isinstance(width, int):
+        raise Refusal("arbol_imposible", "número de columnas", "number of columns")
+    trees.checked([owner], Flow(INPUT, width))
+    tree = _imported(_TREE)(width, classes, outputs)
+    tree.__setstate__(value.attributes())
+    return tree
+
+
+def _pair(value: object) -> Pair:
+    name = maker(value)
+    if name is None:
+        raise Refusal("no_es_un_modelo", type(value).__name__)
+    return name.module, name.name
