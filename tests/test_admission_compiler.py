@@ -29,7 +29,13 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from propensia.admission import graph
-from propensia.admission.compiler import Compiled, allowed_globals, compile_model
+from propensia.admission.compiler import (
+    Compiled,
+    allowed_globals,
+    compile_model,
+    compile_on,
+)
+from propensia.admission.families.parts import Column
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal
 
@@ -255,7 +261,8 @@ def test_a_missing_value_takes_the_side_that_the_tree_learnt(model: Callable[...
 
 
 def with_missing(node: object) -> Compiled:
-    return compile_model(node, COLUMNS, POSITIVE, NEGATIVE, may_be_missing=True)
+    inputs = tuple(Column(name, missing=True) for name in COLUMNS)
+    return compile_on(node, inputs, POSITIVE, NEGATIVE)
 
 
 def test_a_tree_that_met_missing_values_but_never_parted_by_them_sends_them_as_it_learnt() -> None:
@@ -773,7 +780,7 @@ NOT_OURS: dict[str, Callable[[onnx.ModelProto], object]] = {
     "numbers in another file": outside,
     "fewer numbers than said": lambda m: m.graph.initializer[0].dims.append(9),
     "a negative size": negative_size,
-    "three dimensions": lambda m: m.graph.initializer[0].dims.extend([1, 1]),
+    "four dimensions": lambda m: m.graph.initializer[0].dims.extend([1, 1, 1]),
     "text as constant": lambda m: m.graph.initializer[0].string_data.append(b"x"),
     "a second input": lambda m: m.graph.input.append(m.graph.input[0]),
     "a second output": lambda m: m.graph.output.append(m.graph.output[0]),
@@ -781,7 +788,7 @@ NOT_OURS: dict[str, Callable[[onnx.ModelProto], object]] = {
         m.graph.input[0].type.tensor_type, "elem_type", 1
     ),
     "another opset": lambda m: setattr(m.opset_import[0], "version", 9),
-    "too many operators": lambda m: m.graph.node.extend([m.graph.node[0]] * 5000),
+    "too many operators": lambda m: m.graph.node.extend([m.graph.node[0]] * 25_000),
     "a remark": lambda m: m.metadata_props.add(key="a", value="b"),
     "a tree with a way round": changed("nodes_truenodeids", 0, 0),
     "a tree that leads outside": changed("nodes_falsenodeids", 0, 1 << 40),

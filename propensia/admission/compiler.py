@@ -5,12 +5,14 @@ No name in the file is imported or called: what is not in the tables of ``famili
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from propensia.admission.families import CLASSIFIERS, HELPERS, TRANSFORMERS
-from propensia.admission.families.parts import Chance, Workshop, attribute_of
+from propensia.admission.families.attributes import attribute_of
+from propensia.admission.families.parts import Chance, Column, Workshop, plain
 from propensia.admission.nodes import Global, Node, children
 from propensia.admission.refusal import Refusal, shown
 
@@ -29,22 +31,25 @@ _NO_CLASSIFIERS = {
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A model as an ONNX graph: ``x`` double (n, columns) to ``p`` double (n, 1).
+    """A model as an ONNX graph: ``x`` double (n, inputs) to ``p`` double (n, 1).
 
-    ``p`` is the probability of the positive class. ``kind`` is ``sklearn`` or ``keras``;
-    ``libraries`` the versions that the file names; ``named_columns`` whether it named its
-    columns; ``order`` the contract column behind each of its columns; ``positive`` the place of
-    the positive class among its two; ``facts`` counts for the report (trees, nodes, depth,
-    layers, parameters).
+    ``p`` is the probability of the positive class. ``inputs`` are the columns of ``x``; ``kind``
+    is ``sklearn`` or ``keras``; ``libraries`` the versions that the file names; ``named_columns``
+    whether it named its columns; ``order`` the input behind each of its columns; ``positive`` the
+    place of the positive class among its two; ``threshold`` the probability of the positive class
+    from which on the model itself says it, where it holds one; ``facts`` counts for the report
+    (trees, nodes, depth, layers, parameters).
     """
 
     onnx: bytes
+    inputs: tuple[Column, ...]
     family: str
     kind: str
     libraries: dict[str, str]
     named_columns: bool
     order: tuple[int, ...]
     positive: int
+    threshold: float | None
     facts: dict[str, object]
 
 
@@ -53,30 +58,49 @@ def compile_model(
     columns: tuple[str, ...],
     positive: frozenset[str],
     negative: frozenset[str],
-    may_be_missing: bool = False,
+    raw: tuple[Column, ...] = (),
 ) -> Compiled:
     """The ONNX graph of the binary classifier that a file describes.
 
-    ``root`` is what the reader gave; ``columns`` the model columns of the contract in order;
-    ``positive`` and ``negative`` the spellings of the two class labels. Rows are finite, as those
-    of every contract are; only with ``may_be_missing`` does a NaN take the side that a tree
-    learnt, which costs time on every row. Raises ``Refusal``.
+    ``root`` is what the reader gave; ``columns`` the model columns of the contract in order,
+    ``raw`` its values before they become columns: the graph begins with those of the two that
+    the model was trained on. ``positive`` and ``negative`` are the spellings of the two class
+    labels. Raises ``Refusal``.
     """
+    try:
+        return compile_on(root, plain(columns), positive, negative)
+    except Refusal as refusal:
+        if refusal.code != "columnas_distintas" or not raw:
+            raise
+        try:
+            return compile_on(root, raw, positive, negative)
+        except Refusal as other:
+            raise refusal if other.code == refusal.code else other from None
+
+
+def compile_on(
+    root: object, inputs: tuple[Column, ...], positive: frozenset[str], negative: frozenset[str]
+) -> Compiled:
+    """The ONNX graph of the classifier on rows of ``inputs``; raises ``Refusal``."""
     _check_names(root)
-    shop = Workshop(columns, CLASSIFIERS, TRANSFORMERS, may_be_missing)
+    shop = Workshop(inputs, CLASSIFIERS, TRANSFORMERS)
     chance = shop.classifier(root, shop.rows)
     place = _place_of_positive(chance, positive, negative)
-    tensor = chance.tensor
+    tensor, threshold = chance.tensor, chance.threshold
     if place == 0:
         tensor = shop.graph.complement(tensor)
+        if threshold is not None:  # at least that much of the other class is at most the rest
+            threshold = math.nextafter(1 - threshold, 2)
     return Compiled(
         onnx=shop.graph.to_bytes(tensor),
+        inputs=inputs,
         family=chance.label,
         kind="keras" if "keras" in shop.libraries else "sklearn",
         libraries=dict(shop.libraries),
         named_columns=shop.named,
         order=shop.order,
         positive=place,
+        threshold=threshold,
         facts=dict(shop.facts),
     )
 

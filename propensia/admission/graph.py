@@ -6,6 +6,7 @@ It never reads a model file and never runs a graph; no other module touches the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from propensia.admission.refusal import Refusal, shown
 
 DOUBLE = int(TensorProto.DOUBLE)
 FLOAT = int(TensorProto.FLOAT)
+INT64 = int(TensorProto.INT64)
+BOOL = int(TensorProto.BOOL)
 INPUT, OUTPUT = "x", "p"
 ML = "ai.onnx.ml"
 
@@ -34,27 +37,55 @@ _AXIS = frozenset({"axis"})
 # Every operator that a family writes, by domain and name, with its attributes. ``check`` refuses
 # any other, so a family that needs one more lists it here.
 OPERATORS = {
+    ("", "Abs"): _PLAIN,
     ("", "Add"): _PLAIN,
+    ("", "And"): _PLAIN,
     ("", "Cast"): frozenset({"to"}),
     ("", "Clip"): _PLAIN,
     ("", "Concat"): _AXIS,
     ("", "Div"): _PLAIN,
     ("", "Elu"): frozenset({"alpha"}),
+    ("", "Equal"): _PLAIN,
+    ("", "Erf"): _PLAIN,
     ("", "Exp"): _PLAIN,
+    ("", "Floor"): _PLAIN,
     ("", "Gather"): _AXIS,
+    ("", "GatherElements"): _AXIS,
     ("", "Gelu"): _PLAIN,
     ("", "Gemm"): _PLAIN,
+    ("", "Greater"): _PLAIN,
+    ("", "GreaterOrEqual"): _PLAIN,
+    ("", "IsNaN"): _PLAIN,
+    ("", "Less"): _PLAIN,
+    ("", "LessOrEqual"): _PLAIN,
+    ("", "Log"): _PLAIN,
     ("", "MatMul"): _PLAIN,
+    ("", "Max"): _PLAIN,
+    ("", "Min"): _PLAIN,
     ("", "Mul"): _PLAIN,
     ("", "Neg"): _PLAIN,
+    ("", "Not"): _PLAIN,
+    ("", "Or"): _PLAIN,
+    ("", "Pow"): _PLAIN,
+    ("", "ReduceMax"): frozenset({"keepdims"}),
+    ("", "ReduceMean"): frozenset({"keepdims"}),
+    ("", "ReduceMin"): frozenset({"keepdims"}),
+    ("", "ReduceProd"): frozenset({"keepdims"}),
+    ("", "ReduceSum"): frozenset({"keepdims"}),
     ("", "Relu"): _PLAIN,
+    ("", "Reshape"): _PLAIN,
     ("", "Selu"): _PLAIN,
     ("", "Sigmoid"): _PLAIN,
+    ("", "Sign"): _PLAIN,
     ("", "Softmax"): _AXIS,
     ("", "Softplus"): _PLAIN,
     ("", "Softsign"): _PLAIN,
+    ("", "Sqrt"): _PLAIN,
+    ("", "Squeeze"): _PLAIN,
     ("", "Sub"): _PLAIN,
     ("", "Tanh"): _PLAIN,
+    ("", "Unsqueeze"): _PLAIN,
+    ("", "Where"): _PLAIN,
     (ML, _TREES): frozenset(
         {
             "tree_roots",
@@ -75,12 +106,13 @@ OPERATORS = {
     ),
 }
 # The widest network and the longest pipeline stay far below.
-_MOST_OPERATORS = 4_096
-_MOST_DIMENSIONS = 2
+_MOST_OPERATORS = 20_000
+_MOST_DIMENSIONS = 3
 _ITEM_BYTES = {
     DOUBLE: 8,
     FLOAT: 4,
-    int(TensorProto.INT64): 8,
+    INT64: 8,
+    BOOL: 1,
     int(TensorProto.UINT8): 1,
 }
 
@@ -114,15 +146,23 @@ class Graph:
         return name
 
     def cast(self, tensor: str, to: int) -> str:
-        """The tensor as ``DOUBLE`` or ``FLOAT``."""
+        """The tensor as ``DOUBLE``, ``FLOAT``, ``INT64`` or ``BOOL``."""
         return self.add("Cast", tensor, to=to)
+
+    def picked(self, tensor: str, places: Sequence[int]) -> str:
+        """The columns of a tensor (n, k) at these places, in this order."""
+        return self.add("Gather", tensor, self.constant(np.array(places, np.int64)), axis=1)
 
     def complement(self, chance: str) -> str:
         """One minus a probability, in double."""
         return self.add("Sub", self.constant(np.ones(1)), chance)
 
     def to_bytes(self, tensor: str) -> bytes:
-        """The finished ONNX model, whose output ``p`` is ``tensor``; call it once, last."""
+        """The finished ONNX model, whose output ``p`` is ``tensor``; call it once, last.
+
+        What the output does not depend on is left out.
+        """
+        self._prune(tensor)
         for node in self._nodes:
             node.input[:] = [OUTPUT if name == tensor else name for name in node.input]
             node.output[:] = [OUTPUT if name == tensor else name for name in node.output]
@@ -137,6 +177,15 @@ class Graph:
             graph, opset_imports=_opsets(), ir_version=_IR_VERSION, producer_name="propensia"
         )
         return bytes(model.SerializeToString())
+
+    def _prune(self, tensor: str) -> None:
+        needed, kept = {tensor}, []
+        for node in reversed(self._nodes):
+            if node.output[0] in needed:
+                needed.update(node.input)
+                kept.append(node)
+        self._nodes = kept[::-1]
+        self._constants = [constant for constant in self._constants if constant.name in needed]
 
 
 def check(onnx_bytes: bytes, columns: int) -> None:

@@ -83,7 +83,7 @@ def network(node: Node, flow: Flow, shop: Workshop) -> Chance:
     archive = keras_archive.read(archive_bytes(node))
     shop.libraries["keras"] = archive.version
     layers = layers_of(archive)
-    check_width("Keras Sequential", layers[0].kernel.shape[0], flow)
+    check_width("Keras Sequential", layers[0].kernel.shape[0], flow.width)
     tensor = shop.graph.cast(flow.tensor, FLOAT)
     for layer in layers:
         tensor = _dense(layer, tensor, shop.graph)

@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from propensia.admission.families.parts import (
-    Chance,
-    Flow,
-    Workshop,
+from propensia.admission.families.attributes import (
     bad_weights,
     binary_classes,
-    check_width,
     fitted,
     numbers,
     short_name,
 )
+from propensia.admission.families.parts import Chance, Flow, Workshop, check_width
 from propensia.admission.nodes import Node
 
 
@@ -31,18 +28,19 @@ def logistic(node: Node, flow: Flow, shop: Workshop) -> Chance:
     raw = fitted(node, "coef_")
     if not isinstance(raw, np.ndarray) or raw.ndim != 2:
         raise bad_weights(node, "coef_")
-    check_width(short_name(node), raw.shape[1], flow)
+    check_width(short_name(node), raw.shape[1], flow.width)
     weights = numbers(node, "coef_", (1, flow.width))
     # An array of one number, or the number itself where no intercept was fitted.
     listed = isinstance(node.attributes().get("intercept_"), np.ndarray)
     bias = numbers(node, "intercept_", (1,) if listed else ())
-    if node.attributes().get("multi_class") == "multinomial":
-        weights, bias = 2 * weights, 2 * bias
     graph = shop.graph
     product = graph.add("MatMul", flow.tensor, graph.constant(weights.T))
     decision = graph.add("Add", product, graph.constant(bias.reshape(1)))
+    link = decision
+    if node.attributes().get("multi_class") == "multinomial":
+        link = graph.add("Add", decision, decision)
     shop.count("parameters", weights.size + 1)
-    return Chance(graph.add("Sigmoid", decision), classes, short_name(node))
+    return Chance(graph.add("Sigmoid", link), classes, short_name(node), decision)
 
 
 CLASSIFIERS = {

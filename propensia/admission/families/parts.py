@@ -1,74 +1,137 @@
-"""What every family shares: the workshop that joins pieces, and strict access to attributes.
+"""What every family shares: flows of columns, chances, and the workshop that joins the pieces.
 
 Nothing here knows a particular estimator, and nothing looks a name up outside the given tables.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import numpy as np
-
+from propensia.admission.families.attributes import Pair, maker, short_name, texts, whole
 from propensia.admission.graph import INPUT, Graph
-from propensia.admission.nodes import Global, Node
+from propensia.admission.nodes import Node
 from propensia.admission.refusal import Refusal, shown
 
-Pair: TypeAlias = tuple[str, str]
-
 # A good model is made of few estimators; a file may repeat one of them without end.
-_MOST_PARTS = 256
+_MOST_PARTS = 4_096
 _DEEPEST = 20
 _NAMES_SHOWN = 20
-_MOST_TEXTS = 10_000
+MOST_COLUMNS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What is known of one column of a flow.
+
+    ``name``: as a file may call it, empty once a transformer has made it; ``texts``: for a
+    category, the text that each of its numbers 0, 1, … stands for, ``None`` for a number;
+    ``missing``: whether it may be NaN.
+    """
+
+    name: str = ""
+    texts: tuple[str, ...] | None = None
+    missing: bool = False
+
+
+def plain(names: Sequence[str]) -> tuple[Column, ...]:
+    """Columns of numbers that are always there."""
+    return tuple(Column(name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Rows inside the graph: a double tensor (n, ``width``).
+    """Rows inside the graph: a double tensor (n, ``width``), whose columns are described.
 
-    ``names`` are the columns while they are still those of the contract, else ``None``;
-    ``label`` says what made the flow, for the report.
+    ``codes`` is the tensor whatever its columns hold; what computes with the numbers takes
+    ``tensor`` instead, which refuses texts. ``label`` says what made the flow, for the report.
     """
 
-    tensor: str
-    width: int
-    names: tuple[str, ...] | None = None
+    codes: str
+    columns: tuple[Column, ...]
     label: str = ""
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self.columns)
+
+    @property
+    def tensor(self) -> str:
+        """The tensor of a flow of numbers; refuses a column of texts that nothing has encoded."""
+        for column in self.columns:
+            if column.texts is not None:
+                name = shown(column.name or "?")
+                raise Refusal(
+                    "columnas_distintas",
+                    f"la columna de texto {name} llega sin codificar a un paso que calcula",
+                    f"the text column {name} reaches a step that computes without being encoded",
+                )
+        return self.codes
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of the columns while all have one."""
+        names = tuple(column.name for column in self.columns)
+        return names if all(names) else None
+
+    @property
+    def missing(self) -> bool:
+        """Whether any value may be NaN."""
+        return any(column.missing for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """The probability of the *second* class: a double tensor (n, 1).
+    """What a classifier says of the *second* of its two classes: double tensors (n, 1).
 
+    ``probability`` is ``None`` for one that only decides; ``decision`` is its decision function,
+    ``None`` for one that has none (as its library defines it: wrappers ask for it first).
     ``classes`` are both labels as text, in the order of the file; ``None`` when the library
     stores none (a network), where the second class is the positive one by convention.
+    ``threshold`` is the probability of the second class from which on the model itself says it,
+    where the file holds one.
     """
 
-    tensor: str
+    probability: str | None
     classes: tuple[str, str] | None
     label: str
+    decision: str | None = None
+    threshold: float | None = None
+
+    @property
+    def tensor(self) -> str:
+        """The probabilities; refuses a classifier that gives none."""
+        if self.probability is None:
+            raise Refusal(
+                "no_es_clasificador_binario",
+                f"{self.label} no da probabilidades; envuélvalo en CalibratedClassifierCV",
+                f"{self.label} gives no probabilities; wrap it in CalibratedClassifierCV",
+            )
+        return self.probability
+
+
+Classify: TypeAlias = "Callable[[Node, Flow, Workshop], Chance]"
+Transform: TypeAlias = "Callable[[Node, Flow, Workshop], Flow]"
 
 
 class Workshop:
     """One compilation: the graph under construction and what was learnt on the way.
 
-    ``may_be_missing``: whether the rows may hold NaN.
+    ``rows`` are the rows that the graph begins with; ``order`` the places among them of the
+    columns that the model was trained on, in its order; ``named`` whether the file named them.
     """
 
     def __init__(
         self,
-        columns: tuple[str, ...],
-        classifiers: Mapping[Pair, Callable[[Node, Flow, Workshop], Chance]],
-        transformers: Mapping[Pair, Callable[[Node, Flow, Workshop], Flow]],
-        may_be_missing: bool = False,
+        inputs: tuple[Column, ...],
+        classifiers: Mapping[Pair, Classify],
+        transformers: Mapping[Pair, Transform],
     ) -> None:
-        self.may_be_missing = may_be_missing
-        self.graph = Graph(len(columns))
-        self.rows = Flow(INPUT, len(columns), columns)
-        self.order = tuple(range(len(columns)))
+        self.graph = Graph(len(inputs))
+        self.rows = Flow(INPUT, inputs)
+        self.order = tuple(range(len(inputs)))
         self.named = False
         self.libraries: dict[str, str] = {}
         self.facts: dict[str, object] = {}
@@ -77,7 +140,7 @@ class Workshop:
         self._parts = self._depth = 0
 
     def classifier(self, value: object, flow: Flow) -> Chance:
-        """The chance that the classifier described by ``value`` gives to the rows of a flow."""
+        """What the classifier described by ``value`` says of the rows of a flow."""
         node, pair = self._open(value)
         if pair not in self._classifiers:
             raise Refusal(
@@ -97,12 +160,39 @@ class Workshop:
             raise Refusal(
                 "familia_desconocida", f"{pair[1]} (no transforma)", f"{pair[1]} (no transformer)"
             )
-        return self._transformers[pair](node, self._arranged(node, flow), self)
+        self._depth += 1
+        changed = self._transformers[pair](node, self._arranged(node, flow), self)
+        self._depth -= 1
+        if changed.width > MOST_COLUMNS:
+            raise Refusal(
+                "demasiado_grande", f"{changed.width} columnas", f"{changed.width} columns"
+            )
+        return changed
+
+    def classifies(self, value: object) -> bool:
+        """Whether ``value`` describes a known classifier."""
+        name = maker(value)
+        return name is not None and (name.module, name.name) in self._classifiers
 
     def count(self, fact: str, number: int) -> None:
         """Adds to a number of the report."""
         before = self.facts.get(fact, 0)
         self.facts[fact] = number + (before if isinstance(before, int) else 0)
+
+    def picked(self, flow: Flow, places: Sequence[int]) -> Flow:
+        """The columns of a flow at these places, which must exist, in this order."""
+        if list(places) == list(range(flow.width)):
+            return flow
+        columns = tuple(flow.columns[place] for place in places)
+        return Flow(self.graph.picked(flow.codes, places), columns, flow.label)
+
+    def joined(self, flows: Sequence[Flow], label: str) -> Flow:
+        """The columns of several flows beside each other."""
+        columns = tuple(column for flow in flows for column in flow.columns)
+        tensors = [flow.codes for flow in flows if flow.width]
+        if len(tensors) == 1:
+            return Flow(tensors[0], columns, label)
+        return Flow(self.graph.add("Concat", *tensors, axis=1), columns, label)
 
     def _open(self, value: object) -> tuple[Node, Pair]:
         self._parts += 1
@@ -132,152 +222,35 @@ class Workshop:
             flow = self._reordered(flow, flow.names, texts(node, "feature_names_in_"))
         width = node.attributes().get("n_features_in_")
         if width is not None:
-            check_width(short_name(node), whole(node, "n_features_in_"), flow)
+            check_width(short_name(node), whole(node, "n_features_in_"), flow.width)
         return flow
 
     def _reordered(self, flow: Flow, given: tuple[str, ...], wanted: tuple[str, ...]) -> Flow:
+        if wanted != given:
+            if sorted(wanted) != sorted(given):
+                raise _different_columns(given, wanted)
+            places = [given.index(name) for name in wanted]
+            if flow.codes == INPUT:
+                self.order = tuple(places)
+            flow = self.picked(flow, places)
         self.named = True
-        if wanted == given:
-            return flow
-        if sorted(wanted) != sorted(given):
-            raise _different_columns(given, wanted)
-        places = [given.index(name) for name in wanted]
-        self.order = tuple(self.order[place] for place in places)
-        index = self.graph.constant(np.array(places, np.int64))
-        tensor = self.graph.add("Gather", flow.tensor, index, axis=1)
-        return Flow(tensor, flow.width, wanted, flow.label)
+        return flow
 
 
-def maker(value: object) -> Global | None:
-    """The name that made a node; ``getattr(Class, "method")`` reads as ``Class.method``.
-
-    So the one shape in which Keras pickles its loader, and the bound methods inside scipy's
-    distributions, are names like any other, to be found in an exact list or not at all.
-    """
-    if not isinstance(value, Node):
-        return None
-    if isinstance(value.made_by, Global):
-        return value.made_by
-    return attribute_of(value.made_by)
+def renamed(flow: Flow, names: Sequence[str]) -> Flow:
+    """The flow with other names for its columns."""
+    columns = zip(flow.columns, names, strict=True)
+    return replace(flow, columns=tuple(replace(column, name=name) for column, name in columns))
 
 
-def attribute_of(node: Node) -> Global | None:
-    """``Class.method`` for a node that is ``getattr(Class or object, "method")``, else None."""
-    if node.made_by != Global("builtins", "getattr") or len(node.args) != 2:
-        return None
-    owner, attribute = node.args
-    if isinstance(owner, Node):
-        owner = owner.made_by
-    if not isinstance(owner, Global) or not isinstance(attribute, str):
-        return None
-    return Global(owner.module, f"{owner.name}.{attribute}")
-
-
-def fitted(node: Node, attribute: str) -> object:
-    """An attribute that only a fitted estimator has; ``no_entrenado`` without it."""
-    value = node.attributes().get(attribute)
-    if value is None:
-        raise Refusal(
-            "no_entrenado",
-            f"{short_name(node)} sin {attribute}",
-            f"{short_name(node)} without {attribute}",
-        )
-    return value
-
-
-def numbers(node: Node, attribute: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A fitted array of finite numbers as double, of that shape; else ``pesos_imposibles``."""
-    value = fitted(node, attribute)
-    if not isinstance(value, np.ndarray | np.number | int | float):
-        raise bad_weights(node, attribute)
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub" or array.shape != shape:
-        raise bad_weights(node, attribute)
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise bad_weights(node, attribute)
-    return array
-
-
-def bad_weights(node: Node, attribute: str) -> Refusal:
-    """The refusal of numbers that no fitting leaves behind."""
-    return Refusal(
-        "pesos_imposibles",
-        f"{attribute} de {short_name(node)}",
-        f"{attribute} of {short_name(node)}",
-    )
-
-
-def whole(node: Node, attribute: str) -> int:
-    """A fitted whole number, of a size that can be written out."""
-    value = fitted(node, attribute)
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(-1)[0]
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise bad_weights(node, attribute)
-    if abs(int(value)) >= 1 << 63:
-        raise bad_weights(node, attribute)
-    return int(value)
-
-
-def flag(node: Node, attribute: str, default: bool) -> bool:
-    """A yes-or-no setting of an estimator."""
-    value = node.attributes().get(attribute, default)
-    if not isinstance(value, bool | np.bool_):
-        raise bad_weights(node, attribute)
-    return bool(value)
-
-
-def texts(node: Node, attribute: str) -> tuple[str, ...]:
-    """A fitted list of labels, each as text: 1 and 1.0 are both ``"1"``."""
-    value = fitted(node, attribute)
-    if isinstance(value, np.ndarray) and value.size <= _MOST_TEXTS:
-        value = value.tolist()
-    if not isinstance(value, list | tuple) or len(value) > _MOST_TEXTS:
-        raise bad_weights(node, attribute)
-    return tuple(_text(item) for item in value)
-
-
-def binary_classes(node: Node) -> tuple[str, str]:
-    """The two labels of a classifier with one output, in its own order."""
-    labels = texts(node, "classes_")
-    if len(labels) != 2:
-        raise Refusal(
-            "no_es_clasificador_binario",
-            f"{short_name(node)} tiene {len(labels)} clases",
-            f"{short_name(node)} has {len(labels)} classes",
-        )
-    return labels[0], labels[1]
-
-
-def check_width(label: str, width: int, flow: Flow) -> None:
+def check_width(label: str, trained: int, width: int) -> None:
     """Refuses an estimator that was trained on another number of columns than it gets."""
-    if width != flow.width:
+    if trained != width:
         raise Refusal(
             "columnas_distintas",
-            f"{label} espera {width} columnas y recibe {flow.width}",
-            f"{label} expects {width} columns and gets {flow.width}",
+            f"{label} espera {trained} columnas y recibe {width}",
+            f"{label} expects {trained} columns and gets {width}",
         )
-
-
-def version_of(node: Node) -> tuple[int, int] | None:
-    """Major and minor scikit-learn version that wrote an estimator, when the file says so."""
-    told = node.attributes().get("_sklearn_version")
-    found = re.match(r"(\d{1,4})\.(\d{1,4})", told) if isinstance(told, str) else None
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def short_name(node: Node) -> str:
-    """The class alone, for labels."""
-    return node.name.rpartition(".")[2]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    # Python refuses to write out a whole number of thousands of digits.
-    small = isinstance(value, int) and abs(value) < 1 << 64
-    return str(value) if small or isinstance(value, str | float) else type(value).__name__
 
 
 def _different_columns(given: tuple[str, ...], wanted: tuple[str, ...]) -> Refusal:

@@ -5,7 +5,10 @@ Only the steps and the best estimator count; what a search remembers of its tria
 
 from __future__ import annotations
 
-from propensia.admission.families.parts import Chance, Flow, Workshop, fitted, short_name
+from dataclasses import replace
+
+from propensia.admission.families.attributes import fitted, short_name
+from propensia.admission.families.parts import Chance, Flow, Workshop
 from propensia.admission.nodes import Node
 from propensia.admission.refusal import Refusal
 
@@ -19,13 +22,13 @@ def pipeline(node: Node, flow: Flow, shop: Workshop) -> Chance:
         labels.append(flow.label)
     chance = shop.classifier(last, flow)
     label = f"{short_name(node)}({', '.join([*labels, chance.label])})"
-    return Chance(chance.tensor, chance.classes, label)
+    return replace(chance, label=label)
 
 
 def search(node: Node, flow: Flow, shop: Workshop) -> Chance:
     """The best estimator of a finished search, which must have been refitted."""
     chance = shop.classifier(fitted(node, "best_estimator_"), flow)
-    return Chance(chance.tensor, chance.classes, f"{short_name(node)}({chance.label})")
+    return replace(chance, label=f"{short_name(node)}({chance.label})")
 
 
 def steps(node: Node) -> list[object]:

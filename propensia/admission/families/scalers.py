@@ -12,14 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from propensia.admission.families.parts import (
-    Flow,
-    Workshop,
-    bad_weights,
-    flag,
-    numbers,
-    short_name,
-)
+from propensia.admission.families.attributes import bad_weights, flag, numbers, short_name
+from propensia.admission.families.parts import Flow, Workshop
 from propensia.admission.nodes import Node
 
 _LARGEST = np.finfo(np.float64).max
@@ -76,7 +70,7 @@ def _clip(node: Node, tensor: str, low: object, high: object, shop: Workshop) ->
 
 
 def _scaled(node: Node, flow: Flow, tensor: str) -> Flow:
-    return Flow(tensor, flow.width, flow.names, short_name(node))
+    return Flow(tensor, flow.columns, short_name(node))
 
 
 _BY_NAME: dict[str, Callable[[Node, Flow, Workshop], Flow]] = {

@@ -13,7 +13,7 @@ import numpy as np
 
 from propensia.admission.compiler import Compiled
 from propensia.admission.families import keras
-from propensia.admission.families.parts import maker
+from propensia.admission.families.attributes import maker
 from propensia.admission.parity.asked import Predict, installed, minor
 from propensia.admission.parity.estimators import materialise
 from propensia.admission.parity.networks import network

@@ -13,8 +13,7 @@ import numpy as np
 
 from propensia.admission.arrays import NDARRAY
 from propensia.admission.families import CLASSIFIERS, FRESH, INSIDE, PARTS, TRANSFORMERS, trees
-from propensia.admission.families.parts import Flow, Pair, maker, version_of
-from propensia.admission.graph import INPUT
+from propensia.admission.families.attributes import Pair, maker, version_of
 from propensia.admission.nodes import Global, Node
 from propensia.admission.parity.asked import installed, minor
 from propensia.admission.refusal import Refusal, shown
@@ -118,7 +117,7 @@ def _tree(owner: Node, value: object) -> object:
     width, classes, outputs = value.args if isinstance(value, Node) else (0, 0, 0)
     if not isinstance(value, Node) or not isinstance(width, int):
         raise Refusal("arbol_imposible", "número de columnas", "number of columns")
-    trees.checked([owner], Flow(INPUT, width))
+    trees.checked([owner], width)
     tree = _imported(_TREE)(width, classes, outputs)
     tree.__setstate__(value.attributes())
     return tree
