@@ -45,6 +45,10 @@ class Bench:
             subprocess.run(make, cwd=ROOT, check=True)
         return file
 
+    def scratch(self, name: str) -> Path:
+        """A place for a file of this run."""
+        return self._scratch / name
+
     def home(self, *models: str, name: str = "") -> Path:
         """A folder with Propensia's `models` and `state`; these models are admitted in that order.
 

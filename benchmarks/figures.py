@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from benchmarks import load
+from benchmarks import load, reading, single_row
 from benchmarks.contenders import (
     PATHS,
     Bench,
@@ -323,5 +323,24 @@ def _other_figures() -> list[Figure]:
     ]
 
 
-FIGURES = {figure.name: figure for figure in [*_throughput_figures(), *_other_figures()]}
+def _reading_figures() -> list[Figure]:
+    alone = "in a fresh process on one core"
+    converter = "forest: one row ÷ the usual converter's graph"
+    return [
+        Figure("read", f"read a forest as data, {alone}", _at_most(1, " s"),
+               reading.seconds_to_read),
+        Figure("compile", f"compile it, {alone}", _at_most(4, " s"), reading.seconds_to_compile),
+        Figure("read-memory", "memory of both", _at_most(400, " MB"), reading.memory_of_both),
+        Figure("thousand", "read and compile 1,000 trees of depth 12", _at_most(20, " s"),
+               reading.seconds_of_a_thousand_trees),
+        Figure("reader", "memory of reading ÷ the unpacked file", _at_most(3),
+               reading.memory_of_reading),
+        Figure("row", converter, _at_most(1), single_row.against_the_usual_converter),
+    ]  # fmt: skip
+
+
+FIGURES = {
+    figure.name: figure
+    for figure in [*_throughput_figures(), *_other_figures(), *_reading_figures()]
+}
 """Every figure of the table, in its order, by name."""

@@ -5,6 +5,7 @@ It must never read a PKL.
 `python -m benchmarks.models NAME FILE.pkl` makes one of them.
 """
 
+import pickle
 import random
 import sys
 from collections.abc import Callable
@@ -35,8 +36,8 @@ def training_rows(seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     return pd.DataFrame(values, columns=list(COLUMNS)).iloc[order], labels[order]
 
 
-def _forest(seed: int) -> RandomForestClassifier:
-    model = RandomForestClassifier(n_estimators=500, max_depth=10, random_state=seed, n_jobs=-1)
+def _forest(seed: int, trees: int = 500, depth: int = 10) -> RandomForestClassifier:
+    model = RandomForestClassifier(trees, max_depth=depth, random_state=seed, n_jobs=-1)
     model.fit(*training_rows(seed))
     # Fitted on every core, but saved as usual: a service predicts on the calling thread.
     return model.set_params(n_jobs=None)
@@ -71,17 +72,27 @@ RECIPES: dict[str, Callable[[], object]] = {
     "forest": lambda: _forest(123),
     "forest_other": lambda: _forest(124),
     "forest_third": lambda: _forest(125),
+    "forest_thousand": lambda: _forest(123, trees=1000, depth=12),
+    "forest_protocol_2": lambda: _forest(123),
+    "forest_protocol_5": lambda: _forest(123),
     "logistic": _logistic,
     "network": _network,
 }
 """Every model that a figure asks for, by name."""
+
+PROTOCOLS = {"forest_protocol_2": 2, "forest_protocol_5": 5}
+"""Those that pickle itself writes, and its protocol; joblib writes all others."""
 
 
 def make(name: str, file: Path) -> None:
     """Write the model `name` to `file`; the file appears whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".tmp")
-    joblib.dump(RECIPES[name](), unfinished)
+    model = RECIPES[name]()
+    if name in PROTOCOLS:
+        unfinished.write_bytes(pickle.dumps(model, PROTOCOLS[name]))
+    else:
+        joblib.dump(model, unfinished)
     unfinished.replace(file)
 
 

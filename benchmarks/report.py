@@ -27,6 +27,7 @@ _PACKAGES = (
     "scikit-learn",
     "keras",
     "tensorflow",
+    "skl2onnx",
 )
 
 

@@ -123,9 +123,8 @@ def setting(name: str, **more: Any) -> Callable[[Command], Command]:
 
 
 # Any kind of thing: what is not a regular file is refused with a sentence, as in the folder.
-file_argument = click.argument(
-    "file", metavar="FICHERO", type=click.Path(exists=True, path_type=Path)
-)
+file_type = click.Path(exists=True, path_type=Path)
+file_argument = click.argument("file", metavar="FICHERO", type=file_type)
 why_option = click.option(
     "--why", metavar="TEXTO", default="", help="Motivo, que queda anotado en la publicación."
 )
@@ -197,6 +196,36 @@ def admit(file: Path, why: str, force: bool) -> None:
     from propensia import commands
 
     sys.exit(commands.admit(compose(), file, why, force, who()))
+
+
+@cli.command(short_help="Firma un modelo, o crea una clave para firmar.")
+@click.argument("file", metavar="[FICHERO]", required=False, type=file_type)
+@click.option(
+    "--key",
+    metavar="RUTA",
+    default="firma.pem",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Clave privada con la que se firma, o que se crea [firma.pem].",
+)
+@click.option("--new", is_flag=True, help="Crea una clave: la privada y, a su lado, la pública.")
+@click.option(
+    "--passphrase",
+    metavar="VARIABLE",
+    help="Variable de entorno con la frase de paso; sin ella, se pregunta.",
+)
+@click.option("--why", metavar="TEXTO", default="", help="Motivo, que queda en la firma.")
+@told
+def sign(file: Path | None, key: Path, new: bool, passphrase: str | None, why: str) -> None:
+    """Firma el modelo de FICHERO y su ficha: deja FICHERO.sig a su lado.
+
+    Con --new no firma: crea una clave. La pública se copia en la carpeta de claves del servidor;
+    la privada se queda con quien firma.
+    """
+    from propensia import sign as sign_
+
+    if new is (file is not None):
+        fail("indique un FICHERO que firmar, o --new para crear una clave", Exit.WRONG_USE)
+    sys.exit(sign_.run(file, key, passphrase, why))
 
 
 @cli.command(short_help="Muestra las versiones y cuál responde.")

@@ -5,21 +5,23 @@ Each takes the parts it needs; none reads the command line.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from propensia import admission, files, inbox, processes, reception
+from propensia import admission, files, inbox, reception
 from propensia.admission import listing as listings
 from propensia.admission import reader
 from propensia.admission.ladder import MARKS
+from propensia.confinement import confine
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
 from propensia.terminal import Exit, Parts, table
 
 
 def read(file: Path, settings: Settings) -> admission.Dropped:
-    """A file and the sidecar beside it, as the keeper reads them, so that both get one version.
+    """A file and what lies beside it, as the keeper reads them, so that both get one version.
 
     The name may be any. Raises ``Refusal`` for what the keeper refuses unread, and ``OSError``.
     """
@@ -45,9 +47,10 @@ def listing(settings: Settings, file: Path) -> Exit:
 
     Confines this process for good, as admission confines its children: it should end after this.
     """
-    processes.confine(**admission.limits(settings))
+    place = str(file.absolute().parent)
+    confine(**admission.limits(settings), readable=[place], folder=None)
     try:
-        data = read(file, settings).data
+        data = read(file, replace(settings, signatures="off")).data
         root = reader.read(data, limit_bytes=settings.max_unpacked_mb << 20)
         click.echo(listings.describe(root))
     except admission.Refusal as refusal:
@@ -65,7 +68,8 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
     except admission.Refusal as refusal:
         return _refused(file, refusal)
     outcome = None
-    if not admission.is_admitted(dropped, parts.contract, parts.registry):
+    must_be_signed = parts.settings.signatures == "required"  # each time, under keys of today
+    if must_be_signed or not admission.is_admitted(dropped, parts.contract, parts.registry):
         verdict, outcome = admission.admit(
             dropped, parts.settings, parts.contract, parts.registry, force=force
         )
@@ -126,11 +130,11 @@ def rollback(parts: Parts, version: str | None, why: str, who: str) -> None:
 
     Only what can be served here: whole, and with the columns of this contract.
     """
-    registry, columns = parts.registry, parts.contract.column_names
+    registry, contract = parts.registry, parts.contract
     current = _current(registry)
     if version is None:
         earlier = {r.version: None for r in registry.history() if r.version != current.version}
-        target = next((v for v in earlier if registry.fits(v, columns) is None), None)
+        target = next((v for v in earlier if registry.fits(v, contract) is None), None)
         if target is None:
             raise RegistryError("no hay una versión anterior a la que volver")
     else:
@@ -138,7 +142,7 @@ def rollback(parts: Parts, version: str | None, why: str, who: str) -> None:
     if target == current.version:
         click.echo(f"Ya es la versión activa ({target}); nada cambia.")
         return
-    if (unfit := registry.fits(target, columns)) is not None:
+    if (unfit := registry.fits(target, contract)) is not None:
         raise RegistryError(unfit)
     _published(
         registry.publish(

@@ -162,13 +162,14 @@ def _side(parts: Parts, name: str) -> Side:
     else:
         version = registry.find(name)
     manifest = registry.manifest(version)
-    if manifest["columns"] != list(contract.column_names):
+    view = contract.view(manifest["columns"])
+    if view is None:
         raise CompareError(
             f"la versión {version} no tiene las columnas del contrato {contract.name}"
         )
     scorer = Scorer(registry.model(version), manifest["onnx_sha256"])
     rule = decision(manifest, registry.last_of(version), contract.threshold)
-    return Side(name, contract, scorer, rule)
+    return Side(name, view, scorer, rule)
 
 
 def _other_contract(own: Contract, name: str) -> Contract:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from propensia import faults, files
 
 KINDS = ("category", "number", "integer", "month", "python_float", "python_int")
-STEPS = ("map", "floor_divide", "clip", "divide", "band", "present")
+STEPS = ("map", "floor_divide", "clip", "divide", "band", "present", "value")
 LANGUAGES = ("es", "en")
 
 
@@ -62,6 +62,12 @@ class Parameter:
     def is_category(self) -> bool:
         """Whether a value is a text; otherwise it is a number."""
         return self.kind == "category"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text that a category may come to; empty for a number."""
+        extra = (self.otherwise,) if isinstance(self.otherwise, str) else ()
+        return (*self.values, *(text for text in extra if text not in self.values))
 
     def admits(self) -> str:
         """What a caller may send, as a short text that is the same in every language."""
@@ -118,6 +124,19 @@ class Contract:
     def column_names(self) -> tuple[str, ...]:
         """The model columns, in order."""
         return tuple(column.name for column in self.columns)
+
+    def raw(self) -> Contract:
+        """The same contract with its values themselves as model columns, one per parameter.
+
+        Each has the parameter's feature name; a category is the place of its text in ``texts``,
+        and no data of an optional parameter is NaN.
+        """
+        return replace(self, columns=tuple(_unchanged(p) for p in self.parameters))
+
+    def view(self, columns: Sequence[str]) -> Contract | None:
+        """The contract whose model columns have these names: this one, its ``raw`` or none."""
+        views = (self, self.raw())
+        return next((view for view in views if view.column_names == tuple(columns)), None)
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that short name. Raises ``KeyError``."""
@@ -210,6 +229,13 @@ def _column(item: Mapping[str, Any]) -> Column:
     return Column(item["name"], item["from"], tuple(steps))
 
 
+def _unchanged(parameter: Parameter) -> Column:
+    """The column that is the value of a parameter, with nothing done to it."""
+    places = {text: place for place, text in enumerate(parameter.texts)}
+    step = ("map", places) if parameter.is_category else ("value", True)
+    return Column(parameter.feature, parameter.name, (step,))
+
+
 def _check(contract: Contract) -> None:
     names = [parameter.name for parameter in contract.parameters]
     _require(len(set(names)) == len(names), "hay dos parámetros con el mismo nombre")
@@ -284,8 +310,11 @@ def _check_steps(column: Column, parameter: Parameter) -> None:
             _require(low <= high, f"{column.name}: {verb} va de menor a mayor")
         if verb in ("divide", "floor_divide"):
             _require(argument != 0, f"{column.name}: {verb} entre 0")
-    absent = parameter.optional and (not column.steps or column.steps[0][0] != "present")
-    _require(not absent, f"{column.name}: {parameter.name} puede faltar: empiece por present")
+    begins = column.steps[0][0] if column.steps else ""
+    absent = parameter.optional and begins not in ("present", "value")
+    _require(
+        not absent, f"{column.name}: {parameter.name} puede faltar: empiece por present o value"
+    )
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from propensia import contract as contracts
-from propensia import heartbeat, inbox
+from propensia import heartbeat, inbox, signing
 from propensia import settings as settings_table
 from propensia.contract import ContractError
 from propensia.registry import Registry, RegistryError
@@ -50,6 +50,7 @@ def _findings() -> Iterator[Finding]:
     yield _contract(settings)
     yield from _state(settings)
     yield from _models(settings)
+    yield from _signatures(settings)
     yield from _served(Registry(settings.state))
     yield from _running(settings)
 
@@ -106,6 +107,23 @@ def _models(settings: Settings) -> Iterator[Finding]:
     if os.name == "posix" and folder.stat().st_mode & stat.S_IWOTH:
         yield WARN, f"cualquiera puede escribir en {folder}; limite quién deja modelos"
     yield from _clock(folder)
+
+
+def _signatures(settings: Settings) -> Iterator[Finding]:
+    if settings.signatures == "off":
+        return
+    folder = settings.signature_keys
+    try:
+        found, damaged = signing.trusted(folder)
+    except OSError as error:
+        yield BAD, f"no se puede leer la carpeta de claves {folder} ({error.strerror})"
+        return
+    count = sum(not key.retired for key in found.values())
+    yield (GOOD if count else BAD), f"se exige firma: {count} claves de confianza en {folder}"
+    if damaged:
+        yield WARN, f"no son claves públicas Ed25519: {', '.join(damaged)}"
+    if count and os.name == "posix" and folder.stat().st_mode & stat.S_IWOTH:
+        yield BAD, f"cualquiera puede escribir en {folder}, y así dar por buena su propia clave"
 
 
 def _writable(folder: Path, name: str, otherwise: str) -> Finding:

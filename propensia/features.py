@@ -319,6 +319,8 @@ def _apply(steps: Sequence[tuple[str, Any]], value: Any) -> float:
     for verb, argument in steps:
         if verb == "present":
             value = 0.0 if value is None else 1.0
+        elif verb == "value":
+            value = math.nan if value is None else value
         elif verb == "floor_divide":
             value = value // argument
         elif verb == "divide":

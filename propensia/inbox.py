@@ -19,6 +19,7 @@ SUFFIXES = (".pkl", ".joblib")
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".download", ".filepart")
 STATE_SUFFIX = ".estado.txt"
 REPORT_SUFFIX = ".informe.html"
+SIGNATURE_SUFFIX = ".sig"
 MOST_FOLDERS = 8
 
 MONTHS = {
@@ -52,7 +53,8 @@ YEAR_NAMED = re.compile(
     r"(?<!\d)(20\d\d)[-_. ]*(" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")(?![a-z])"
 ).search
 
-# What a look at a file remembers: size, time stamps and identity of it and of its sidecar.
+# What a look at a file remembers: size, time stamps and identity of it, of its sidecar and of its
+# signature.
 Marks = tuple[int, ...]
 
 
@@ -66,6 +68,7 @@ class Seen:
     marks: Marks
     sidecar: Path | None
     irregular: str | None = None
+    signature: Path | None = None
 
 
 @dataclass(slots=True)
@@ -162,23 +165,26 @@ def look(folder: Path) -> list[Seen]:
             continue
         with contextlib.suppress(FileNotFoundError):  # gone between the listing and now
             path = folder / name
-            found.append(_seen(path, _sidecar(path, by_lower_name)))
+            found.append(_seen(path, *_beside(path, by_lower_name)))
     return sorted(found, key=lambda seen: (period(seen.name) or 0, seen.name))
 
 
 def look_at(path: Path) -> Seen:
-    """One file of any name, with the sidecar that ``look`` finds beside it. Raises ``OSError``."""
+    """One file of any name, with what ``look`` finds beside it. Raises ``OSError``."""
     by_lower_name = {name.lower(): name for name in sorted(os.listdir(path.parent))}
-    return _seen(path, _sidecar(path, by_lower_name))
+    return _seen(path, *_beside(path, by_lower_name))
 
 
-def _sidecar(path: Path, by_lower_name: Mapping[str, str]) -> Path | None:
-    """``modelo.json`` beside ``MODELO.PKL``, in whatever case: Windows knows no difference."""
-    name = by_lower_name.get(f"{path.stem}.json".lower())
-    return path.with_name(name) if name and name != path.name else None
+def _beside(path: Path, by_lower_name: Mapping[str, str]) -> tuple[Path | None, Path | None]:
+    """``modelo.json`` and ``modelo.pkl.sig`` beside ``MODELO.PKL``: the sidecar and the signature,
+    in whatever case, for Windows knows no difference."""
+    wanted = (f"{path.stem}.json", path.name + SIGNATURE_SUFFIX)
+    names = (by_lower_name.get(name.lower(), path.name) for name in wanted)
+    sidecar, signature = (None if n == path.name else path.with_name(n) for n in names)
+    return sidecar, signature
 
 
-def _seen(path: Path, sidecar: Path | None) -> Seen:
+def _seen(path: Path, sidecar: Path | None, signature: Path | None) -> Seen:
     info = path.lstat()
     beside = sidecar.lstat() if sidecar else None
     marks, irregular = _marks(info), _irregular(info.st_mode)
@@ -186,7 +192,12 @@ def _seen(path: Path, sidecar: Path | None) -> Seen:
         marks += _marks(beside)
         if irregular is None and (what := _irregular(beside.st_mode)):
             irregular = f"su ficha {sidecar.name} {what}"
-    return Seen(path.name, path, marks, sidecar, irregular)
+    if signature is not None:
+        try:
+            marks += _marks(signature.lstat())
+        except FileNotFoundError:  # gone between the listing and now
+            signature = None
+    return Seen(path.name, path, marks, sidecar, irregular, signature)
 
 
 def _marks(info: os.stat_result) -> Marks:
@@ -196,7 +207,7 @@ def _marks(info: os.stat_result) -> Marks:
 def look_again(seen: Seen) -> Marks | None:
     """The marks of a file now, to know whether it moved while it was read."""
     try:
-        return _seen(seen.path, seen.sidecar).marks
+        return _seen(seen.path, seen.sidecar, seen.signature).marks
     except FileNotFoundError:
         return None
 

@@ -1,6 +1,6 @@
 """Other Python processes: started the same way on every system, bounded, and never left behind.
 
-The only place that starts processes, and the only one that limits the one it runs in.
+The only place that starts processes; it never limits the one that it runs in.
 """
 
 from __future__ import annotations
@@ -16,11 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-try:
-    import resource  # POSIX only; on Windows the time limit is what bounds a child
-except ImportError:  # pragma: no cover - Windows
-    resource = None  # type: ignore[assignment]
-
 ROOT = Path(__file__).resolve().parent.parent
 # -I ignores PYTHONPATH and the working folder, so the package's own place is handed over.
 BOOT = (
@@ -33,8 +28,6 @@ OWN_SESSION = os.name == "posix"
 # POSIX numbers, named here because Windows has neither.
 KILL, OVER_CPU_TIME = 9, 24
 LAST_BYTES = 4_000
-MOST_OPEN = 512
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 Process = subprocess.Popen[bytes]
 
@@ -62,11 +55,12 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-c", BOOT, str(ROOT), module, *arguments]
 
 
-def run(module: str, *arguments: str, timeout_s: float) -> Finished:
+def run(module: str, *arguments: str, timeout_s: float, folder: Path | None = None) -> Finished:
     """Run a module to its end, or kill it after ``timeout_s`` seconds.
 
-    It gets a fresh environment, with only what the system itself needs. Whatever it started and
-    left running ends with it (on Windows: only itself).
+    It gets a fresh environment, with only what the system itself needs; ``folder`` is its home
+    and its place for temporary files, where given. Whatever it started and left running ends
+    with it (on Windows: only itself).
     """
     # A file, not a pipe: a grandchild that holds a pipe open would keep us waiting for it.
     with tempfile.TemporaryFile() as errors:
@@ -75,7 +69,7 @@ def run(module: str, *arguments: str, timeout_s: float) -> Finished:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env=_system_environment(),
+            env=_system_environment(folder),
             creationflags=NO_WINDOW,
             start_new_session=OWN_SESSION,
         )
@@ -164,41 +158,9 @@ def show(module: str, *arguments: str) -> int:
     return subprocess.call(command(module, *arguments), stdin=subprocess.DEVNULL)
 
 
-def _system_environment() -> dict[str, str]:
+def _system_environment(folder: Path | None) -> dict[str, str]:
     kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL")
     found = {name: os.environ[name] for name in kept if name in os.environ}
+    if folder is not None:
+        found |= dict.fromkeys(("HOME", "TEMP", "TMP", "TMPDIR"), str(folder))
     return found | {"PYTHONUTF8": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def confine(memory_mb: int, cpu_s: int, file_mb: int) -> list[str]:
-    """Limit this process for good, as far as the system permits; the names of what is on.
-
-    To be called before other libraries start threads. Nothing here is the gate that keeps a
-    hostile file out (that is reading it as data); it bounds what a mistake could cost.
-    """
-    layers = []
-    if resource is not None:
-        limits = {
-            "memoria": (resource.RLIMIT_AS, memory_mb << 20, 0),
-            # One second more to the hard limit: at the soft one comes the signal that says why.
-            "procesador": (resource.RLIMIT_CPU, cpu_s, 1),
-            "ficheros": (resource.RLIMIT_FSIZE, file_mb << 20, 0),
-            "abiertos": (resource.RLIMIT_NOFILE, MOST_OPEN, 0),
-            "volcados": (resource.RLIMIT_CORE, 0, 0),
-        }
-        for name, (which, value, spare) in limits.items():
-            hardest = resource.getrlimit(which)[1]
-            hard = value + spare
-            if hardest != resource.RLIM_INFINITY:
-                hard = min(hard, hardest)
-            resource.setrlimit(which, (min(value, hard), hard))
-            layers.append(name)
-    if sys.platform == "linux" and _without_network():
-        layers.append("sin red")
-    return layers
-
-
-def _without_network() -> bool:
-    library = ctypes.CDLL(None, use_errno=True)
-    flags = CLONE_NEWNET if os.geteuid() == 0 else CLONE_NEWNET | CLONE_NEWUSER
-    return bool(library.unshare(flags) == 0)

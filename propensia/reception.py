@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from propensia import __version__, admission, files, inbox
+from propensia.admission.dropped import read_signature
 from propensia.admission.refusal import Refusal, shown
 from propensia.admission.sidecar import LIMIT_BYTES as SIDECAR_LIMIT_BYTES
 from propensia.contract import Contract
@@ -112,18 +113,20 @@ class Reception:
             return
         try:
             self._consider(seen, watch)
-        except Refusal as refusal:  # of what is refused unread
+        except Refusal as refusal:  # of what is refused unread, or for its signature
             self._tell(seen, "RECHAZADO", refusal.text("es"))
             watch.told = "final"
+            self._retry.pop(seen.name, None)
 
     def _consider(self, seen: inbox.Seen, watch: inbox.Watch) -> None:
         """A file that stood still: read it once a look, and judge only that copy."""
         dropped = read_dropped(seen, self.settings)
         sha256 = dropped.sha256
-        if inbox.look_again(seen) != seen.marks or watch.sha256 not in (None, sha256):
+        read = files.sha256(sha256.encode(), dropped.signature or b"")
+        if inbox.look_again(seen) != seen.marks or watch.sha256 not in (None, read):
             watch.looks, watch.sha256 = 0, None
             return  # it moved, though its marks may not tell: the next looks will
-        watch.sha256 = sha256
+        watch.sha256 = read
         if watch.looks < self.settings.stable_polls:
             return
         known = self._memory.names.get(seen.name)
@@ -141,7 +144,9 @@ class Reception:
                 seen, "ACEPTADO", f"La ficha ya no está: nada cambia ({known.sha256[:12]})."
             )
             return
-        if fate == "judge" and not self._judge(seen, watch, dropped):
+        # What was accepted once may come unsigned this time, or under a key retired since.
+        anew = fate == "promote" and self.settings.signatures == "required"
+        if (fate == "judge" or anew) and not self._judge(seen, watch, dropped):
             return
         self._memory.names[seen.name] = inbox.Known(
             sha256, files.sha256(dropped.data), seen.marks, known.text if known else ""
@@ -162,7 +167,8 @@ class Reception:
         return seen.sidecar is None and data == known.data_sha256 != known.sha256
 
     def _judge(self, seen: inbox.Seen, watch: inbox.Watch, dropped: admission.Dropped) -> bool:
-        """Admit a new content; whether that settled it (an unfinished file is not settled)."""
+        """Admit a content; whether that settled it (an unfinished file is not settled). Raises
+        ``Refusal`` for its signature: nothing is remembered then, for another may come."""
         if watch.told == "unfinished":
             text = "La copia parece sin terminar desde hace media hora; cópielo de nuevo."
             self._tell(seen, "RECHAZADO", text)
@@ -170,6 +176,8 @@ class Reception:
             return False
         self._tell(seen, "COMPROBANDO", "Se comprueba; tarda unos segundos.")
         verdict, outcome = admission.admit(dropped, self.settings, self.contract, self.registry)
+        if outcome.refusal is not None and outcome.refusal.code in admission.OF_SIGNATURE:
+            raise outcome.refusal
         if verdict["code"] == "fichero_incompleto":
             self._tell(seen, "RECIBIDO", f"{verdict['why']} (Se espera a que se complete.)")
             watch.told = "unfinished"
@@ -316,7 +324,7 @@ class Reception:
 
 
 def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
-    """The bytes of a file and its sidecar, read once.
+    """The bytes of a file, of its sidecar and, where they count, of its signature, read once.
 
     Raises ``Refusal`` for what is refused unread (no regular file, or too large), and ``OSError``.
     """
@@ -326,8 +334,10 @@ def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
     beside = None
     if seen.sidecar is not None:
         beside = _within(seen.sidecar, SIDECAR_LIMIT_BYTES >> 20)
+    signature = None if seen.signature is None else read_signature(seen.signature, settings)
     # A name may hold anything a file system takes; what is shown and answered may not.
-    return admission.Dropped(shown(unicodedata.normalize("NFC", seen.path.stem)), data, beside)
+    name = shown(unicodedata.normalize("NFC", seen.path.stem))
+    return admission.Dropped(name, data, beside, signature)
 
 
 def _within(path: Path, limit_mb: int) -> bytes:

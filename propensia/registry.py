@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from propensia import files
+from propensia.contract import Contract
 from propensia.decision import Decision
 from propensia.locks import Busy, Lock
 
@@ -201,11 +202,11 @@ class Registry:
                     shutil.rmtree(temporary, ignore_errors=True)
             files.sync_folder(self._versions)
 
-    def fits(self, version: str, columns: Sequence[str]) -> str | None:
-        """``None`` when a version can be served under these columns, else why it cannot."""
+    def fits(self, version: str, contract: Contract) -> str | None:
+        """``None`` when a version can be served under this contract, else why it cannot."""
         try:
             manifest = self.manifest(version)
-            if manifest["columns"] != list(columns):
+            if contract.view(manifest["columns"]) is None:
                 return f"la versión {version} es de otro contrato ({manifest['contract']})"
             if files.sha256(self.model(version)) != manifest["onnx_sha256"]:
                 return f"la versión {version} está dañada; deje su fichero otra vez"

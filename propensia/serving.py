@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,11 +48,13 @@ class NoModel(Exception):
 class Bundle:
     """Everything that one answer is made with; immutable, so a request holds it start to end.
 
-    ``digest`` is the SHA-256 of the ONNX bytes in ``scorer``.
+    ``features`` makes the columns of this model; ``digest`` is the SHA-256 of the ONNX bytes in
+    ``scorer``.
     """
 
     release: Release
     kind: str
+    features: Features
     scorer: Scorer
     digest: str
     decision: Decision
@@ -115,10 +118,10 @@ class Serving:
         impossible number, or ``ScorerError`` when it cannot be run.
         """
         values, notes = self.features.read(texts)
-        row = self.features.row(values)
         bundle = self._bundle
         if bundle is None:
             raise NoModel
+        row = bundle.features.row(values)
         try:
             probability = bundle.decision.probability(bundle.scorer.one(row))
         except (Unreliable, ScorerError) as error:
@@ -146,10 +149,11 @@ class Serving:
     ) -> list[tuple[str, float]] | None:
         """The largest effects; ``None`` where the model fails for a mixture of the two rows,
         which nobody sent: the answer itself is good."""
-        row, base = (np.array(self.features.row(v)) for v in (values, self._typical))
+        features = bundle.features
+        row, base = (np.array(features.row(v)) for v in (values, self._typical))
         names = [parameter.name for parameter in self.contract.parameters]
         groups = [
-            [i for i, column in enumerate(self.contract.columns) if column.source == name]
+            [i for i, column in enumerate(features.contract.columns) if column.source == name]
             for name in names
         ]
         score = bundle.scorer.many
@@ -273,7 +277,8 @@ class Serving:
 
     def _load(self, release: Release) -> Bundle:
         manifest = self.registry.manifest(release.version)
-        if manifest["columns"] != list(self.contract.column_names):
+        view = self.contract.view(manifest["columns"])
+        if view is None:
             raise RegistryError(
                 f"la versión {release.version} es de otro contrato ({manifest['contract']})"
             )
@@ -285,10 +290,11 @@ class Serving:
                 break
         else:
             scorer = Scorer(self.registry.model(release.version), digest)
-            self._replay(scorer, manifest["golden"], manifest["kind"])
+            self._replay(scorer, manifest["golden"], manifest["kind"], len(view.columns))
         return Bundle(
             release=release,
             kind=manifest["kind"],
+            features=self.features if view is self.contract else Features(view),
             scorer=scorer,
             digest=digest,
             decision=decision(manifest, release, self.contract.threshold),
@@ -296,9 +302,11 @@ class Serving:
             demonstration=bool(manifest.get("demonstration", False)),
         )
 
-    def _replay(self, scorer: Scorer, golden: Mapping[str, list[list[float]]], kind: str) -> None:
+    def _replay(
+        self, scorer: Scorer, golden: Mapping[str, list[Any]], kind: str, columns: int
+    ) -> None:
+        # Numpy takes None, which stands for no data, as NaN.
         rows, wanted = np.array(golden["rows"], np.float64), np.array(golden["probabilities"])
-        columns = len(self.contract.columns)
         if rows.shape != (len(wanted), columns) or scorer.columns != columns or not len(wanted):
             raise ScorerError("the golden rows are not those of this model")
         tolerance = GOLDEN_TOLERANCE.get(kind, GOLDEN_TOLERANCE_OTHERS)

@@ -26,6 +26,8 @@ KINDS = {
 YES_OR_NO = {"1": True, "true": True, "si": True, "sí": True, "yes": True}
 YES_OR_NO |= {"0": False, "false": False, "no": False}
 SERVERS = ("granian", "gunicorn", "waitress")
+SIGNATURES = ("off", "required")
+UNKNOWN_MODELS = ("refuse", "sandbox")
 PREFIX = "PROPENSIA_"
 FILE = "propensia.toml"
 
@@ -60,6 +62,13 @@ class Settings:
     max_unpacked_mb: int = _setting(1024, "Tamaño máximo de un PKL ya descomprimido", 1)
     admission_seconds: int = _setting(60, "Tiempo máximo para comprobar un PKL", 1)
     admission_memory_mb: int = _setting(4096, "Memoria máxima para comprobar un PKL", 256)
+    signatures: str = _setting("off", f"Firma de los PKL: {', '.join(SIGNATURES)}")
+    signature_keys: Path = _setting(
+        Path("keys"), "Carpeta de las claves públicas de confianza, a partir de la de state"
+    )
+    unknown_models: str = _setting(
+        "refuse", f"Familias que no se saben leer: {', '.join(UNKNOWN_MODELS)}"
+    )
     keep_versions: int = _setting(24, "Versiones que se guardan, además de activa y anterior", 0)
     header_timeout_s: float = _setting(10.0, "Tiempo máximo para recibir una cabecera", 1)
     demonstration: bool = _setting(True, "Crear un modelo de demostración si no hay ninguno")
@@ -69,7 +78,8 @@ def load(environment: Mapping[str, str] | None = None, file: Path | None = None)
     """The settings of this process.
 
     ``environment`` defaults to the real one, ``file`` to ``propensia.toml`` in the working
-    folder (absent is fine). Relative folders are made absolute against the working folder.
+    folder (absent is fine). Relative folders are made absolute against the working folder,
+    that of the keys against the state folder.
     Raises ``SettingsError``.
     """
     environment = os.environ if environment is None else environment
@@ -79,6 +89,11 @@ def load(environment: Mapping[str, str] | None = None, file: Path | None = None)
     loaded = Settings(**values)
     if loaded.server not in SERVERS:
         raise SettingsError(f"el ajuste 'server' debe ser uno de: {', '.join(SERVERS)}")
+    if loaded.signatures not in SIGNATURES:
+        raise SettingsError(f"el ajuste 'signatures' debe ser uno de: {', '.join(SIGNATURES)}")
+    if loaded.unknown_models not in UNKNOWN_MODELS:
+        named = ", ".join(UNKNOWN_MODELS)
+        raise SettingsError(f"el ajuste 'unknown_models' debe ser uno de: {named}")
     return _absolute(loaded)
 
 
@@ -149,6 +164,7 @@ def _absolute(loaded: Settings) -> Settings:
     values = {row.name: getattr(loaded, row.name) for row in fields(Settings)}
     values["models"] = Path(values["models"]).absolute()
     values["state"] = Path(values["state"]).absolute()
+    values["signature_keys"] = values["state"] / values["signature_keys"]
     return Settings(**values)
 
 
@@ -162,6 +178,11 @@ def poll_interval(settings: Settings) -> float:
 def is_share(folder: Path) -> bool:
     """Whether a folder is written as one on another machine, as ``//nas/models``."""
     return str(folder).startswith(("\\\\", "//"))
+
+
+def variable(name: str) -> str | None:
+    """The text of an environment variable that a person named; ``None`` if it is not set."""
+    return os.environ.get(name)
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

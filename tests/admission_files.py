@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
+import lz4.frame
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
@@ -79,7 +80,7 @@ def good_files() -> dict[str, bytes]:
         LogisticRegression().fit(features, labels),
     ]
     files = {f"pickle {protocol}": pickle.dumps(model, protocol) for protocol in (0, 2, 4, 5)}
-    for how in (0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("xz", 1), ("lzma", 1)):
+    for how in (0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("xz", 1), ("lzma", 1), ("lz4", 3)):
         files[f"joblib {how}"] = dumped(model, compress=how)
     return files
 
@@ -173,6 +174,7 @@ HOSTILE = (
         lambda m: lzma.compress(stream(system(m)), format=lzma.FORMAT_ALONE),
         fires="joblib",
     ),
+    Hostile("in_lz4", lambda m: lz4.frame.compress(stream(system(m))), fires="joblib"),
     Hostile("protocol_0", lambda m: pickle.dumps(Bomb(m), 0), fires="pickle"),
     Hostile("protocol_2", lambda m: pickle.dumps([Bomb(m)], 2), fires="pickle"),
     Hostile("protocol_5", lambda m: pickle.dumps({"a": Bomb(m)}, 5), fires="pickle"),

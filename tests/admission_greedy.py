@@ -9,6 +9,7 @@ import pickle
 import zlib
 from collections.abc import Callable
 
+import lz4.frame
 import numpy as np
 from admission_files import call, frame, name, stream, text
 from sklearn.linear_model import LogisticRegression
@@ -69,6 +70,27 @@ def _swapped_many_times() -> bytes:
 def _many_sets_of_one_list() -> bytes:
     listed = b"](" + b"K\x01" * 9000 + b"e\x940" + name("builtins", "set") + b"\x940"
     return stream(listed + b"](" + b"h\x01h\x00\x85R" * 2000 + b"e")
+
+
+def _wide_letter() -> bytes:
+    """One letter of four bytes makes CPython take four for each of the others."""
+    raw = "\N{BEAR FACE}".encode() + b"x" * (120 << 20)
+    return stream(b"X" + len(raw).to_bytes(4, "little") + raw)
+
+
+def _copied_arguments() -> bytes:
+    """Keywords make a new tuple of arguments, each time as long as the one in the memo."""
+    arguments = b"(" + b"N" * 100_000 + b"t\x940"
+    keywords = b"}K\x01Ns\x940"
+    return stream(
+        _CLASS + b"\x940" + arguments + keywords + b"](" + b"h\0h\1h\2\x92" * 9000 + b"e"
+    )
+
+
+def _cut_arguments() -> bytes:
+    arguments = b"(" + _CLASS + b"N" * 100_000 + b"t\x940"
+    maker = name("copyreg", "__newobj__") + b"\x940"
+    return stream(maker + arguments + b"](" + b"h\0h\1R" * 9000 + b"e")
 
 
 def _billion_laughs() -> bytes:
@@ -208,6 +230,20 @@ GREEDY: dict[str, tuple[Callable[[], bytes], str]] = {
     "gzip_bomb": (lambda: gzip.compress(_bomb()), "demasiado_grande"),
     "bz2_bomb": (lambda: bz2.compress(_bomb()), "demasiado_grande"),
     "xz_bomb": (lambda: lzma.compress(_bomb(), preset=0), "demasiado_grande"),
+    "lz4_bomb": (lambda: lz4.frame.compress(_bomb()), "demasiado_grande"),
+    "lz4_that_declares_an_exabyte": (
+        # As a frame says how much it holds, and holds almost nothing.
+        lambda: lz4.frame.compress(stream(b"N")).replace((4).to_bytes(8, "little"), _EXABYTE, 1),
+        "no_es_un_modelo",
+    ),
+    "sets_without_end": (
+        lambda: stream(b"](" + b"\x8f" * 1_000_000 + b"e"),
+        "demasiado_grande",
+    ),
+    "marks_without_end": (lambda: stream(b"(" * 2_300_000), "demasiado_grande"),
+    "one_wide_letter_in_a_long_text": (_wide_letter, "demasiado_grande"),
+    "arguments_copied_many_times": (_copied_arguments, "demasiado_grande"),
+    "arguments_cut_many_times": (_cut_arguments, "demasiado_grande"),
     "one_list_as_many_sets": (_many_sets_of_one_list, "demasiado_grande"),
     "one_array_swapped_many_times": (_swapped_many_times, "demasiado_grande"),
     "compound_keys": (_compound_keys, "demasiado_grande"),

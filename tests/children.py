@@ -21,9 +21,11 @@ def main(how: str, *rest: str) -> None:
         if rest[1] == "wait":
             time.sleep(60)
     else:
-        from propensia import processes
+        from propensia.confinement import confine
 
-        print(processes.confine(memory_mb=512, cpu_s=1, file_mb=1), file=sys.stderr)
+        folder = Path(rest[0]).parent if rest else None
+        layers = confine(memory_mb=512, cpu_s=1, file_mb=1, folder=folder)
+        print(layers, file=sys.stderr)
         if how == "spin":
             while True:
                 pass

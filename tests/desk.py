@@ -34,9 +34,9 @@ class Desk:
     def registry(self) -> Registry:
         return Registry(self.state)
 
-    def run(self, *arguments: object, code: int = 0) -> str:
-        """What a command prints; it must end with ``code``."""
-        result: Result = CliRunner().invoke(cli, [str(a) for a in arguments])
+    def run(self, *arguments: object, code: int = 0, typed: str = "") -> str:
+        """What a command prints; it must end with ``code``. ``typed`` answers what it asks."""
+        result: Result = CliRunner().invoke(cli, [str(a) for a in arguments], input=typed)
         assert result.exit_code == code, (result.output, result.exception)
         return result.output
 

@@ -85,13 +85,15 @@ def test_the_second_child_sees_neither_the_file_nor_the_first_ones_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: dict[str, set[str]] = {}
-    folders: list[str] = []
+    folders: list[Path] = []
     really = processes.run
 
-    def watched(module: str, folder: str, *, timeout_s: float) -> Finished:
-        seen[module.rsplit(".", 1)[1]] = {path.name for path in Path(folder).iterdir()}
+    def watched(confined: str, module: str, name: str, **options: Any) -> Finished:
+        folder = options["folder"]
+        assert (confined, name) == ("propensia.confinement", str(folder))
+        seen[module.rsplit(".", 1)[1]] = {path.name for path in folder.iterdir()}
         folders.append(folder)
-        return really(module, folder, timeout_s=timeout_s)
+        return really(confined, module, name, **options)
 
     monkeypatch.setattr(processes, "run", watched)
     admission.judge(Dropped("modelo", good, b"{}"), place, contract, desk)
@@ -216,12 +218,20 @@ def left(path: Path, text: str) -> Path:
 
 def test_good_results_come_back_as_they_were_left(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    reading = Reading([Finding("a", "bien", "ñ", 0.5)], None, ["x"], {"reason": "r"}, "F", "keras")
+    reading = Reading(
+        [Finding("a", "bien", "ñ", 0.5)],
+        layers=["x"],
+        parity={"reason": "r"},
+        columns=["UNA"],
+        threshold=0.25,
+        family="F",
+        kind="keras",
+    )
     results.write(path, reading)
     assert results.read_reading(path) == reading
     proof = Proof(
         [Finding("a", "aviso", "b", 0.0)],
-        golden={"rows": [[0.25]], "probabilities": [1.0]},
+        golden={"rows": [[0.25], [None]], "probabilities": [1.0, 0.5]},
         histogram={"edges": [0.0, 1.0], "new": [1.0], "old": [1.0]},
         row_us=2.5,
     )

@@ -6,17 +6,26 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import pickle
 import pickletools
+import socket
+import subprocess
 import sys
+import threading
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import joblib
+import models_for_tests
+import psutil
 import pytest
 from admission_files import (
     HOSTILE,
     Hostile,
+    dumped,
     frame,
     good_files,
     name,
@@ -26,13 +35,20 @@ from admission_files import (
     text,
 )
 from admission_greedy import DEEP, GREEDY
+from hostile import BROKEN, TRAPS, Case, Trap, archives
+from hostile.host import around
 from sklearn.linear_model import LogisticRegression
 
+from propensia import admission, settings
 from propensia.admission import reader
+from propensia.admission.compiler import compile_model
 from propensia.admission.container import unpack
 from propensia.admission.listing import describe
 from propensia.admission.nodes import walk
 from propensia.admission.refusal import Refusal
+from propensia.contract import Contract
+from propensia.registry import Registry
+from propensia.settings import Settings
 
 
 def verdict(file: bytes) -> str:
@@ -195,14 +211,6 @@ def test_an_old_or_future_format_is_refused_with_what_to_do(file: bytes) -> None
     assert "compress='zlib'" in refusal.text("es")
 
 
-def test_lz4_is_read_where_it_is_installed_and_else_says_what_to_do() -> None:
-    lz4 = b"\x04\x22\x4d\x18\x60\x40\x82\x04\x00\x00\x80\x80\x04N.\x00\x00\x00\x00"
-
-    said = verdict(lz4)
-
-    assert said == "set()" or "compress='zlib'" in said
-
-
 GOOD = good_files()
 
 
@@ -231,3 +239,219 @@ def test_the_limit_of_unpacked_bytes_holds_for_every_container() -> None:
         assert len(unpack(file, limit_bytes=size)) == size, title
         with pytest.raises(Refusal, match="demasiado_grande"):
             unpack(file, limit_bytes=size - 1)
+
+
+# The whole corpus: what has the name of a stranger, and what no library could have written
+
+CORPUS = (*TRAPS, *BROKEN)
+# One of each kind, for the real children of an admission; the slow run takes all.
+SAMPLE = (
+    "subprocess.Popen",
+    "builtins.eval",
+    "socket.create_connection",
+    "pickle.loads",
+    "numpy.testing._private.utils.runstring",
+    "sklearn.preprocessing._function_transformer.FunctionTransformer",
+    "keras.src.layers.core.lambda_layer.Lambda",
+    "invisible_space",
+    "as_an_attribute_of_a_part",
+    "good_model_and_a_call_behind_it",
+    "program_in_a_zip",
+    "network_with_a_lambda_layer",
+    "weights_in_another_file",
+    "node_that_points_at_itself",
+    "tree_of_five_thousand_levels",
+    "weights_that_are_no_numbers",
+)
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[socket.socket]:
+    """A port that a file which runs could call."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(False)
+        yield listening
+
+
+@pytest.fixture
+def trap(tmp_path: Path, listener: socket.socket) -> Iterator[Trap]:
+    """Where a file would leave its mark; afterwards there must be none."""
+    place = tmp_path / "trap"
+    place.mkdir()
+    before, folder, threads = _environment(), Path.cwd(), threading.active_count()
+
+    yield Trap(place / "marker", listener.getsockname()[1])
+
+    assert list(place.iterdir()) == []
+    assert _environment() ^ before == set()
+    assert (Path.cwd(), threading.active_count()) == (folder, threads)
+    assert psutil.Process().children() == []
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def _environment() -> set[tuple[str, str]]:
+    # pytest writes down there which test is running.
+    return {pair for pair in os.environ.items() if pair[0] != "PYTEST_CURRENT_TEST"}
+
+
+def test_the_corpus_has_over_a_hundred_different_files(trap: Trap) -> None:
+    files = {case.build(trap) for case in CORPUS}
+
+    assert len({case.title for case in CORPUS}) == len(CORPUS)
+    assert len(files) == len(CORPUS) > 300
+
+
+def whole_refusal(file: bytes, contract: Contract) -> Refusal | None:
+    """What reading and compiling say of a file."""
+    try:
+        compile_model(
+            reader.read(file), contract.column_names, contract.positive, contract.negative
+        )
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+@pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.title)
+def test_every_file_of_the_corpus_is_refused_and_leaves_no_mark(
+    case: Case, trap: Trap, contract: Contract
+) -> None:
+    refusal = whole_refusal(case.build(trap), contract)
+
+    assert refusal is not None
+    assert refusal.code in case.codes
+    assert case.says in refusal.text("es") and refusal.text("en")
+
+
+@pytest.mark.parametrize("file", [around(b"N"), archives.good()], ids=["linear", "network"])
+def test_what_the_traps_hide_in_is_good_without_them(file: bytes, contract: Contract) -> None:
+    """Otherwise they could be refused for a reason of the host's."""
+    assert whole_refusal(file, contract) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the calls are those of a Unix shell")
+def test_the_traps_would_have_sprung(tmp_path: Path) -> None:
+    """In a process of its own, by pickle itself: otherwise no mark would prove nothing."""
+    springs = [case for case in TRAPS if case.springs]
+    for number, case in enumerate(springs):
+        (tmp_path / f"{number}.pkl").write_bytes(case.build(Trap(tmp_path / f"{number}.mark", 9)))
+
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOAD_ALL, str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=60,
+    )
+
+    asleep = [c.title for n, c in enumerate(springs) if not (tmp_path / f"{n}.mark").exists()]
+    assert asleep == [] and len(springs) > 25
+
+
+LOAD_ALL = """
+import pathlib, pickle, sys, time
+files = list(pathlib.Path(sys.argv[1]).glob("*.pkl"))
+for file in files:
+    try:
+        pickle.loads(file.read_bytes())
+    except Exception as error:
+        print(file, error)
+until = time.monotonic() + 10
+while time.monotonic() < until and not all(f.with_suffix(".mark").exists() for f in files):
+    time.sleep(0.05)
+"""
+
+
+# The real thing: two children, a folder of state, a verdict
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> tuple[Settings, Registry]:
+    environment = {
+        "PROPENSIA_STATE": str(tmp_path / "state"),
+        "PROPENSIA_MODELS": str(tmp_path / "models"),
+    }
+    place = settings.load(environment)
+    registry = Registry(place.state)
+    registry.prepare()
+    return place, registry
+
+
+def verdict_of(
+    file: bytes, office: tuple[Settings, Registry], contract: Contract
+) -> tuple[dict[str, Any], set[str]]:
+    """The verdict of a whole admission, and what it left in the folder of state."""
+    before = _contents(office[0].state)
+    verdict, _ = admission.admit(admission.Dropped("modelo", file), *_order(office, contract))
+    return verdict, _contents(office[0].state) - before
+
+
+def _order(
+    office: tuple[Settings, Registry], contract: Contract
+) -> tuple[Settings, Contract, Registry]:
+    return office[0], contract, office[1]
+
+
+def _contents(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def _judge(case: Case, trap: Trap, office: Any, contract: Contract) -> None:
+    file = case.build(trap)
+
+    verdict, left = verdict_of(file, office, contract)
+
+    assert not verdict["accepted"] and verdict["code"] in case.codes
+    assert case.says in verdict["why"]
+    assert left <= {f"verdicts/{verdict['sha256']}.json"}
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CORPUS if case.title in SAMPLE], ids=lambda case: case.title
+)
+def test_a_whole_admission_refuses_a_file_and_leaves_a_verdict_alone(
+    case: Case, trap: Trap, office: Any, contract: Contract
+) -> None:
+    _judge(case, trap, office, contract)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.title)
+def test_a_whole_admission_refuses_every_file_and_leaves_a_verdict_alone(
+    case: Case, trap: Trap, office: Any, contract: Contract
+) -> None:
+    _judge(case, trap, office, contract)
+
+
+@pytest.mark.parametrize("title", ["array_of_a_trillion", "billion_laughs"])
+def test_a_greedy_file_is_refused_by_a_whole_admission(
+    title: str, trap: Trap, office: Any, contract: Contract
+) -> None:
+    build = GREEDY[title][0] if title in GREEDY else DEEP[title]
+
+    verdict, _ = verdict_of(build(), office, contract)
+
+    assert verdict["code"] in {"matriz_imposible", "no_es_un_modelo"}
+
+
+def test_a_model_that_always_says_the_same_is_refused(
+    trap: Trap, office: Any, contract: Contract
+) -> None:
+    verdict, _ = verdict_of(dumped(models_for_tests.constant()), office, contract)
+
+    assert verdict["code"] == "filas_doradas_constantes"
+
+
+def test_a_model_that_ranks_the_other_way_round_than_the_active_one_is_refused(
+    trap: Trap, office: Any, contract: Contract
+) -> None:
+    registry: Registry = office[1]
+    active, _ = verdict_of(dumped(models_for_tests.logistic()), office, contract)
+    registry.publish(active["version"], cause="prueba", who="yo")
+
+    verdict, _ = verdict_of(dumped(models_for_tests.inverted()), office, contract)
+
+    assert active["accepted"] and verdict["code"] == "modelo_invertido"

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +18,9 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # ships no types
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
+from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]  # no types
 
-from benchmarks import contenders, load, report, rows
+from benchmarks import contenders, load, reading, report, rows, single_row
 from benchmarks.baselines import fastapi_joblib, seed_recipe
 from benchmarks.contenders import Bench
 from benchmarks.figures import FIGURES, Figure, FigureError, throughput
@@ -336,7 +338,46 @@ def test_every_figure_of_the_table_is_there() -> None:
         "drop",
         "admission",
         "swap",
+        "read",
+        "compile",
+        "read-memory",
+        "thousand",
+        "reader",
+        "row",
     ]
+
+
+@pytest.fixture(scope="module")
+def small_forest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frame = pd.DataFrame(
+        np.random.default_rng(1).random((300, len(rows.COLUMNS))), columns=list(rows.COLUMNS)
+    )
+    forest = RandomForestClassifier(7, max_depth=3, random_state=1)
+    file = tmp_path_factory.mktemp("forest") / "forest.pkl"
+    joblib.dump(forest.fit(frame, frame.iloc[:, 0] > 0.5), file, compress=3)
+    return file
+
+
+def test_a_file_is_read_and_compiled_in_a_fresh_process(small_forest: Path) -> None:
+    once = reading.in_a_fresh_process(small_forest)
+
+    assert once.file_bytes == small_forest.stat().st_size
+    assert once.unpacked_bytes == len(zlib.decompress(small_forest.read_bytes()))
+    assert (once.trees, once.depth) == (7, 3)
+    assert 10_000_000 < once.before <= once.reading <= once.whole < 1_000_000_000
+    assert once.read_s > 0 and once.compile_s > 0
+
+
+def test_the_reader_is_weighed_with_the_file_and_without_the_libraries() -> None:
+    once = reading.Once(10, 100, 0.0, 0.0, before=1000, reading=1250, whole=2000, trees=1, depth=1)
+
+    assert once.reader_ratio == 2.5
+
+
+def test_our_graph_and_the_usual_converters_are_asked_in_turn(small_forest: Path) -> None:
+    ratios = single_row.compare(small_forest, rounds=2)
+
+    assert len(ratios) == 2 and all(ratio > 0 for ratio in ratios)
 
 
 def test_the_requests_are_two_thousand_different_rows() -> None:

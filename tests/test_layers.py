@@ -18,13 +18,13 @@ PACKAGE = Path(propensia.__file__).parent
 # From the bottom up: a module imports from earlier rows only, never from its own. There are no
 # more rows than the longest chain of imports needs.
 LAYERS = (
-    ("settings", "files", "processes", "locks", "stats", "faults"),
-    ("contract", "heartbeat"),
+    ("settings", "files", "processes", "confinement", "locks", "stats", "faults"),
+    ("contract", "heartbeat", "signing"),
     ("features", "decision", "reasons"),
     ("scorer", "registry", "sampling", "inbox"),
     ("serving", "admission", "training", "terminal"),
     ("reception",),
-    ("keeper", "commands", "comparing", "doctor", "web"),
+    ("keeper", "commands", "comparing", "doctor", "sign", "web"),
     ("__main__",),
 )
 LAYER = {name: number for number, row in enumerate(LAYERS) for name in row}
@@ -47,7 +47,8 @@ ONLY_IN = {
     "joblib": {"training"},
     "pandas": set(),
     "tensorflow": set(),
-    "click": {"__main__", "commands", "comparing", "doctor", "web"},
+    "cryptography": {"signing"},
+    "click": {"__main__", "commands", "comparing", "doctor", "sign", "web"},
 }
 
 

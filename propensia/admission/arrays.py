@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from propensia.admission.budget import Budget
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal, shown
 
-# Called with the number of bytes or elements that will be looked at again or copied.
-Charge = Callable[[int], None]
 Dtype = np.dtype[np.generic]
 Array = np.ndarray[tuple[int, ...], Dtype]
 
@@ -26,6 +24,8 @@ OBJECTS_LIMIT = 100_000
 _FIELDS_LIMIT = 64
 # Making a record type costs about as much as reading this many bytes, for each field.
 _FIELD_COST = 32
+# What an array takes beside its elements, and an object array for each of them.
+_ARRAY_BYTES, _PLACE_BYTES = 360, 8
 _DIMENSIONS_LIMIT = 32
 # An array without elements may still declare a long side; nobody has so many columns.
 _EMPTY_SIDE_LIMIT = 10_000_000
@@ -59,7 +59,7 @@ def unfilled_dtype(spec: object) -> Unfilled:
     return Unfilled(spec=spec.lstrip("<>=|"))
 
 
-def dtype_from(spec: str, state: object, charge: Charge) -> Dtype:
+def dtype_from(spec: str, state: object, budget: Budget) -> Dtype:
     """The number type that ``spec`` and the state written by numpy describe together.
 
     Number, text, object, or a flat record of numbers and text.
@@ -73,20 +73,20 @@ def dtype_from(spec: str, state: object, charge: Charge) -> Dtype:
     if type(order) is not str or order not in ("<", ">", "|", "=") or type(size) is not int:
         raise _not_allowed(spec)
     if spec.startswith("V"):
-        return _record(int(spec[1:]), names, fields, size, charge)
+        return _record(int(spec[1:]), names, fields, size, budget)
     dtype: Dtype = np.dtype("O" if spec.startswith("O") else order + spec)
     if names is not None or fields is not None or size not in (-1, dtype.itemsize):
         raise _not_allowed(spec)
     return dtype
 
 
-def _record(spec: int, names: object, fields: object, size: int, charge: Charge) -> Dtype:
+def _record(spec: int, names: object, fields: object, size: int, budget: Budget) -> Dtype:
     """A flat record ``spec`` bytes long."""
     if type(names) is not tuple or type(fields) is not dict or size != spec:
         raise _not_allowed(f"V{spec}")
     if not 0 < len(names) <= _FIELDS_LIMIT or len(names) != len(fields):
         raise _not_allowed(f"V{spec}")
-    charge(_FIELD_COST * len(names))
+    budget.charge(_FIELD_COST * len(names))
     formats: list[Dtype] = []
     offsets: list[int] = []
     for name in names:
@@ -124,7 +124,7 @@ def size_of(dtype: object, shape: object) -> int:
 
 
 def array_from_bytes(
-    raw: bytes | memoryview, dtype: object, shape: object, order: object, charge: Charge
+    raw: bytes | memoryview, dtype: object, shape: object, order: object, budget: Budget
 ) -> Array:
     """An array ``shape`` of ``dtype`` over ``raw``, a view where the byte order permits.
 
@@ -142,25 +142,27 @@ def array_from_bytes(
             f"declara {size} bytes y tiene {len(raw)}",
             f"it declares {size} bytes and has {len(raw)}",
         )
+    budget.hold(_ARRAY_BYTES)
     if size == 0:
         array: Array = np.empty(shape, dtype)
     else:
         array = np.ndarray(shape, dtype, raw, order="F" if order == "F" else "C")
-        _check_values(array, charge)
+        _check_values(array, budget)
     if not dtype.isnative:
-        charge(size)
+        budget.charge(size)
+        budget.hold(size)
         array = array.astype(dtype.newbyteorder("="))
     array.flags.writeable = False
     return array
 
 
-def _check_values(array: np.ndarray[Any, Any], charge: Charge) -> None:
+def _check_values(array: np.ndarray[Any, Any], budget: Budget) -> None:
     """Refuse truth values other than 0 and 1, and letters that Unicode does not have."""
     if array.dtype.names is not None:
         for name in array.dtype.names:
-            _check_values(array[name], charge)
+            _check_values(array[name], budget)
     elif array.dtype.kind in "bU":
-        charge(array.nbytes)
+        budget.charge(array.nbytes)
         wide = array.dtype.kind == "U"
         native = np.ascontiguousarray(array).reshape(-1)
         if wide and not native.dtype.isnative:
@@ -170,7 +172,7 @@ def _check_values(array: np.ndarray[Any, Any], charge: Charge) -> None:
             raise _impossible("tiene valores que no existen", "it has values that do not exist")
 
 
-def array_from_state(state: object, charge: Charge) -> Array | Node:
+def array_from_state(state: object, budget: Budget) -> Array | Node:
     """The array that numpy's own pickle state describes: numbers, text or objects."""
     if type(state) is not tuple or len(state) != 5:
         raise _impossible("su estado no es el de numpy", "its state is not numpy's")
@@ -179,36 +181,36 @@ def array_from_state(state: object, charge: Charge) -> Array | Node:
         raise _impossible("su estado no es el de numpy", "its state is not numpy's")
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         # numpy lists objects in C order, whatever the array's own order is.
-        return objects_from(raw, shape, charge)
-    return array_from_bytes(_bytes(raw), dtype, shape, "F" if fortran else "C", charge)
+        return objects_from(raw, shape, budget)
+    return array_from_bytes(_bytes(raw), dtype, shape, "F" if fortran else "C", budget)
 
 
-def array_from_buffer(args: tuple[object, ...], charge: Charge) -> Array:
+def array_from_buffer(args: tuple[object, ...], budget: Budget) -> Array:
     """The array of ``numpy._frombuffer(buffer, dtype, shape, order[, axes])``, protocol 5."""
     if len(args) not in (4, 5):
         raise _impossible("su estado no es el de numpy", "its state is not numpy's")
     raw, (dtype, shape, order) = _bytes(args[0]), args[1:4]
     axes = args[4] if len(args) == 5 else None
     if type(order) is str and order == "K" and axes is not None:
-        array = array_from_bytes(raw, dtype, shape, "C", charge)
+        array = array_from_bytes(raw, dtype, shape, "C", budget)
         if type(axes) is not tuple or any(type(axis) is not int for axis in axes):
             raise _impossible("sus ejes no son ejes", "its axes are not axes")
         if sorted(axes) != list(range(array.ndim)):
             raise _impossible("sus ejes no son ejes", "its axes are not axes")
         return array.transpose(axes)
-    return array_from_bytes(raw, dtype, shape, order, charge)
+    return array_from_bytes(raw, dtype, shape, order, budget)
 
 
-def scalar_from(args: tuple[object, ...], charge: Charge) -> object:
+def scalar_from(args: tuple[object, ...], budget: Budget) -> object:
     """The plain Python value of ``numpy.scalar(dtype, bytes)``."""
     if len(args) != 2:
         raise _impossible("un número sin tipo o sin bytes", "a number without type or bytes")
     dtype, raw = args
-    value: object = array_from_bytes(_bytes(raw), dtype, (), "C", charge).item()
+    value: object = array_from_bytes(_bytes(raw), dtype, (), "C", budget).item()
     return value
 
 
-def objects_from(elements: object, shape: object, charge: Charge) -> Array | Node:
+def objects_from(elements: object, shape: object, budget: Budget) -> Array | Node:
     """An array of text and plain numbers; or, where it holds objects, a node that lists them.
 
     The node is made by ``numpy.ndarray``, has the shape as its argument and the elements, in C
@@ -227,7 +229,8 @@ def objects_from(elements: object, shape: object, charge: Charge) -> Array | Nod
             f"una matriz de {len(elements)} objetos",
             f"an array of {len(elements)} objects",
         )
-    charge(len(elements))
+    budget.charge(len(elements))
+    budget.hold(_ARRAY_BYTES + _PLACE_BYTES * len(elements))
     for element in elements:
         bare_call = isinstance(element, Node) and type(element.state) is not dict
         if bare_call or isinstance(element, Global):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from propensia.admission import arrays
+from propensia.admission import arrays, plain
 from propensia.admission.arrays import Unfilled
 from propensia.admission.machine import Machine, broken, forbidden
 from propensia.admission.nodes import Global, Node
@@ -38,6 +38,8 @@ _ARRAY_CLASSES = frozenset(
     }
 )
 _PADDING = b"\xff"
+# What CPython takes for them.
+_NODE_BYTES, _TUPLE_BYTES, _PLACE_BYTES = 260, 64, 8
 
 
 def call(machine: Machine, maker: object, args: object) -> object:
@@ -46,24 +48,34 @@ def call(machine: Machine, maker: object, args: object) -> object:
         raise broken("una llamada sin argumentos", "a call without arguments")
     if type(maker) is Global:
         helper = _HELPERS.get((maker.module, maker.name))
-        return Node(maker, args) if helper is None else helper(machine, args)
+        return node_of(machine, maker, args) if helper is None else helper(machine, args)
     if type(maker) is Node:
         # Keras calls a method that getattr gave; nothing calls what such a call gives.
         if type(maker.made_by) is Node:
             raise forbidden("una llamada de una llamada de otra", "a call of a call of a call")
-        return Node(maker, args)
+        return node_of(machine, maker, args)
     raise forbidden("una llamada a un dato", "a call of a value")
 
 
-def instance(cls: object, args: object, kwargs: object = None) -> Node:
+def node_of(machine: Machine, maker: Global | Node, args: Args) -> Node:
+    """A new node, paid for."""
+    machine.budget.hold(_NODE_BYTES)
+    return Node(maker, args)
+
+
+def instance(machine: Machine, cls: object, args: object, kwargs: object = None) -> Node:
     """The node for ``cls.__new__(cls, *args, **kwargs)``; keyword arguments, if any, come last."""
     if type(cls) is not Global:
         raise forbidden("un objeto sin clase", "an object without a class")
-    if type(args) is not tuple or type(kwargs) not in (dict, type(None)):
+    if type(args) is not tuple or not (kwargs is None or type(kwargs) is dict):
         raise broken("un objeto sin argumentos", "an object without arguments")
     if cls == arrays.NDARRAY:
         raise _bare_array()
-    return Node(cls, (*args, kwargs) if kwargs else args)
+    if kwargs:
+        # A copy of a tuple that the file may give many times.
+        machine.budget.hold(_PLACE_BYTES * len(args))
+        args = (*args, kwargs)
+    return node_of(machine, cls, args)
 
 
 def changeable(target: object) -> Node:
@@ -87,11 +99,11 @@ def build(machine: Machine, state: object) -> None:
     """Give ``state`` to the topmost value, as ``__setstate__`` would get it."""
     target = machine.top()
     if type(target) is Unfilled:
-        charge = machine.budget.charge
+        budget = machine.budget
         if target.spec:
-            machine.fill(arrays.dtype_from(target.spec, state, charge))
+            machine.fill(arrays.dtype_from(target.spec, state, budget))
         else:
-            machine.fill(arrays.array_from_state(state, charge))
+            machine.fill(arrays.array_from_state(state, budget))
         return
     node = changeable(target)
     if node.state is not None or state is None:
@@ -142,7 +154,7 @@ def _stored_array(machine: Machine, node: Node) -> object:
     machine.pos = start + size
     # A view: the array's bytes are not copied.
     raw = memoryview(machine.data)[start : machine.pos]
-    return arrays.array_from_bytes(raw, dtype, shape, state.get("order"), machine.budget.charge)
+    return arrays.array_from_bytes(raw, dtype, shape, state.get("order"), machine.budget)
 
 
 def _shape(value: object) -> object:
@@ -184,11 +196,11 @@ def _dtype(machine: Machine, args: Args) -> object:
 
 
 def _frombuffer(machine: Machine, args: Args) -> object:
-    return arrays.array_from_buffer(args, machine.budget.charge)
+    return arrays.array_from_buffer(args, machine.budget)
 
 
 def _scalar(machine: Machine, args: Args) -> object:
-    return arrays.scalar_from(args, machine.budget.charge)
+    return arrays.scalar_from(args, machine.budget)
 
 
 def _reconstructor(machine: Machine, args: Args) -> object:
@@ -197,110 +209,41 @@ def _reconstructor(machine: Machine, args: Args) -> object:
         raise broken("un objeto sin clase", "an object without a class")
     (cls, _, state), base = args, args[1]
     if base.name == "object":
-        return instance(cls, ())
+        return instance(machine, cls, ())
     if base.name == "list" and type(state) is list:
         machine.budget.charge(len(state))
-        node = instance(cls, ())
+        machine.budget.hold(2 * _TUPLE_BYTES * len(state))
+        node = instance(machine, cls, ())
         node.items = list(state)
         return node
     if base.name == "dict" and type(state) is dict:
         machine.budget.charge(len(state))
-        node = instance(cls, ())
+        machine.budget.hold(2 * _TUPLE_BYTES * len(state))
+        node = instance(machine, cls, ())
         node.entries = list(state.items())
         return node
-    return instance(cls, (state,))
+    return instance(machine, cls, (state,))
 
 
 def _newobj(machine: Machine, args: Args) -> object:
-    return instance(args[0] if args else None, args[1:])
+    machine.budget.hold(_PLACE_BYTES * len(args))
+    return instance(machine, args[0] if args else None, args[1:])
 
 
 def _newobj_ex(machine: Machine, args: Args) -> object:
     if len(args) != 3:
         raise broken("un objeto sin argumentos", "an object without arguments")
-    return instance(*args)
-
-
-def _elements(machine: Machine, args: Args) -> list[object]:
-    """The members of ``set(list)`` and its like, each fit to be one."""
-    if not args:
-        return []
-    if len(args) != 1 or not isinstance(args[0], list | tuple | set | frozenset):
-        raise broken("un conjunto sin elementos", "a set without elements")
-    machine.budget.charge(len(args[0]))
-    return [machine.key(item) for item in args[0]]
-
-
-def _set(machine: Machine, args: Args) -> object:
-    return set(_elements(machine, args))
-
-
-def _frozenset(machine: Machine, args: Args) -> object:
-    return frozenset(_elements(machine, args))
-
-
-def _dict(machine: Machine, args: Args) -> object:
-    """``dict()`` and ``OrderedDict()``; Python 2 also gave the entries as a list of pairs."""
-    entries: dict[object, object] = {}
-    pairs = args[0] if len(args) == 1 else []
-    if len(args) > 1 or type(pairs) is not list:
-        raise broken("un diccionario sin entradas", "a dictionary without entries")
-    machine.budget.charge(len(pairs))
-    for pair in pairs:
-        if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise broken("un diccionario sin entradas", "a dictionary without entries")
-        entries[machine.key(pair[0])] = pair[1]
-    return entries
-
-
-def _bytes(machine: Machine, args: Args) -> object:
-    """``bytes()``, ``bytearray(b"…")``, ``bytearray("…", "latin-1")``, ``encode(…, "latin1")``."""
-    if not args:
-        return b""
-    if len(args) == 1 and type(args[0]) is bytes:
-        return args[0]
-    if len(args) == 2 and type(args[0]) is str and _is_latin1(args[1]):
-        machine.budget.charge(len(args[0]))
-        try:
-            return args[0].encode("latin-1")
-        except UnicodeEncodeError:
-            pass
-    raise broken("unos bytes mal escritos", "bytes badly written")
-
-
-def _is_latin1(encoding: object) -> bool:
-    return type(encoding) is str and encoding in ("latin1", "latin-1")
-
-
-def _complex(machine: Machine, args: Args) -> object:
-    if len(args) == 2 and type(args[0]) is float and type(args[1]) is float:
-        return complex(args[0], args[1])
-    raise broken("un número complejo mal escrito", "a complex number badly written")
-
-
-def _slice(machine: Machine, args: Args) -> object:
-    if len(args) == 3 and all(item is None or type(item) in (int, str) for item in args):
-        return slice(*args)
-    raise broken("un tramo mal escrito", "a slice badly written")
+    return instance(machine, *args)
 
 
 _Helper = Callable[[Machine, Args], object]
 _HELPERS: dict[tuple[str, str], _Helper] = {
+    **plain.HELPERS,
     ("numpy", "dtype"): _dtype,
     ("numpy", "ndarray"): _ndarray,
     ("copyreg", "_reconstructor"): _reconstructor,
     ("copyreg", "__newobj__"): _newobj,
     ("copyreg", "__newobj_ex__"): _newobj_ex,
-    ("collections", "OrderedDict"): _dict,
-    ("builtins", "dict"): _dict,
-    ("builtins", "set"): _set,
-    ("builtins", "frozenset"): _frozenset,
-    ("builtins", "bytes"): _bytes,
-    ("builtins", "bytearray"): _bytes,
-    ("builtins", "complex"): _complex,
-    ("builtins", "slice"): _slice,
-    ("_codecs", "encode"): _bytes,
-    ("codecs", "encode"): _bytes,
 }
 for _package in ("numpy.core", "numpy._core"):
     _HELPERS[f"{_package}.multiarray", "_reconstruct"] = _array
@@ -312,5 +255,6 @@ UNDERSTOOD = (
     frozenset(_HELPERS)
     | _WRAPPERS
     | _ARRAY_CLASSES
+    | plain.CLASSES
     | {("builtins", name) for name in ("object", "list", "tuple", "int", "float", "str")}
 )

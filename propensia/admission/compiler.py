@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from propensia.admission.families import CLASSIFIERS, HELPERS, TRANSFORMERS
+from propensia.admission.families import CLASSIFIERS, HELPERS, TRAINING_ONLY, TRANSFORMERS
 from propensia.admission.families.attributes import attribute_of
 from propensia.admission.families.parts import Chance, Column, Workshop, plain
 from propensia.admission.nodes import Global, Node, children
@@ -52,6 +52,11 @@ class Compiled:
     threshold: float | None
     facts: dict[str, object]
 
+    @property
+    def width(self) -> int:
+        """How many columns ``x`` has."""
+        return len(self.inputs)
+
 
 def compile_model(
     root: object,
@@ -67,15 +72,19 @@ def compile_model(
     the model was trained on. ``positive`` and ``negative`` are the spellings of the two class
     labels. Raises ``Refusal``.
     """
+    _check_names(root)
+    shop = Workshop(plain(columns), CLASSIFIERS, TRANSFORMERS)
     try:
-        return compile_on(root, plain(columns), positive, negative)
+        return _compiled(root, shop, positive, negative)
     except Refusal as refusal:
-        if refusal.code != "columnas_distintas" or not raw:
+        if refusal.code != "columnas_distintas" or shop.matched or not raw:
             raise
+        shop = Workshop(raw, CLASSIFIERS, TRANSFORMERS)
         try:
-            return compile_on(root, raw, positive, negative)
+            return _compiled(root, shop, positive, negative)
         except Refusal as other:
-            raise refusal if other.code == refusal.code else other from None
+            # The one that tells of the rows that the model was trained on, if of either.
+            raise other if shop.matched else refusal from None
 
 
 def compile_on(
@@ -83,7 +92,12 @@ def compile_on(
 ) -> Compiled:
     """The ONNX graph of the classifier on rows of ``inputs``; raises ``Refusal``."""
     _check_names(root)
-    shop = Workshop(inputs, CLASSIFIERS, TRANSFORMERS)
+    return _compiled(root, Workshop(inputs, CLASSIFIERS, TRANSFORMERS), positive, negative)
+
+
+def _compiled(
+    root: object, shop: Workshop, positive: frozenset[str], negative: frozenset[str]
+) -> Compiled:
     chance = shop.classifier(root, shop.rows)
     place = _place_of_positive(chance, positive, negative)
     tensor, threshold = chance.tensor, chance.threshold
@@ -93,7 +107,7 @@ def compile_on(
             threshold = math.nextafter(1 - threshold, 2)
     return Compiled(
         onnx=shop.graph.to_bytes(tensor),
-        inputs=inputs,
+        inputs=shop.rows.columns,
         family=chance.label,
         kind="keras" if "keras" in shop.libraries else "sklearn",
         libraries=dict(shop.libraries),
@@ -126,7 +140,11 @@ def _check_names(root: object) -> None:
 
 
 def _mentioned(root: object) -> Iterator[Global]:
-    """Every name in a value, from the outside in; ``getattr(Class, "x")`` as ``Class.x``."""
+    """Every name in a value, from the outside in; ``getattr(Class, "x")`` as ``Class.x``.
+
+    But for a function of the analyst's own (``__main__``) that a listed attribute names, and that
+    only training would call.
+    """
     seen: set[int] = set()
     waiting = deque([root])
     while waiting:
@@ -137,6 +155,8 @@ def _mentioned(root: object) -> Iterator[Global]:
             value, Node | dict | list | tuple | set | frozenset
         ):
             seen.add(id(value))
+            if isinstance(value, Node):
+                value = _without_own_functions(value)
             method = attribute_of(value) if isinstance(value, Node) else None
             if method is not None and isinstance(value, Node):
                 yield method
@@ -146,6 +166,22 @@ def _mentioned(root: object) -> Iterator[Global]:
                 waiting.extend(list(children(value))[1 + len(value.args) :])
             else:
                 waiting.extend(children(value))
+
+
+def _without_own_functions(node: Node) -> Node:
+    maker = node.made_by
+    pair = (maker.module, maker.name) if isinstance(maker, Global) else ("", "")
+    given = node.attributes()
+    functions = {name: given.get(name) for name in TRAINING_ONLY.get(pair, ())}
+    own = [
+        name
+        for name, function in functions.items()
+        if isinstance(function, Global) and function.module == "__main__"
+    ]
+    if not own or not isinstance(node.state, dict):
+        return node
+    kept = {name: value for name, value in node.state.items() if name not in own}
+    return Node(node.made_by, node.args, kept, node.items, node.entries)
 
 
 def _place_of_positive(chance: Chance, positive: frozenset[str], negative: frozenset[str]) -> int:

@@ -6,13 +6,13 @@ It must never unpack more than it was allowed to, whatever the file declares.
 from __future__ import annotations
 
 import bz2
-import importlib
-import importlib.util
 import io
 import lzma
 import zlib
 from collections.abc import Callable
 from typing import Protocol
+
+import lz4.frame  # type: ignore[import-untyped]  # lz4 ships no types
 
 from propensia.admission.refusal import Refusal
 
@@ -62,24 +62,13 @@ class _Inflater:
         return self._inflater.decompress(self._inflater.unconsumed_tail + data, max_length)
 
 
-def _lz4() -> _Decompressor:
-    if importlib.util.find_spec("lz4") is None:
-        raise Refusal(
-            "formato_no_admitido",
-            "está comprimido con lz4, que no está instalado aquí",
-            "it is compressed with lz4, which is not installed here",
-        )
-    decompressor: _Decompressor = importlib.import_module("lz4.frame").LZ4FrameDecompressor()
-    return decompressor
-
-
 _MAGIC: dict[bytes, Callable[[], _Decompressor]] = {
     b"\x78": lambda: _Inflater(zlib.MAX_WBITS),
     b"\x1f\x8b": lambda: _Inflater(16 + zlib.MAX_WBITS),
     b"BZ": bz2.BZ2Decompressor,
     b"\xfd7zXZ": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _LZMA_MEMORY),
     b"\x5d\x00": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, _LZMA_MEMORY),
-    b"\x04\x22\x4d\x18": _lz4,
+    b"\x04\x22\x4d\x18": lz4.frame.LZ4FrameDecompressor,
 }
 # Files that people drop by mistake, and what to call them.
 _OTHERS = {
@@ -93,7 +82,7 @@ _OTHERS = {
 def unpack(data: bytes, *, limit_bytes: int = LIMIT_BYTES, ratio: int = RATIO) -> bytes:
     """The bytes of the pickle stream inside a file; those of a bare pickle come back as they are.
 
-    zlib, gzip, bz2, xz, lzma and, where the package is installed, lz4.
+    zlib, gzip, bz2, xz, lzma and lz4, as joblib writes them: one stream, nothing behind it.
 
     Errors: a ``Refusal``. ``demasiado_grande`` before more than ``limit_bytes``, or more than
     ``ratio`` times the file, has been unpacked; ``fichero_incompleto`` for a stream that stops

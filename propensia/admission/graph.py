@@ -1,16 +1,18 @@
 """Builds the ONNX graph of a model, operator by operator, and knows one that it could have built.
 
-It never reads a model file and never runs a graph; no other module touches the onnx package.
+It never reads a model file and never runs a graph; only ``converted`` touches onnx besides.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from onnx import (
+    AttributeProto,
     GraphProto,
     ModelProto,
     NodeProto,
@@ -30,8 +32,12 @@ BOOL = int(TensorProto.BOOL)
 INPUT, OUTPUT = "x", "p"
 ML = "ai.onnx.ml"
 
-_IR_VERSION, _OPSET, _ML_OPSET = 10, 21, 5
+IR_VERSION, _OPSET, _ML_OPSET = 10, 21, 5
 _TREES = "TreeEnsemble"
+# The mode of a split by membership in a set, as the operator numbers them.
+_MEMBER = 6
+# No ensemble has more columns, with their negatives and codes (see ``families.ensemble``).
+_WIDEST = 30_000
 _PLAIN: frozenset[str] = frozenset()
 _AXIS = frozenset({"axis"})
 # Every operator that a family writes, by domain and name, with its attributes. ``check`` refuses
@@ -43,6 +49,7 @@ OPERATORS = {
     ("", "Cast"): frozenset({"to"}),
     ("", "Clip"): _PLAIN,
     ("", "Concat"): _AXIS,
+    ("", "CumSum"): _PLAIN,
     ("", "Div"): _PLAIN,
     ("", "Elu"): frozenset({"alpha"}),
     ("", "Equal"): _PLAIN,
@@ -56,6 +63,7 @@ OPERATORS = {
     ("", "Greater"): _PLAIN,
     ("", "GreaterOrEqual"): _PLAIN,
     ("", "IsNaN"): _PLAIN,
+    ("", "LeakyRelu"): frozenset({"alpha"}),
     ("", "Less"): _PLAIN,
     ("", "LessOrEqual"): _PLAIN,
     ("", "Log"): _PLAIN,
@@ -97,6 +105,7 @@ OPERATORS = {
             "nodes_falsenodeids",
             "nodes_falseleafs",
             "nodes_missing_value_tracks_true",
+            "membership_values",
             "leaf_targetids",
             "leaf_weights",
             "n_targets",
@@ -108,6 +117,7 @@ OPERATORS = {
 # The widest network and the longest pipeline stay far below.
 _MOST_OPERATORS = 20_000
 _MOST_DIMENSIONS = 3
+_VALUES, _WORDED = {"name", "type", "i", "f", "ints", "t"}, {"s", "floats"}
 _ITEM_BYTES = {
     DOUBLE: 8,
     FLOAT: 4,
@@ -115,6 +125,21 @@ _ITEM_BYTES = {
     BOOL: 1,
     int(TensorProto.UINT8): 1,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a graph may be made of: operators by domain and name, with their attributes; the
+    versions of both; the bytes of a number of each type; what an attribute may say in words."""
+
+    operators: Mapping[tuple[str, str], frozenset[str]]
+    opsets: tuple[OperatorSetIdProto, ...]
+    item_bytes: Mapping[int, int]
+    words: frozenset[bytes] = frozenset()
+
+
+_OPSETS = (helper.make_opsetid("", _OPSET), helper.make_opsetid(ML, _ML_OPSET))
+OWN = Rules(OPERATORS, _OPSETS, _ITEM_BYTES)
 
 
 class Graph:
@@ -145,6 +170,11 @@ class Graph:
         self._nodes.append(helper.make_node(operator, inputs, [name], domain=domain, **plain))
         return name
 
+    def operator(self, tensor: str) -> tuple[str, ...]:
+        """The operator that made a tensor of this graph, and what it was given; not an input."""
+        made = self._nodes[int(tensor.removeprefix("t"))]
+        return (made.op_type, *made.input)
+
     def cast(self, tensor: str, to: int) -> str:
         """The tensor as ``DOUBLE``, ``FLOAT``, ``INT64`` or ``BOOL``."""
         return self.add("Cast", tensor, to=to)
@@ -174,7 +204,7 @@ class Graph:
             self._constants,
         )
         model = helper.make_model(
-            graph, opset_imports=_opsets(), ir_version=_IR_VERSION, producer_name="propensia"
+            graph, opset_imports=_OPSETS, ir_version=IR_VERSION, producer_name="propensia"
         )
         return bytes(model.SerializeToString())
 
@@ -188,8 +218,8 @@ class Graph:
         self._constants = [constant for constant in self._constants if constant.name in needed]
 
 
-def check(onnx_bytes: bytes, columns: int) -> None:
-    """Refuses what is not a model that ``Graph`` could have written for so many columns.
+def check(onnx_bytes: bytes, columns: int, rules: Rules = OWN) -> None:
+    """Refuses what is not a model for so many columns by the rules: those of ``Graph``, or others.
 
     That is: known operators and attributes only, one input ``x`` and one output ``p``, constants
     inside the file, trees without a way round, and no field that this program never sets (as
@@ -203,8 +233,8 @@ def check(onnx_bytes: bytes, columns: int) -> None:
         whole = model.ByteSize() == len(onnx_bytes)
         _only(model, {"ir_version", "producer_name", "opset_import", "graph"})
         _only(model.graph, {"name", "node", "initializer", "input", "output"})
-        fits = model.ir_version == _IR_VERSION and list(model.opset_import) == _opsets()
-        _check_graph(model.graph, columns)
+        fits = (model.ir_version, *model.opset_import) == (IR_VERSION, *rules.opsets)
+        _check_graph(model.graph, columns, rules)
     except (Refusal, MemoryError):
         raise
     except Exception as error:  # protobuf's own errors, text that is none, a tree without a list
@@ -213,35 +243,37 @@ def check(onnx_bytes: bytes, columns: int) -> None:
         raise _foreign("bytes")
 
 
-def _check_graph(graph: GraphProto, columns: int) -> None:
+def _check_graph(graph: GraphProto, columns: int, rules: Rules) -> None:
     if list(graph.input) != [_rows(INPUT, columns)] or list(graph.output) != [_rows(OUTPUT, 1)]:
         raise _foreign("input/output")
     if len(graph.node) > _MOST_OPERATORS:
         number = len(graph.node)
         raise Refusal("demasiado_grande", f"{number} operaciones", f"{number} operators")
     for tensor in graph.initializer:
-        _check_tensor(tensor)
+        _check_tensor(tensor, rules)
     for node in graph.node:
         _only(node, {"input", "output", "op_type", "domain", "attribute"})
-        known = OPERATORS.get((node.domain, node.op_type))
+        known = rules.operators.get((node.domain, node.op_type))
         if known is None:
             raise _foreign(f"{node.domain}.{node.op_type}".lstrip("."))
         names = [attribute.name for attribute in node.attribute]
         for attribute in node.attribute:
-            _only(attribute, {"name", "type", "i", "f", "ints", "t"})
+            _only(attribute, _VALUES | _WORDED if rules.words else _VALUES)
             values = len(attribute.ListFields()) - 2  # beside its name and type
             if attribute.name not in known or names.count(attribute.name) > 1 or values > 1:
                 raise _foreign(f"{node.op_type}.{attribute.name}")
+            if attribute.HasField("s") and attribute.s not in rules.words:
+                raise _foreign(f"{node.op_type}.{attribute.name}")
             if attribute.HasField("t"):
-                _check_tensor(attribute.t)
+                _check_tensor(attribute.t, rules)
         if node.op_type == _TREES:
-            _check_trees(node, 2 * columns)
+            _check_trees(node)
 
 
-def _check_tensor(tensor: TensorProto) -> None:
+def _check_tensor(tensor: TensorProto, rules: Rules) -> None:
     """Refuses numbers that are not all in the file itself."""
     _only(tensor, {"name", "dims", "data_type", "raw_data"})
-    size = _ITEM_BYTES.get(tensor.data_type, 0)
+    size = rules.item_bytes.get(tensor.data_type, 0)
     dims = list(tensor.dims)
     if not size or len(dims) > _MOST_DIMENSIONS or min(dims, default=0) < 0:
         raise _foreign("tensor")
@@ -249,8 +281,11 @@ def _check_tensor(tensor: TensorProto) -> None:
         raise _foreign("tensor")
 
 
-def _check_trees(node: NodeProto, width: int) -> None:
-    """Refuses trees with an index out of range, or with a child that is not after its parent."""
+def _check_trees(node: NodeProto) -> None:
+    """Refuses trees with an index out of range, or with a child that is not after its parent.
+
+    Which columns there are is not known here; ONNX Runtime looks at that before it runs.
+    """
     given = {item.name: item for item in node.attribute}
     lists = {name: np.array(item.ints, np.int64) for name, item in given.items()}
     splits, leaves = len(lists["nodes_featureids"]), len(lists["leaf_targetids"])
@@ -261,9 +296,10 @@ def _check_trees(node: NodeProto, width: int) -> None:
     own = np.arange(splits)
     sound = [
         all(found == [splits] for name, found in lengths.items() if name.startswith("nodes_")),
-        lengths["leaf_weights"] == [leaves] and not lists["leaf_targetids"].any(),
-        given["n_targets"].i == 1 and not any(given["nodes_modes"].t.raw_data),
-        _within(lists["tree_roots"], splits) and _within(lists["nodes_featureids"], width),
+        lengths["leaf_weights"] == [leaves] and _modes_are_known(given),
+        0 < given["n_targets"].i <= max(len(lists["tree_roots"]), 1),
+        _within(lists["leaf_targetids"], given["n_targets"].i),
+        _within(lists["tree_roots"], splits) and _within(lists["nodes_featureids"], _WIDEST),
     ]
     for side in ("true", "false") if all(sound) else ():
         child, is_leaf = lists[f"nodes_{side}nodeids"], lists[f"nodes_{side}leafs"] != 0
@@ -271,6 +307,18 @@ def _check_trees(node: NodeProto, width: int) -> None:
         sound.append(bool((child > own)[~is_leaf].all()))
     if not all(sound):
         raise _foreign(_TREES)
+
+
+def _modes_are_known(given: dict[str, AttributeProto]) -> bool:
+    """Whether every split is a threshold, or has a set of its own of at least one code."""
+    modes = np.frombuffer(given["nodes_modes"].t.raw_data, np.uint8)
+    member, codes = modes == _MEMBER, np.zeros(0)
+    if "membership_values" in given:
+        tensor = given["membership_values"].t
+        codes = np.frombuffer(tensor.raw_data) if tensor.data_type == DOUBLE else codes
+    ends = np.flatnonzero(np.isnan(codes))
+    whole = len(ends) == member.sum() and len(codes) == (ends[-1] + 1 if len(ends) else 0)
+    return bool(whole and (np.diff(ends, prepend=-1) > 1).all() and not modes[~member].any())
 
 
 def _within(places: np.ndarray, end: int) -> bool:
@@ -296,7 +344,3 @@ def _foreign(what: str) -> Refusal:
 def _rows(name: str, width: int) -> ValueInfoProto:
     """An input or output of doubles, any number of rows of that width."""
     return helper.make_tensor_value_info(name, DOUBLE, [None, width])
-
-
-def _opsets() -> list[OperatorSetIdProto]:
-    return [helper.make_opsetid("", _OPSET), helper.make_opsetid(ML, _ML_OPSET)]

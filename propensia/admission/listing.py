@@ -15,16 +15,21 @@ from propensia.admission.refusal import shown
 _CHILDREN_LIMIT = 40
 _SHOWN_NUMBERS = 6
 _INDENT = "  "
+# Bytes; the size of a small array is seen from its shape.
+_TOLD_FROM = 1_000
 
 
 def describe(root: object, depth: int = 6, lines: int = 400) -> str:
     """The value as indented text, one thing a line, in Spanish: classes, attributes, arrays.
 
-    At most ``lines`` lines and ``depth`` levels, and 40 parts of each thing; what is left out is
-    said. A thing that occurs twice is shown once. Never recurses.
+    A class comes with its short name first, and with the version of the library that wrote it; an
+    array with its number type, shape, size and first values. At most ``lines`` lines and
+    ``depth`` levels, and 40 parts of each thing; what is left out is said. A thing that occurs
+    twice is shown once, and then by the number of that line. Never recurses.
     """
     written: list[str] = []
-    seen: set[int] = set()
+    # Where each thing was shown: its line, counted from 1.
+    seen: dict[int, int] = {}
     # Each entry: level, label, value; the next one to write is last.
     waiting: list[tuple[int, str, object]] = [(0, "", root)]
     while waiting:
@@ -37,11 +42,13 @@ def describe(root: object, depth: int = 6, lines: int = 400) -> str:
             written.append(f"{prefix}… y {value.count} más")
             continue
         parts = list(_parts(value))
-        repeated = bool(parts) and id(value) in seen
-        written.append(prefix + _title(value) + (" (ya mostrado arriba)" if repeated else ""))
-        if repeated:
+        shared = bool(parts) or isinstance(value, np.ndarray)
+        if shared and id(value) in seen:
+            written.append(f"{prefix}{_title(value)} (lo mismo que en la línea {seen[id(value)]})")
             continue
-        seen.add(id(value))
+        written.append(prefix + _title(value))
+        if shared:
+            seen[id(value)] = len(written)
         if parts and level >= depth:
             written[-1] += " …"
             continue
@@ -59,7 +66,7 @@ class _Omitted:
 def _title(value: object) -> str:
     """What a thing is, in one line."""
     if isinstance(value, Node):
-        return f"objeto {shown(value.name)}"
+        return _object(value)
     if isinstance(value, Global):
         return f"nombre {shown(str(value))}"
     if isinstance(value, np.ndarray):
@@ -67,7 +74,7 @@ def _title(value: object) -> str:
     if isinstance(value, str):
         return f"texto {shown(value)!r}" + _length(value, "letras")
     if isinstance(value, bytes):
-        return f"{len(value)} bytes"
+        return f"bytes, {_size(len(value))}"
     if isinstance(value, dict):
         return f"diccionario de {len(value)}"
     if isinstance(value, list):
@@ -85,13 +92,36 @@ def _length(value: str, unit: str) -> str:
     return f" ({len(value)} {unit})" if len(value) > 80 else ""
 
 
+def _object(node: Node) -> str:
+    """``Pipeline (sklearn.pipeline), versión 1.9.1``; the result of a call says so."""
+    maker, calls = node.made_by, 1
+    while isinstance(maker, Node):
+        maker, calls = maker.made_by, calls + 1
+    title = f"{shown(maker.name)} ({shown(maker.module)})"
+    if calls > 1:
+        title += f", llamado {calls} veces seguidas"
+    version = node.attributes().get("_sklearn_version")
+    return title + (f", versión {shown(version)}" if isinstance(version, str) else "")
+
+
+def _size(count: int) -> str:
+    for unit, size in (("MB", 1_000_000), ("kB", 1_000)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}".replace(".", ",")
+    return f"{count} bytes"
+
+
 def _array(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
-    kind = "registros" if array.dtype.names else array.dtype.name
     shape = " x ".join(str(side) for side in array.shape) or "un valor"
-    first = array.flat[:_SHOWN_NUMBERS].tolist() if array.dtype.names is None else []
+    # Of objects only the places have a size, which says nothing.
+    size = "" if array.nbytes < _TOLD_FROM or array.dtype.hasobject else f", {_size(array.nbytes)}"
+    if array.dtype.names is not None:
+        fields = ", ".join(shown(name) for name in array.dtype.names)
+        return f"matriz de registros ({shape}){size}: {fields}"
+    first = array.flat[:_SHOWN_NUMBERS].tolist()
     examples = ", ".join(shown(str(item)) for item in first)
     more = ", …" if array.size > len(first) else ""
-    return f"matriz {kind} ({shape})" + (f": {examples}{more}" if first else "")
+    return f"matriz {array.dtype.name} ({shape}){size}" + (f": {examples}{more}" if first else "")
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:

@@ -6,13 +6,12 @@ It must never read past a frame, a budget or the end, nor look up a name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from propensia.admission.arrays import Unfilled
+from propensia.admission.budget import OPERATIONS_LIMIT, Budget
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal, shown
 
-OPERATIONS_LIMIT = 4_000_000
 _NAME_LIMIT = 200
 _STOP = ord(".")
 # More than a whole file may have: no copy that is still running explains such a length.
@@ -20,38 +19,15 @@ _ABSURD_BYTES = 1 << 30
 # As many zeros as no genuine instruction begins with: a hole that a copy has yet to fill.
 _HOLE = bytes(64)
 
+_NOTHING = object()
+# What CPython takes for these, with a place for each in what holds it.
+_ODD_ENTRY_BYTES, _MARK_BYTES, _PLACE_BYTES, _WAITING_BYTES = 140, 96, 9, 48
+
 # Keys that cannot be made to collide, or not in numbers that matter.
 _EASY_KEYS = frozenset({str, bytes, bool, type(None), float, Global, Node})
 _KEY_TUPLE_LIMIT = 64
-_HARD_KEYS_LIMIT = 2_000
 # From here on Python's hash of a whole number wraps, so that equal hashes are easily made.
 _HASH_MODULUS = (1 << 61) - 1
-
-
-@dataclass(slots=True)
-class Budget:
-    """What one file may still spend, nested streams included, and the names it has mentioned."""
-
-    operations: int
-    work: int
-    hard_keys: int = _HARD_KEYS_LIMIT
-    names: dict[tuple[str, str], Global] = field(default_factory=dict)
-
-    @classmethod
-    def for_file(cls, size_bytes: int) -> Budget:
-        """A budget linear in the size of the file, with a ceiling on instructions."""
-        return cls(operations=OPERATIONS_LIMIT, work=100_000 + 4 * size_bytes)
-
-    def charge(self, amount: int) -> None:
-        """Pay for looking again at ``amount`` bytes or elements that were read before."""
-        self.work -= amount
-        if self.work < 0:
-            raise Refusal(
-                "demasiado_grande",
-                "los mismos datos se repiten demasiadas veces",
-                "the same data are repeated too many times",
-            )
-
 
 Handler = Callable[["Machine"], None]
 
@@ -71,6 +47,7 @@ class Machine:
         "marks",
         "memo",
         "nested",
+        "odd_memo",
         "pos",
         "protocol",
         "stack",
@@ -99,7 +76,9 @@ class Machine:
         self.protocol = 0
         self.stack: list[object] = []
         self.marks: list[list[object]] = []
-        self.memo: dict[int, object] = {}
+        # Picklers number their memo from 0 on: a list. Odd numbers of others are kept apart.
+        self.memo: list[object] = []
+        self.odd_memo: dict[int, object] = {}
         self.unfilled = 0
 
     def run(self) -> object:
@@ -198,9 +177,16 @@ class Machine:
 
     # Values
 
-    def push(self, value: object) -> None:
-        """Put a value on the stack."""
+    def push(self, value: object, size_bytes: int = 8) -> None:
+        """Put a value on the stack; ``size_bytes`` is the memory that it takes, its place too."""
+        self.budget.hold(size_bytes)
         self.stack.append(value)
+
+    def mark(self) -> None:
+        """Put a mark on the stack."""
+        self.budget.hold(_MARK_BYTES)
+        self.marks.append(self.stack)
+        self.stack = []
 
     def pop(self) -> object:
         """Take the topmost value since the last mark."""
@@ -218,6 +204,7 @@ class Machine:
         """Take all values since the last mark, and the mark."""
         if not self.marks:
             raise broken("a la pila le falta una marca", "the stack lacks a mark")
+        self.budget.memory += _MARK_BYTES
         values = self.stack
         self.stack = self.marks.pop()
         return values
@@ -225,15 +212,35 @@ class Machine:
     def remember(self, place: int) -> None:
         """Put the topmost value into the memo."""
         value = self.top()
-        self.memo[place] = value
+        self._put(place, value)
         if type(value) is Unfilled:
+            self.budget.hold(_WAITING_BYTES)
             value.places.append(place)
+
+    def memoize(self) -> None:
+        """Put the topmost value into the memo, in the place that their number gives."""
+        self.remember(len(self.memo) + len(self.odd_memo))
+
+    def _put(self, place: int, value: object) -> None:
+        if place < len(self.memo):
+            self.memo[place] = value
+        elif place > len(self.memo):
+            self.budget.hold(_ODD_ENTRY_BYTES)
+            self.odd_memo[place] = value
+        else:
+            self.budget.hold(_PLACE_BYTES)
+            self.memo.append(value)
+            self.odd_memo.pop(place, None)
+
+    def _held(self, place: int) -> object:
+        return self.memo[place] if place < len(self.memo) else self.odd_memo.get(place, _NOTHING)
 
     def recall(self, place: int) -> None:
         """Push what the memo holds at ``place``."""
-        if place not in self.memo:
+        value = self._held(place)
+        if value is _NOTHING:
             raise broken("usa un dato que no ha guardado", "it uses a value it has not stored")
-        self.again(self.memo[place])
+        self.again(value)
 
     def again(self, value: object) -> None:
         """Push a value that is already somewhere else."""
@@ -248,8 +255,8 @@ class Machine:
         self.stack[-1] = value
         for place in announced.places:
             # The file may have put something else there since.
-            if self.memo[place] is announced:
-                self.memo[place] = value
+            if self._held(place) is announced:
+                self._put(place, value)
         self.unfilled -= 1
 
     def key(self, value: object) -> object:
@@ -257,13 +264,7 @@ class Machine:
         kind = type(value)
         if kind in _EASY_KEYS or (type(value) is int and abs(value) < _HASH_MODULUS):
             return value
-        self.budget.hard_keys -= 1
-        if self.budget.hard_keys < 0:
-            raise Refusal(
-                "demasiado_grande",
-                "tiene demasiadas claves compuestas",
-                "it has too many compound keys",
-            )
+        self.budget.hard_key()
         if type(value) is int and value.bit_length() <= 64:
             return value
         if type(value) is tuple and len(value) <= _KEY_TUPLE_LIMIT:

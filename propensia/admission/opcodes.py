@@ -14,6 +14,9 @@ from propensia.admission.machine import Handler, Machine, broken, forbidden
 from propensia.admission.refusal import Refusal
 
 _HIGHEST_PROTOCOL = 5
+_LIST_BYTES, _TUPLE_BYTES, _PLACE_BYTES = 80, 64, 9
+_DICT_BYTES, _FIRST_ENTRY_BYTES, _ENTRY_BYTES = 88, 160, 80
+_SET_BYTES, _MEMBER_BYTES = 240, 64
 _PLACE = re.compile(rb"[0-9]{1,9}")
 
 
@@ -48,8 +51,7 @@ def _frame(machine: Machine) -> None:
 
 
 def _mark(machine: Machine) -> None:
-    machine.marks.append(machine.stack)
-    machine.stack = []
+    machine.mark()
 
 
 def _pop(machine: Machine) -> None:
@@ -63,33 +65,38 @@ def _pop_mark(machine: Machine) -> None:
     machine.pop_mark()
 
 
-# Containers
+# Containers: what CPython takes for an empty one, and for each of its members
+
+
+def _tuple_of(machine: Machine, values: list[object]) -> None:
+    machine.push(tuple(values), _TUPLE_BYTES + _PLACE_BYTES * len(values))
 
 
 def _tuple(machine: Machine) -> None:
-    machine.push(tuple(machine.pop_mark()))
+    _tuple_of(machine, machine.pop_mark())
 
 
 def _tuple1(machine: Machine) -> None:
-    machine.push((machine.pop(),))
+    _tuple_of(machine, [machine.pop()])
 
 
 def _tuple2(machine: Machine) -> None:
     second, first = machine.pop(), machine.pop()
-    machine.push((first, second))
+    _tuple_of(machine, [first, second])
 
 
 def _tuple3(machine: Machine) -> None:
     third, second, first = machine.pop(), machine.pop(), machine.pop()
-    machine.push((first, second, third))
+    _tuple_of(machine, [first, second, third])
 
 
 def _empty_list(machine: Machine) -> None:
-    machine.push([])
+    machine.push([], _LIST_BYTES)
 
 
 def _list(machine: Machine) -> None:
-    machine.push(machine.pop_mark())
+    values = machine.pop_mark()
+    machine.push(values, _LIST_BYTES + _PLACE_BYTES * len(values))
 
 
 def _append(machine: Machine) -> None:
@@ -102,6 +109,7 @@ def _appends(machine: Machine) -> None:
 
 def _extend(machine: Machine, values: list[object]) -> None:
     target = machine.top()
+    machine.budget.hold(_PLACE_BYTES * len(values))
     if type(target) is list:
         target.extend(values)
     else:
@@ -109,12 +117,12 @@ def _extend(machine: Machine, values: list[object]) -> None:
 
 
 def _empty_dict(machine: Machine) -> None:
-    machine.push({})
+    machine.push({}, _DICT_BYTES)
 
 
 def _dict(machine: Machine) -> None:
     values = machine.pop_mark()
-    machine.push({})
+    _empty_dict(machine)
     _update(machine, values)
 
 
@@ -131,8 +139,11 @@ def _update(machine: Machine, values: list[object]) -> None:
     target = machine.top()
     if len(values) % 2:
         raise broken("una clave sin valor", "a key without a value")
+    machine.budget.hold(_ENTRY_BYTES * (len(values) // 2))
     pairs = zip(values[::2], values[1::2], strict=True)
     if type(target) is dict:
+        if not target:
+            machine.budget.hold(_FIRST_ENTRY_BYTES)
         for key, value in pairs:
             target[machine.key(key)] = value
     else:
@@ -140,12 +151,13 @@ def _update(machine: Machine, values: list[object]) -> None:
 
 
 def _empty_set(machine: Machine) -> None:
-    machine.push(set())
+    machine.push(set(), _SET_BYTES)
 
 
 def _additems(machine: Machine) -> None:
     values = machine.pop_mark()
     target = machine.top()
+    machine.budget.hold(_MEMBER_BYTES * len(values))
     if type(target) is set:
         target.update([machine.key(value) for value in values])
     else:
@@ -153,7 +165,9 @@ def _additems(machine: Machine) -> None:
 
 
 def _frozenset(machine: Machine) -> None:
-    machine.push(frozenset([machine.key(value) for value in machine.pop_mark()]))
+    values = machine.pop_mark()
+    size = _SET_BYTES + _MEMBER_BYTES * len(values)
+    machine.push(frozenset([machine.key(value) for value in values]), size)
 
 
 # Memo
@@ -179,7 +193,7 @@ def _long_binput(machine: Machine) -> None:
 
 
 def _memoize(machine: Machine) -> None:
-    machine.remember(len(machine.memo))
+    machine.memoize()
 
 
 def _get(machine: Machine) -> None:
@@ -242,12 +256,12 @@ def _obj(machine: Machine) -> None:
 
 def _newobj(machine: Machine) -> None:
     args, cls = machine.pop(), machine.pop()
-    machine.push(instance(cls, args))
+    machine.push(instance(machine, cls, args))
 
 
 def _newobj_ex(machine: Machine) -> None:
     kwargs, args, cls = machine.pop(), machine.pop(), machine.pop()
-    machine.push(instance(cls, args, kwargs))
+    machine.push(instance(machine, cls, args, kwargs))
 
 
 def _outside(name: str) -> Handler:

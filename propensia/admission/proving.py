@@ -1,11 +1,12 @@
 """The second child of an admission: proves an ONNX file by running it, and never sees the PKL.
 
-It trusts nothing of the first child, and sees none of its files but the ONNX file:
-``python -m propensia.admission.proving FOLDER``.
+It trusts nothing of the first child, and sees none of its files but the ONNX file. It runs in a
+process that ``propensia.confinement`` has shut into the folder.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from propensia import contract as contracts
-from propensia import files, processes, sampling
-from propensia.admission import graph, results
+from propensia import files, sampling
+from propensia.admission import converted, graph, results
 from propensia.admission.ladder import Check, Remark, climb
 from propensia.admission.refusal import Refusal
 from propensia.admission.results import Proof
@@ -28,13 +29,14 @@ from propensia.features import Features, Matrix
 from propensia.scorer import Scorer, ScorerError, Unreliable
 from propensia.stats import rank_correlation
 
-ROWS = 10_000
+ROWS, SEED = 10_000, 7
 SINGLE_ROWS = 500
 TIMED_ROWS = 200
 GOLDEN_ROWS = 32
 SLOWEST_S = 0.02
 SIDECAR_TOLERANCE = 1e-5
 BATCH_TOLERANCE = 1e-6  # trees agree exactly; a network's float32 sums depend on the kernel
+CONVERTED_TOLERANCE = 1e-5  # the converter's operators compute in float32 throughout
 INVERTED_BELOW = -0.5
 BINS = 10
 
@@ -43,12 +45,13 @@ BINS = 10
 class Case:
     """One ONNX file on its way through the second ladder; the checks fill it in.
 
-    ``active`` is the model that answers now and the rule it answers with, if there is one.
+    ``contract`` has the columns of this model; ``active`` is the model that answers now, the
+    rule it answers with and the same rows as its own columns, if there is one.
     """
 
     model: bytes
     rule: Decision
-    active: tuple[Scorer, Decision] | None
+    active: tuple[Scorer, Decision, Matrix] | None
     contract: contracts.Contract
     sidecar: Sidecar
     force: bool
@@ -57,6 +60,7 @@ class Case:
     raw: Matrix = field(default_factory=lambda: np.zeros(0))
     comparison: dict[str, Any] | None = None
     row_us: float = 0.0
+    converted: bool = False
 
     @property
     def typical(self) -> int:
@@ -66,7 +70,8 @@ class Case:
 
 def only_known_operators(case: Case) -> None:
     """La traducción solo tiene las operaciones de las familias conocidas."""
-    graph.check(case.model, len(case.contract.columns))
+    check = converted.check if case.converted else graph.check
+    check(case.model, len(case.contract.columns))
 
 
 def finite(case: Case) -> None:
@@ -98,7 +103,7 @@ def batch_equals_single(case: Case) -> None:
         float(np.abs(single - case.raw[:SINGLE_ROWS]).max()),
         float(np.abs(threaded - case.raw).max()),
     )
-    if apart > BATCH_TOLERANCE:
+    if apart > (CONVERTED_TOLERANCE if case.converted else BATCH_TOLERANCE):
         raise Refusal(
             "filas_doradas_distintas",
             f"{apart:.1e} entre una fila y el lote",
@@ -154,8 +159,8 @@ def compared_with_active(case: Case) -> Remark | None:
     """Se compara con el modelo activo en filas típicas del contrato."""
     if case.active is None:
         return Remark("omitida", "No hay modelo activo con el que comparar.")
-    scorer, rule = case.active
-    old = rule.probabilities(scorer.many(case.rows[: case.typical]))
+    scorer, rule, rows = case.active
+    old = rule.probabilities(scorer.many(rows[: case.typical]))
     new = case.rule.probabilities(case.raw[: case.typical])
     was, now = old >= rule.threshold, new >= case.rule.threshold
     correlation = rank_correlation(old, new)
@@ -204,17 +209,24 @@ def _histogram(probabilities: Matrix) -> list[float]:
     return [float(count / len(probabilities)) for count in counts]
 
 
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number
+
+
 def _proof(case: Case, proof: Proof) -> Proof:
     """``proof`` with what the parent needs of a good model."""
     half = GOLDEN_ROWS // 2
     picked = [*range(half), *range(len(case.rows) - half, len(case.rows))]
     old = None
     if case.active is not None:
-        scorer, rule = case.active
-        old = _histogram(rule.probabilities(scorer.many(case.rows[: case.typical])))
+        scorer, rule, rows = case.active
+        old = _histogram(rule.probabilities(scorer.many(rows[: case.typical])))
     return Proof(
         checks=proof.checks,
-        golden={"rows": case.rows[picked].tolist(), "probabilities": case.raw[picked].tolist()},
+        golden={
+            "rows": [[_known(number) for number in row] for row in case.rows[picked].tolist()],
+            "probabilities": case.raw[picked].tolist(),
+        },
         histogram={
             "edges": [i / BINS for i in range(BINS + 1)],
             "new": _histogram(case.rule.probabilities(case.raw[: case.typical])),
@@ -225,16 +237,25 @@ def _proof(case: Case, proof: Proof) -> Proof:
     )
 
 
+def _view(contract: contracts.Contract, columns: list[str]) -> contracts.Contract:
+    view = contract.view(columns)
+    if view is None:  # the parent asks for columns that it has seen in the contract
+        raise ValueError("the columns are not those of the contract")
+    return view
+
+
 def main(folder: Path) -> None:
     """Read ``request.json``, ``model.onnx`` and, if there, ``active.onnx`` and ``sidecar.json``;
     leave ``result.json``."""
     request = files.read_json(folder / "request.json")
-    processes.confine(**request["limits"])
-    contract = contracts.load(request["contract"])
+    own = contracts.load(request["contract"])
+    contract = _view(own, request["columns"])
     active, sidecar = None, folder / "sidecar.json"
     if request["active_rule"] is not None:
         model = files.read(folder / "active.onnx")
-        active = (Scorer(model, files.sha256(model)), Decision(**request["active_rule"]))
+        rows = sampling.rows(_view(own, request["active_columns"]), ROWS, seed=SEED)
+        scorer = Scorer(model, files.sha256(model))
+        active = (scorer, Decision(**request["active_rule"]), rows)
     case = Case(
         model=files.read(folder / "model.onnx"),
         rule=Decision(**request["rule"]),
@@ -242,7 +263,8 @@ def main(folder: Path) -> None:
         contract=contract,
         sidecar=read_sidecar(files.read(sidecar) if sidecar.exists() else None),
         force=request["force"],
-        rows=sampling.rows(contract, ROWS, seed=7),
+        rows=sampling.rows(contract, ROWS, seed=SEED),
+        converted=request["converted"],
     )
     checks, refusal = climb(CHECKS, case)
     proof = Proof(checks, refusal)

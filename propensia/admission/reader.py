@@ -5,9 +5,10 @@ Nothing that the file names is ever imported, looked up or called.
 
 from __future__ import annotations
 
+from propensia.admission.budget import Budget
 from propensia.admission.calls import UNDERSTOOD
 from propensia.admission.container import LIMIT_BYTES, RATIO, unpack
-from propensia.admission.machine import Budget, Machine, broken
+from propensia.admission.machine import Machine, broken
 from propensia.admission.nodes import Global, walk
 from propensia.admission.opcodes import TABLE
 from propensia.admission.refusal import Refusal, shown
@@ -18,12 +19,14 @@ def read(data: bytes, *, limit_bytes: int = LIMIT_BYTES, ratio: int = RATIO) -> 
 
     ``data`` is the whole file, compressed or not, by pickle (protocols 0 to 5) or joblib. Arrays
     are read-only, most of them views of the file's own bytes. Numpy's scalars come as Python's,
-    ``bytearray`` as ``bytes``, ``OrderedDict`` as ``dict``; an array that holds objects as a node
-    (``arrays.objects_from``). Every name that the file mentions is somewhere in the value, so
+    ``bytearray`` as ``bytes``, ``OrderedDict`` and ``defaultdict`` as ``dict``, the labels of a
+    pandas index as an array; an array that holds objects as a node (``arrays.objects_from``).
+    Every name that the file mentions is somewhere in the value, so
     that ``nodes.walk`` finds it, but for the helpers of plain data.
 
-    Errors: a ``Refusal``, and nothing else, whatever the bytes. Time and memory are linear in
-    the unpacked size; nesting of any depth is harmless here (the caller must not recurse).
+    Errors: a ``Refusal``, and nothing else, whatever the bytes. Time is linear in the unpacked
+    size; memory is at most three times that, and 192 MiB more where a file is made of small
+    values (``budget``). Nesting of any depth is harmless here (the caller must not recurse).
     """
     raw = unpack(data, limit_bytes=limit_bytes, ratio=ratio)
     try:

@@ -1,6 +1,6 @@
 """The first child of an admission: a dropped file read as data and compiled to ONNX.
 
-It runs in a short-lived, confined process: ``python -m propensia.admission.reading FOLDER``.
+It runs in a short-lived process that ``propensia.confinement`` has shut into the folder.
 Nothing that the file names is imported, but for the parity check, which builds only the exact
 classes of the known families out of what was read.
 """
@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from propensia import contract as contracts
-from propensia import files, processes, sampling
+from propensia import files, sampling
 from propensia.admission import compiler, parity, reader, results
+from propensia.admission.families.parts import Column
 from propensia.admission.ladder import Check, Remark, climb
 from propensia.admission.refusal import Refusal
 from propensia.admission.results import Reading
 from propensia.decision import Decision
+from propensia.features import Matrix
 from propensia.scorer import Scorer
 
 PARITY_ROWS = 2_000
@@ -42,11 +44,16 @@ class Case:
     contract: contracts.Contract
     limit_bytes: int
     rule: Decision
-    folder: Path
     root: object = None
     compiled: compiler.Compiled | None = None
     refusal: Refusal | None = None
     parity: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def view(self) -> contracts.Contract:
+        """The contract with the columns that the model was trained on."""
+        names = [column.name for column in self.compiled.inputs] if self.compiled else []
+        return self.contract.view(names) or self.contract
 
 
 def complete(case: Case) -> None:
@@ -69,7 +76,11 @@ def known_family(case: Case) -> None:
     contract = case.contract
     try:
         case.compiled = compiler.compile_model(
-            case.root, contract.column_names, contract.positive, contract.negative
+            case.root,
+            contract.column_names,
+            contract.positive,
+            contract.negative,
+            raw=tuple(Column(p.feature, p.texts or None, p.optional) for p in contract.parameters),
         )
     except Refusal as refusal:
         case.refusal = refusal
@@ -84,48 +95,66 @@ def binary_classifier(case: Case) -> None:
 def contract_columns(case: Case) -> Remark | None:
     """Las columnas del modelo son las del contrato."""
     _raise_if(case, COLUMNS)
-    if case.compiled is not None and not case.compiled.named_columns:
+    if case.compiled is None:  # refused for something that a later check tells
+        return None
+    width = case.compiled.width
+    raw = case.view is not case.contract
+    what = f"los {width} valores sin transformar" if raw else f"las {width} columnas"
+    if not case.compiled.named_columns:
         return Remark(
             "aviso",
-            "El fichero no trae nombres de columnas: se toman por su orden en el contrato.",
+            f"El fichero no trae nombres de columnas: se toman {what} del contrato por su orden.",
         )
-    return None
+    return Remark("bien", f"Usa {what} del contrato, por su nombre.")
 
 
-def compiles(case: Case) -> None:
+def compiles(case: Case) -> Remark | None:
     """Se traduce a ONNX; sus árboles y pesos son posibles."""
     if case.refusal is not None:
         raise case.refusal
+    if case.compiled is None or case.compiled.threshold is None:
+        return None
+    threshold = f"{case.compiled.threshold:.4g}".replace(".", ",")
+    return Remark("bien", f"Se traduce a ONNX. El modelo trae su propio umbral: {threshold}.")
 
 
 def same_as_original(case: Case) -> Remark:
     """Da las probabilidades de la biblioteca que lo hizo."""
     assert case.compiled is not None
-    reference = parity.reference(case.root, case.compiled, case.folder)
+    reference = parity.reference(case.root, case.compiled)
     if reference.predict is None:
         case.parity = {"reason": reference.reason}
         return Remark(
             "omitida", f"No se ha comparado con la biblioteca original: {reference.reason}"
         )
-    rows = sampling.rows(case.contract, PARITY_ROWS, seed=1)
+    rows = sampling.rows(case.view, PARITY_ROWS, seed=1)
     scorer = Scorer(case.compiled.onnx, files.sha256(case.compiled.onnx))
     ours, theirs = scorer.many(rows), reference.predict(rows)
     tolerance = TOLERANCE[case.compiled.kind]
-    difference = float(np.abs(ours - theirs).max())
-    rule, line = case.rule, case.rule.threshold
+    case.parity = {"library": reference.library, **agreement(ours, theirs, case.rule, tolerance)}
+    return agreed(case.parity, tolerance)
+
+
+def agreement(ours: Matrix, theirs: Matrix, rule: Decision, tolerance: float) -> dict[str, Any]:
+    """How far probabilities (n,) are apart, and how many classes differ that should not."""
     here, there = rule.probabilities(ours), rule.probabilities(theirs)
-    apart = np.abs(there - line) > tolerance
-    flipped = int(((here >= line) != (there >= line))[apart].sum())
-    case.parity = {
-        "library": reference.library,
-        "rows": len(rows),
-        "largest_difference": difference,
-        "flipped": flipped,
+    apart = np.abs(there - rule.threshold) > tolerance
+    flipped = ((here >= rule.threshold) != (there >= rule.threshold))[apart]
+    return {
+        "rows": len(ours),
+        "largest_difference": float(np.abs(ours - theirs).max()),
+        "flipped": int(flipped.sum()),
     }
-    found = f"diferencia máxima {difference:.1e} en {len(rows)} filas, {flipped} clases cambiadas"
+
+
+def agreed(found: dict[str, Any], tolerance: float) -> Remark:
+    """The remark on a comparison that was passed. Raises ``Refusal``."""
+    difference, flipped = found["largest_difference"], found["flipped"]
+    text = f"diferencia máxima {difference:.1e} en {found['rows']} filas, "
+    text += f"{flipped} clases cambiadas"
     if not difference <= tolerance or flipped:
-        raise Refusal("paridad_no_alcanzada", found)
-    return Remark("bien", f"Da las probabilidades de {reference.library}: {found}.")
+        raise Refusal("paridad_no_alcanzada", text)
+    return Remark("bien", f"Da las probabilidades de {found['library']}: {text}.")
 
 
 def _raise_if(case: Case, codes: frozenset[str]) -> None:
@@ -144,17 +173,15 @@ CHECKS = [
 ]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, layers: list[str]) -> None:
     """Read ``request.json`` and ``model.pkl`` in the folder; leave ``result.json`` and, for a
-    good file, ``model.onnx``."""
+    good file, ``model.onnx``. ``layers`` are those that this process is confined by."""
     request = files.read_json(folder / "request.json")
-    layers = processes.confine(**request["limits"])
     case = Case(
         data=files.read(folder / "model.pkl"),
         contract=contracts.load(request["contract"]),
         limit_bytes=request["unpacked_bytes"],
         rule=Decision(**request["rule"]),
-        folder=folder,
     )
     checks, refusal = climb(CHECKS, case)
     result = Reading(checks, refusal, layers, case.parity)
@@ -163,6 +190,8 @@ def main(folder: Path) -> None:
         files.write(folder / "model.onnx", compiled.onnx, durable=False)
         result = replace(
             result,
+            columns=[column.name for column in compiled.inputs],
+            threshold=compiled.threshold,
             family=compiled.family,
             kind=compiled.kind,
             libraries=compiled.libraries,
@@ -172,4 +201,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -225,6 +225,28 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Train with the contract of this server.",
         ),
     ),
+    "firma_ausente": (
+        (
+            "El fichero no está firmado, y aquí se exige: {detail}.",
+            "Fírmelo con «propensia sign FICHERO» y deje la firma a su lado; "
+            "se comprueba en cuanto llega.",
+        ),
+        (
+            "The file is not signed, and here it must be: {detail}.",
+            "Sign it with “propensia sign FILE” and leave the signature beside it; "
+            "it is checked as soon as it arrives.",
+        ),
+    ),
+    "firma_no_valida": (
+        (
+            "La firma no es válida: {detail}. No se ha leído nada del modelo.",
+            "Fírmelo de nuevo con una clave de confianza; si no fue usted, avise a seguridad.",
+        ),
+        (
+            "The signature is not valid: {detail}. Nothing of the model was read.",
+            "Sign it again with a trusted key; if it was not you, tell security.",
+        ),
+    ),
     "no_es_un_fichero": (
         (
             "No es un fichero normal: {detail}.",

@@ -56,5 +56,5 @@ def render(
         checks=checks,
         comparison=comparison,
         histogram=proof.histogram or None,
-        unknown=sidecar.unknown() + ignored,
+        unknown=sidecar.unknown(own_threshold=manifest["threshold"] is not None) + ignored,
     )

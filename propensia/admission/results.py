@@ -17,7 +17,7 @@ from propensia.admission.ladder import MARKS, Finding
 from propensia.admission.refusal import TEXTS, Refusal
 
 LIMIT_BYTES = 4 << 20
-MOST_TEXT, MOST_PARTS, DEEPEST = 2_000, 200, 4
+MOST_TEXT, MOST_PARTS, DEEPEST, MOST_COLUMNS = 2_000, 200, 4, 10_000
 KINDS = ("sklearn", "keras")
 Result = TypeVar("Result")
 # All that a table of the wrong shape can make a reader of it stumble over.
@@ -30,12 +30,17 @@ class ResultError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the first child read: family, kind and versions of a good file, or a refusal."""
+    """What the first child read of a good file, or a refusal.
+
+    ``columns`` are the names of the inputs of its ONNX file, ``threshold`` the model's own.
+    """
 
     checks: list[Finding]
     refusal: Refusal | None = None
     layers: list[str] = field(default_factory=list)
     parity: dict[str, Any] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+    threshold: float | None = None
     family: str = ""
     kind: str = ""
     libraries: dict[str, Any] = field(default_factory=dict)
@@ -46,8 +51,9 @@ class Reading:
 class Proof:
     """What the second child measured on a good ONNX file, or a refusal.
 
-    ``golden``: ``rows`` (n, k) and their raw ``probabilities`` (n,); ``histogram`` and
-    ``comparison`` as the report shows them; ``row_us`` the median time of one row.
+    ``golden``: ``rows`` (n, k), with ``None`` for NaN, and their raw ``probabilities`` (n,);
+    ``histogram`` and ``comparison`` as the report shows them; ``row_us`` the median time of one
+    row.
     """
 
     checks: list[Finding]
@@ -97,6 +103,8 @@ def _reading(table: dict[str, Any]) -> Reading:
         checks=checks,
         layers=[_text(layer) for layer in _list(table["layers"], MOST_PARTS)],
         parity=_parity(table["parity"]),
+        columns=[_text(name) for name in _list(table["columns"], MOST_COLUMNS)],
+        threshold=None if table["threshold"] is None else _share(table["threshold"]),
         family=_text(table["family"]),
         kind=kind,
         libraries=_plain_table(table["libraries"]),
@@ -109,7 +117,11 @@ def _proof(table: dict[str, Any], columns: int) -> Proof:
     if refusal is not None:
         return Proof(checks, refusal)
     golden, histogram, comparison = table["golden"], table["histogram"], table["comparison"]
-    rows = [[_number(n) for n in _list(row, columns)] for row in _list(golden["rows"], MOST_PARTS)]
+    # None is a value that was not given.
+    rows = [
+        [None if n is None else _number(n) for n in _list(row, columns)]
+        for row in _list(golden["rows"], MOST_PARTS)
+    ]
     chances = [_share(p) for p in _list(golden["probabilities"], MOST_PARTS)]
     if not rows or len(rows) != len(chances) or any(len(row) != columns for row in rows):
         raise ResultError("golden")

@@ -43,11 +43,12 @@ class Sidecar:
     ignored: tuple[str, ...] = ()
     told: dict[str, Any] = field(default_factory=dict)
 
-    def unknown(self) -> list[str]:
-        """What nobody said, in sentences for the report."""
+    def unknown(self, own_threshold: bool = False) -> list[str]:
+        """What nobody said, in sentences for the report; ``own_threshold``: the model did."""
         sentences = []
         if self.threshold is None:
-            sentences.append("No hay umbral en la ficha: se usa el del contrato.")
+            whose = "que trae el modelo" if own_threshold else "del contrato"
+            sentences.append(f"No hay umbral en la ficha: se usa el {whose}.")
         if self.training_rate is None or self.real_rate is None:
             sentences.append(
                 "No se sabe con qué tasa de pago se entrenó: las probabilidades no se corrigen."

@@ -16,6 +16,16 @@ from propensia.admission.refusal import Refusal
 Pair: TypeAlias = tuple[str, str]
 
 _MOST_TEXTS = 10_000
+_LARGEST = int(np.finfo(np.float64).max)
+_NUMBER_TYPES = {
+    "bool": np.dtype(np.bool_),
+    "bool_": np.dtype(np.bool_),
+    "int": np.dtype(np.int64),
+    "float": np.dtype(np.float64),
+    **{f"int{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
+    **{f"float{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
+}
 
 
 def maker(value: object) -> Global | None:
@@ -69,6 +79,16 @@ def numbers(node: Node, attribute: str, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
+def finite(node: Node, attribute: str, value: object) -> float:
+    """A setting as a finite number; ``pesos_imposibles`` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise bad_weights(node, attribute)
+    # Whole numbers of any size may come: only these become a double.
+    if not abs(value) <= _LARGEST:
+        raise bad_weights(node, attribute)
+    return float(value)
+
+
 def bad_weights(node: Node, attribute: str) -> Refusal:
     """The refusal of numbers that no fitting leaves behind."""
     return Refusal(
@@ -96,6 +116,26 @@ def flag(node: Node, attribute: str, default: bool) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise bad_weights(node, attribute)
     return bool(value)
+
+
+def word(node: Node, attribute: str) -> str:
+    """A setting that is a word, such as a method; empty where it is none."""
+    value = node.attributes().get(attribute)
+    return value if isinstance(value, str) else ""
+
+
+def number_type(node: Node, attribute: str) -> np.dtype:
+    """A setting that is a type of numbers, double where it is ``None``; never looked up."""
+    value = node.attributes().get(attribute)
+    if isinstance(value, Global) and value.module in ("numpy", "builtins"):
+        value = _NUMBER_TYPES.get(value.name)
+    elif isinstance(value, str):
+        value = _NUMBER_TYPES.get(value)
+    elif value is None:
+        value = np.dtype(np.float64)
+    if not isinstance(value, np.dtype) or value.kind not in "fiub" or value.itemsize > 8:
+        raise bad_weights(node, attribute)
+    return value
 
 
 def texts(node: Node, attribute: str) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import numpy as np
+
 from propensia.admission.families.attributes import Pair, maker, short_name, texts, whole
-from propensia.admission.graph import INPUT, Graph
+from propensia.admission.graph import DOUBLE, INPUT, Graph
 from propensia.admission.nodes import Node
 from propensia.admission.refusal import Refusal, shown
 
@@ -120,7 +122,8 @@ class Workshop:
     """One compilation: the graph under construction and what was learnt on the way.
 
     ``rows`` are the rows that the graph begins with; ``order`` the places among them of the
-    columns that the model was trained on, in its order; ``named`` whether the file named them.
+    columns that the model was trained on, in its order; ``named`` whether the file named them;
+    ``matched`` whether any part of the file has turned out to fit them.
     """
 
     def __init__(
@@ -132,26 +135,37 @@ class Workshop:
         self.graph = Graph(len(inputs))
         self.rows = Flow(INPUT, inputs)
         self.order = tuple(range(len(inputs)))
-        self.named = False
+        self.named = self.matched = False
         self.libraries: dict[str, str] = {}
         self.facts: dict[str, object] = {}
         self._classifiers = classifiers
         self._transformers = transformers
         self._parts = self._depth = 0
+        self._unanswered: list[str] = []
+        self._said: dict[tuple[int, Flow], Chance] = {}
 
     def classifier(self, value: object, flow: Flow) -> Chance:
-        """What the classifier described by ``value`` says of the rows of a flow."""
+        """What the classifier described by ``value`` says of the rows of a flow.
+
+        The same one on the same flow is written once, however often a file repeats it.
+        """
         node, pair = self._open(value)
         if pair not in self._classifiers:
+            if pair not in self._transformers:  # a name that files hold without being the model
+                raise Refusal("familia_desconocida", f"`{shown('.'.join(pair))}`")
             raise Refusal(
                 "no_es_clasificador_binario",
                 f"{pair[1]} no clasifica",
                 f"{pair[1]} does not classify",
             )
+        known = self._said.get((id(node), flow))
+        if known is not None:
+            return known
         self._depth += 1
         chance = self._classifiers[pair](node, self._arranged(node, flow), self)
         self._depth -= 1
-        return chance
+        self._said[id(node), flow] = chance
+        return chance if self._depth else self._without_unanswered(chance)
 
     def transformer(self, value: object, flow: Flow) -> Flow:
         """The rows of a flow after the transformer described by ``value``."""
@@ -168,6 +182,25 @@ class Workshop:
                 "demasiado_grande", f"{changed.width} columnas", f"{changed.width} columns"
             )
         return changed
+
+    def unanswered(self, rows: str) -> None:
+        """Notes rows, bool (n, 1), for which the library itself would fail: they get NaN."""
+        self._unanswered.append(rows)
+
+    def second(self, chance: Chance) -> str:
+        """Whether a classifier says the second class, as 0 or 1: double (n, 1).
+
+        By its probability where it has one, as bags do whose mean decision says otherwise; of two
+        equal shares the first class has it.
+        """
+        if chance.threshold is not None:
+            line = self.graph.constant(np.array([chance.threshold]))
+            second = self.graph.add("GreaterOrEqual", chance.tensor, line)
+        elif chance.probability is None and chance.decision is not None:
+            second = self.graph.add("Greater", chance.decision, self.graph.constant(np.zeros(1)))
+        else:
+            second = self.graph.add("Greater", chance.tensor, self.graph.constant(np.full(1, 0.5)))
+        return self.graph.cast(second, DOUBLE)
 
     def classifies(self, value: object) -> bool:
         """Whether ``value`` describes a known classifier."""
@@ -194,6 +227,15 @@ class Workshop:
             return Flow(tensors[0], columns, label)
         return Flow(self.graph.add("Concat", *tensors, axis=1), columns, label)
 
+    def _without_unanswered(self, chance: Chance) -> Chance:
+        probability = chance.probability
+        if probability is None:
+            return chance
+        for rows in self._unanswered:
+            nothing = self.graph.constant(np.full(1, np.nan))
+            probability = self.graph.add("Where", rows, nothing, probability)
+        return replace(chance, probability=probability)
+
     def _open(self, value: object) -> tuple[Node, Pair]:
         self._parts += 1
         if self._parts > _MOST_PARTS or self._depth > _DEEPEST:
@@ -219,13 +261,16 @@ class Workshop:
         """The flow with its columns as the estimator was trained on them."""
         names = node.attributes().get("feature_names_in_")
         if names is not None and flow.names is not None:
-            flow = self._reordered(flow, flow.names, texts(node, "feature_names_in_"))
+            flow = self.reordered(flow, texts(node, "feature_names_in_"))
         width = node.attributes().get("n_features_in_")
         if width is not None:
             check_width(short_name(node), whole(node, "n_features_in_"), flow.width)
+            self.matched = True
         return flow
 
-    def _reordered(self, flow: Flow, given: tuple[str, ...], wanted: tuple[str, ...]) -> Flow:
+    def reordered(self, flow: Flow, wanted: tuple[str, ...]) -> Flow:
+        """The flow with its columns, which all have names, as an estimator was trained on them."""
+        given = tuple(column.name for column in flow.columns)
         if wanted != given:
             if sorted(wanted) != sorted(given):
                 raise _different_columns(given, wanted)
@@ -233,7 +278,7 @@ class Workshop:
             if flow.codes == INPUT:
                 self.order = tuple(places)
             flow = self.picked(flow, places)
-        self.named = True
+        self.named = self.matched = True
         return flow
 
 
@@ -251,6 +296,18 @@ def check_width(label: str, trained: int, width: int) -> None:
             f"{label} espera {trained} columnas y recibe {width}",
             f"{label} expects {trained} columns and gets {width}",
         )
+
+
+def check_complete(label: str, columns: Sequence[Column]) -> None:
+    """Refuses a column that may be missing, for a step that fails without a value."""
+    for column in columns:
+        if column.missing:
+            name = shown(column.name or "?")
+            raise Refusal(
+                "columnas_distintas",
+                f"{name} puede faltar, y {label} no lo admite",
+                f"{name} may be missing, and {label} refuses that",
+            )
 
 
 def _different_columns(given: tuple[str, ...], wanted: tuple[str, ...]) -> Refusal:

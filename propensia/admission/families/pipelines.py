@@ -1,14 +1,31 @@
-"""What stands around a classifier: pipelines, and searches for the best settings.
+"""What stands around a classifier: pipelines, searches, and thresholds.
 
-Only the steps and the best estimator count; what a search remembers of its trials is never read.
+Only the steps and the best estimator count; what a search remembers of its trials is never read,
+and what resamples the training rows (imbalanced-learn) does nothing when predicting.
+
+Conventions: ``sklearn/pipeline.py``, ``imblearn/pipeline.py`` (``_iter`` leaves samplers out),
+``sklearn/model_selection/_classification_threshold.py``, ``sklearn/multiclass.py``.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-from propensia.admission.families.attributes import fitted, short_name
-from propensia.admission.families.parts import Chance, Flow, Workshop
+import numpy as np
+
+from propensia.admission.families.attributes import (
+    Pair,
+    bad_weights,
+    binary_classes,
+    fitted,
+    maker,
+    short_name,
+    texts,
+    word,
+)
+from propensia.admission.families.parts import Chance, Classify, Flow, Workshop
+from propensia.admission.families.remembered import SAMPLERS
 from propensia.admission.nodes import Node
 from propensia.admission.refusal import Refusal
 
@@ -25,10 +42,48 @@ def pipeline(node: Node, flow: Flow, shop: Workshop) -> Chance:
     return replace(chance, label=label)
 
 
-def search(node: Node, flow: Flow, shop: Workshop) -> Chance:
-    """The best estimator of a finished search, which must have been refitted."""
-    chance = shop.classifier(fitted(node, "best_estimator_"), flow)
+def inside(node: Node, flow: Flow, shop: Workshop) -> Chance:
+    """The estimator that stands in an attribute: the best of a search, or a frozen one."""
+    chance = shop.classifier(fitted(node, INSIDE.get(_pair(node), "estimator_")), flow)
     return replace(chance, label=f"{short_name(node)}({chance.label})")
+
+
+def with_threshold(node: Node, flow: Flow, shop: Workshop) -> Chance:
+    """A classifier that says a class from a threshold on, which becomes the model's own."""
+    chance = inside(node, flow, shop)
+    tuned = short_name(node) == "TunedThresholdClassifierCV"
+    says = _tuned_class(node, chance) if tuned else _named_class(node, chance)
+    wanted = word(node, "response_method")
+    if wanted not in ("auto", "predict_proba", "decision_function"):
+        raise bad_weights(node, "response_method")
+    by_decision = wanted == "decision_function"
+    line = fitted(node, "best_threshold_" if tuned else "threshold")
+    if not tuned and isinstance(line, str) and line == "auto":
+        line = 0.0 if by_decision else 0.5
+    if not isinstance(line, int | float) or not abs(line) <= _LARGEST:
+        raise bad_weights(node, "threshold")
+    threshold = _of_second(float(line), says, by_decision)
+    if by_decision:
+        threshold = _as_probability(node, threshold, chance, shop)
+    if not 0 <= threshold <= 1:
+        raise bad_weights(node, "best_threshold_" if tuned else "threshold")
+    return replace(chance, threshold=threshold)
+
+
+def one_of_two(node: Node, flow: Flow, shop: Workshop) -> Chance:
+    """One classifier against the rest where there are but two classes: one classifier."""
+    classes = binary_classes(node)
+    members = fitted(node, "estimators_")
+    if not isinstance(members, list) or len(members) != 1:
+        raise bad_weights(node, "estimators_")
+    chance = shop.classifier(members[0], flow)
+    label = f"{short_name(node)}({chance.label})"
+    if chance.probability is None:
+        return replace(chance, classes=classes, label=label)
+    graph = shop.graph
+    both = graph.add("Add", graph.complement(chance.probability), chance.probability)
+    share = graph.add("Div", chance.probability, both)
+    return Chance(share, classes, label, chance.decision)
 
 
 def steps(node: Node) -> list[object]:
@@ -41,7 +96,7 @@ def steps(node: Node) -> list[object]:
             "no_entrenado", f"{short_name(node)} sin pasos", f"{short_name(node)} without steps"
         )
     estimators = [step[1] for step in listed]
-    kept = [step for step in estimators if not (step is None or _is_passthrough(step))]
+    kept = [step for step in estimators if not _does_nothing(step)]
     if not kept or kept[-1] is not estimators[-1]:
         raise Refusal(
             "no_es_clasificador_binario",
@@ -51,16 +106,88 @@ def steps(node: Node) -> list[object]:
     return kept
 
 
-def _is_passthrough(step: object) -> bool:
-    return isinstance(step, str) and step == "passthrough"
+def _does_nothing(step: object) -> bool:
+    if step is None or (isinstance(step, str) and step == "passthrough"):
+        return True
+    return isinstance(step, Node) and _pair(step) in SAMPLERS
 
 
+def _pair(node: Node) -> Pair:
+    name = maker(node)
+    return (name.module, name.name) if name else ("", "")
+
+
+def _tuned_class(node: Node, chance: Chance) -> int:
+    """The place of the class that is said from a tuned threshold on."""
+    scorer = node.attributes().get("_curve_scorer")
+    settings = scorer.attributes().get("_kwargs") if isinstance(scorer, Node) else None
+    if not isinstance(settings, dict):
+        raise bad_weights(node, "_curve_scorer")
+    if "pos_label" in settings:
+        return _place(node, settings["pos_label"], chance)
+    # A score that asks for a class takes the label 1, which is the second of all usual pairs.
+    if chance.classes is not None and chance.classes[0] == "1":
+        raise bad_weights(node, "_curve_scorer")
+    return 1
+
+
+def _named_class(node: Node, chance: Chance) -> int:
+    return _place(node, node.attributes().get("pos_label"), chance)
+
+
+def _place(node: Node, label: object, chance: Chance) -> int:
+    if label is None:
+        return 1
+    named = Node(node.made_by, state={"pos_label": [label]})
+    (text,) = texts(named, "pos_label")
+    if chance.classes is None or text not in chance.classes:
+        raise bad_weights(node, "pos_label")
+    return chance.classes.index(text)
+
+
+def _of_second(line: float, says: int, by_decision: bool) -> float:
+    """From which response of the second class on the model says the second class."""
+    if says == 1:
+        return line
+    # It says the first from ``line`` of the first on: the second only beyond the rest.
+    return math.nextafter(-line if by_decision else 1 - line, math.inf)
+
+
+def _as_probability(node: Node, line: float, chance: Chance, shop: Workshop) -> float:
+    """The probability that belongs to a decision, where its logistic function is that."""
+    made = shop.graph.operator(chance.tensor)
+    if chance.decision is None or made != ("Sigmoid", chance.decision):
+        raise Refusal(
+            "familia_desconocida",
+            f"{short_name(node)} con un umbral sobre decision_function; use 'predict_proba'",
+            f"{short_name(node)} with a threshold on decision_function; use 'predict_proba'",
+        )
+    return float(1 / (1 + np.exp(-line)))
+
+
+_LARGEST = 700.0
+
+
+_SEARCH = "sklearn.model_selection._search"
+_HALVING = "sklearn.model_selection._search_successive_halving"
 _SEARCHES = (
-    ("sklearn.model_selection._search", "GridSearchCV"),
-    ("sklearn.model_selection._search", "RandomizedSearchCV"),
+    (_SEARCH, "GridSearchCV"),
+    (_SEARCH, "RandomizedSearchCV"),
+    (_HALVING, "HalvingGridSearchCV"),
+    (_HALVING, "HalvingRandomSearchCV"),
 )
-CLASSIFIERS = {
+_THRESHOLDS = tuple(
+    ("sklearn.model_selection._classification_threshold", name)
+    for name in ("TunedThresholdClassifierCV", "FixedThresholdClassifier")
+)
+_FROZEN = ("sklearn.frozen._frozen", "FrozenEstimator")
+# What stands for an estimator in all it answers, by the attribute that holds it.
+INSIDE: dict[Pair, str] = {**dict.fromkeys(_SEARCHES, "best_estimator_"), _FROZEN: "estimator"}
+CLASSIFIERS: dict[Pair, Classify] = {
     ("sklearn.pipeline", "Pipeline"): pipeline,
-    **dict.fromkeys(_SEARCHES, search),
+    ("imblearn.pipeline", "Pipeline"): pipeline,
+    ("sklearn.multiclass", "OneVsRestClassifier"): one_of_two,
+    **dict.fromkeys(_SEARCHES, inside),
+    **dict.fromkeys(_THRESHOLDS, with_threshold),
+    _FROZEN: inside,
 }
-INSIDE = dict.fromkeys(_SEARCHES, "best_estimator_")

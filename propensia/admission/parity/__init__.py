@@ -7,16 +7,12 @@ built from nodes and layers that the compiler has checked, by exact class names.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from propensia.admission.compiler import Compiled
-from propensia.admission.families import keras
-from propensia.admission.families.attributes import maker
 from propensia.admission.parity.asked import Predict, installed, minor
 from propensia.admission.parity.estimators import materialise
-from propensia.admission.parity.networks import network
 from propensia.admission.refusal import Refusal
 
 __all__ = ["Predict", "Reference", "materialise", "reference"]
@@ -48,12 +44,8 @@ class Reference:
     reason_en: str = ""
 
 
-def reference(root: object, compiled: Compiled, folder: Path | None = None) -> Reference:
-    """The original library's answers for the model that ``compiled`` was made from.
-
-    ``folder`` is where a file may be written that the library reads, and is removed at once;
-    without it the system's own place for such files is used.
-    """
+def reference(root: object, compiled: Compiled) -> Reference:
+    """The original library's answers for the model that ``compiled`` was made from."""
     told = []
     for library, written in compiled.libraries.items():
         name, version = _NAMES.get(library, library), _version(library)
@@ -64,7 +56,7 @@ def reference(root: object, compiled: Compiled, folder: Path | None = None) -> R
         told.append(f"{library} {version}")
     asked = ", ".join(told)
     try:
-        answer = _answer(root, compiled, folder)
+        answer = _answer(root, compiled)
         # A row of zeros shows whether what was built answers at all.
         answer(np.zeros((1, len(compiled.order))))
     except MemoryError:
@@ -86,15 +78,26 @@ def reference(root: object, compiled: Compiled, folder: Path | None = None) -> R
     return Reference(predict, library=asked)
 
 
-def _answer(root: object, compiled: Compiled, folder: Path | None) -> Predict:
-    made_by = maker(root)
-    if made_by is not None and (made_by.module, made_by.name) in keras.CLASSIFIERS:
-        return network(root, folder)
+def _answer(root: object, compiled: Compiled) -> Predict:
     model = materialise(root)
-    order, positive = list(compiled.order), compiled.positive
     return lambda rows: np.asarray(
-        model.predict_proba(rows[:, order])[:, positive], np.float64
+        model.predict_proba(_as_trained(rows, compiled))[:, compiled.positive], np.float64
     ).reshape(len(rows))
+
+
+def _as_trained(rows: np.ndarray, compiled: Compiled) -> np.ndarray:
+    """Rows in the order of training, and with texts where the graph has their places."""
+    columns = [compiled.inputs[place] for place in compiled.order]
+    arranged = rows[:, list(compiled.order)]
+    if all(column.texts is None for column in columns):
+        return arranged
+    mixed = arranged.astype(object)
+    for place, column in enumerate(columns):
+        if column.texts is not None:
+            texts = np.array([*column.texts, np.nan], dtype=object)
+            codes = np.nan_to_num(arranged[:, place], nan=len(column.texts))
+            mixed[:, place] = texts[codes.astype(np.int64)]
+    return mixed
 
 
 def _version(library: str) -> str:

@@ -7,18 +7,34 @@ native routine would walk through is checked once more before it gets there.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from propensia.admission.arrays import NDARRAY
-from propensia.admission.families import CLASSIFIERS, FRESH, INSIDE, PARTS, TRANSFORMERS, trees
+from propensia.admission.families import (
+    CLASSIFIERS,
+    FRESH,
+    INSIDE,
+    PARTS,
+    TRANSFORMERS,
+    columns,
+    histogram,
+    keras,
+    linear,
+    trees,
+)
 from propensia.admission.families.attributes import Pair, maker, version_of
 from propensia.admission.nodes import Global, Node
+from propensia.admission.parity import boosters, networks
 from propensia.admission.parity.asked import installed, minor
 from propensia.admission.refusal import Refusal, shown
 
 _TREE = ("sklearn.tree._tree", "Tree")
+_PARTIAL = ("functools", "partial")
+_ISOTONIC = ("sklearn.isotonic", "IsotonicRegression")
 # Rows come as arrays in the order of training: names and pandas output would only be in the way.
 # Threads, progress lines and caches on disk are not wanted either.
 _LEFT_OUT = {"feature_names_in_", "_sklearn_output_config", "_sklearn_version"}
@@ -68,13 +84,23 @@ class _Builder:
     def _node(self, node: Node) -> Any:
         pair = _pair(node)
         if pair in INSIDE:
-            return self.estimator(node.attributes().get(INSIDE[pair]))
+            inner = node.attributes().get(INSIDE[pair])
+            # A setting may hold a search that was never fitted, only its copies were.
+            return None if inner is None else self.estimator(inner)
         if node.made_by == NDARRAY:
             return self._objects(node)
         if pair == _TREE:
             raise Refusal("arbol_imposible", "un árbol sin dueño", "a tree without an owner")
         if pair in FRESH:
             return _imported(pair)()
+        if pair in keras.CLASSIFIERS:
+            return networks.stand_in(node)
+        if pair in boosters.CLASSIFIERS:
+            return boosters.stand_in(node)
+        if pair == _PARTIAL:  # in the preprocessor of histogram boosting, which takes numbers
+            return partial(np.asarray, dtype=np.float64)
+        if pair in linear.SPARSE:  # native code would follow its indices
+            return linear.dense(node)
         if pair not in CLASSIFIERS and pair not in TRANSFORMERS and pair not in PARTS:
             return None
         _check_version(node, pair)
@@ -83,6 +109,10 @@ class _Builder:
         for name, given in node.attributes().items():
             if name not in _LEFT_OUT:
                 vars(made)[name] = self._attribute(node, name, given)
+        if pair == _ISOTONIC:  # the function between its thresholds is never in a file
+            made._build_f(made.X_thresholds_, made.y_thresholds_)
+        if node.made_by == histogram.PREDICTOR:
+            made.predict = _careful(node, made)
         return made
 
     def _attribute(self, node: Node, name: str, value: object) -> Any:
@@ -90,6 +120,10 @@ class _Builder:
             return _REPLACED[name]
         if name == "tree_":
             return _tree(node, value)
+        if name == "transformers_":
+            # Rows have no names here: the columns by place, as the compiler takes them.
+            parts = columns.numbered(node)
+            return [(label, self._value(part), places) for label, part, places in parts]
         return self._value(value)
 
     def _objects(self, node: Node) -> np.ndarray:
@@ -117,10 +151,32 @@ def _tree(owner: Node, value: object) -> object:
     width, classes, outputs = value.args if isinstance(value, Node) else (0, 0, 0)
     if not isinstance(value, Node) or not isinstance(width, int):
         raise Refusal("arbol_imposible", "número de columnas", "number of columns")
-    trees.checked([owner], width)
+    check = trees.checked if trees.is_tree(owner) else trees.regressors
+    check([owner], width)
     tree = _imported(_TREE)(width, classes, outputs)
     tree.__setstate__(value.attributes())
     return tree
+
+
+def _careful(node: Node, predictor: Any) -> Callable[..., Any]:
+    """``predict`` of a histogram tree, whose nodes have been checked here once more.
+
+    Native code follows its indices into the rows and into the known categories, so both must be
+    as wide as the tree asks for at every call.
+    """
+    histogram.checked([node], 1 << 31)
+    nodes, predict = predictor.nodes, predictor.predict
+    inner = nodes[nodes["is_leaf"] == 0]
+    wanted = inner["feature_idx"]
+    sets = inner["feature_idx"][inner["is_categorical"] != 0]
+
+    def careful(X: Any, known_cat_bitsets: Any, f_idx_map: Any, n_threads: Any) -> Any:
+        width = min(X.shape[1], len(f_idx_map))
+        if (wanted >= width).any() or (f_idx_map[sets] >= len(known_cat_bitsets)).any():
+            raise Refusal("arbol_imposible", "columna fuera de rango", "column out of range")
+        return predict(X, known_cat_bitsets, f_idx_map, n_threads)
+
+    return careful
 
 
 def _pair(value: object) -> Pair:

@@ -22,24 +22,40 @@ from propensia.admission.refusal import Refusal, shown
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _MOST_BYTES = {_CONFIG: 4 << 20, _METADATA: 64 << 10, _WEIGHTS: 512 << 20}
 _MOST_WEIGHTS = 16_000_000
+_DEEPEST = 5
+_MOST_GROUPS = 4_096
 # gzip and shuffle; anything else could be a plug-in, or hide a size.
 _FILTERS = {1, 2}
-# Keras 3, and Keras 2.12; both name a group after the class of the layer and a counter.
+# Since Keras 2.13, and Keras 2.12; both name a group after the class of the layer and a counter.
 _LAYER_GROUPS = ("layers", "_layer_checkpoint_dependencies")
+# Where the state of random generators lies, which predict nothing.
+_SEEDS = {"seed_generator", "random_generator", "_random_generator"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The weights of a layer in its own order, or of a model: those of its layers by class.
+
+    ``layers`` maps the snake-case class of the layers to what each such layer that has weights
+    stored, in the order of the layers. ``elsewhere``: whether there are more numbers, in places
+    where no layer that is known here keeps any.
+    """
+
+    variables: list[np.ndarray]
+    layers: dict[str, list[Stored]]
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The parts of a saved Keras model: its version, its configuration, its weights by class.
+    """The parts of a saved Keras model: its version, its configuration, its weights.
 
-    ``weights`` maps the snake-case class of the layers to the weights of each such layer that
-    has any, in the order of the layers. ``weights_file`` is the HDF5 file that they lie in; no
-    link in it leads out of it.
+    ``weights_file`` is the HDF5 file that the weights lie in; no link in it leads out of it.
     """
 
     version: str
     config: dict[str, object]
-    weights: dict[str, list[list[np.ndarray]]]
+    weights: Stored
     weights_file: bytes
 
 
@@ -91,16 +107,14 @@ def _json(content: bytes) -> dict[str, object]:
     return value
 
 
-def _weights(content: bytes) -> dict[str, list[list[np.ndarray]]]:
+def _weights(content: bytes) -> Stored:
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             _check_links(file)
-            present = [name for name in _LAYER_GROUPS if name in list(file)]
-            if not present:
+            if not any(name in _LAYER_GROUPS for name in list(file)):
                 raise _damaged("los pesos de Keras", "the Keras weights")
-            layers = _group(file, present[0])
-            return _by_class(layers)
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+            return _Weights().of_layers(file, 0)
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         raise _damaged("los pesos de Keras", "the Keras weights") from error
 
 
@@ -117,39 +131,71 @@ def _check_links(file: h5py.File) -> None:
         raise _unexpected(f"{_WEIGHTS}:{elsewhere.decode('utf-8', 'replace')}")
 
 
-def _by_class(layers: h5py.Group) -> dict[str, list[list[np.ndarray]]]:
-    # dense, dense_1, dense_2 … dense_10: the counter tells the order, the text does not.
-    found: dict[str, list[tuple[int, list[np.ndarray]]]] = {}
-    left = _MOST_WEIGHTS
-    for name in layers:
-        group = _group(layers, name)
-        if "vars" not in list(group):
-            continue
-        variables = _variables(_group(group, "vars"), left)
-        left -= sum(variable.size for variable in variables)
-        if variables:
-            parts = re.fullmatch(r"(.*?)(?:_(\d{1,6}))?", name)
-            if parts is None:
-                raise _damaged("los pesos de Keras", "the Keras weights")
-            found.setdefault(parts[1], []).append((int(parts[2] or 0), variables))
-    return {
-        name: [variables for _, variables in sorted(listed, key=lambda item: item[0])]
-        for name, listed in found.items()
-    }
+class _Weights:
+    """Reads the groups of one file, and counts what they hold before it reads it."""
 
+    def __init__(self) -> None:
+        self._left, self._groups = _MOST_WEIGHTS, _MOST_GROUPS
 
-def _variables(group: h5py.Group, most: int) -> list[np.ndarray]:
-    variables = []
-    for number in range(len(group)):
-        dataset = group[str(number)]
-        if not isinstance(dataset, h5py.Dataset):
-            raise _unexpected(str(number))
-        # A chunk is read whole, even where it is larger than what it holds.
-        most -= max(dataset.size or 0, math.prod(dataset.chunks or (0,)))
-        if most < 0:
+    def of_layers(self, group: h5py.Group, depth: int) -> Stored:
+        """The weights of a model's layers; ``layers`` and ``dense``, ``dense_1`` … in it."""
+        present = [name for name in _LAYER_GROUPS if name in list(group)]
+        if not present:
+            return Stored([], {})
+        if depth > _DEEPEST:
+            raise Refusal("demasiado_grande", "modelos en modelos", "models inside models")
+        layers = _group(group, present[0])
+        # dense, dense_1, dense_2 … dense_10: the counter tells the order, the text does not.
+        found: dict[str, list[tuple[int, Stored]]] = {}
+        for name in layers:
+            stored = self._layer(_group(layers, name), depth + 1)
+            if stored.variables or stored.layers or stored.elsewhere:
+                parts = re.fullmatch(r"(.*?)(?:_(\d{1,6}))?", name)
+                if parts is None:
+                    raise _damaged("los pesos de Keras", "the Keras weights")
+                found.setdefault(parts[1], []).append((int(parts[2] or 0), stored))
+        return Stored(
+            [],
+            {
+                name: [stored for _, stored in sorted(listed, key=lambda item: item[0])]
+                for name, listed in found.items()
+            },
+        )
+
+    def _layer(self, group: h5py.Group, depth: int) -> Stored:
+        # A group may be linked to from many places, even from inside itself.
+        self._groups -= 1
+        if self._groups < 0:
             raise Refusal("demasiado_grande", _WEIGHTS)
-        variables.append(_values(dataset))
-    return variables
+        names = list(group)
+        variables = self._variables(_group(group, "vars")) if "vars" in names else []
+        others = sorted(set(names) - {"vars", *_LAYER_GROUPS} - _SEEDS)
+        elsewhere = any(_holds_numbers(group[name]) for name in others)
+        return Stored(variables, self.of_layers(group, depth).layers, elsewhere)
+
+    def _variables(self, group: h5py.Group) -> list[np.ndarray]:
+        variables = []
+        for number in range(len(group)):
+            dataset = group[str(number)]
+            if not isinstance(dataset, h5py.Dataset):
+                raise _unexpected(str(number))
+            # A chunk is read whole, even where it is larger than what it holds.
+            self._left -= max(dataset.size or 0, math.prod(dataset.chunks or (0,)), 1)
+            if self._left < 0:
+                raise Refusal("demasiado_grande", _WEIGHTS)
+            variables.append(_values(dataset))
+        return variables
+
+
+def _holds_numbers(item: object) -> bool:
+    """Whether there is a dataset in a group, or it is one itself."""
+    if isinstance(item, h5py.Group):
+        return item.visititems(lambda _, inner: True if _is_data(inner) else None) is not None
+    return True
+
+
+def _is_data(item: object) -> bool:
+    return isinstance(item, h5py.Dataset)
 
 
 def _values(dataset: h5py.Dataset) -> np.ndarray:
@@ -158,7 +204,7 @@ def _values(dataset: h5py.Dataset) -> np.ndarray:
     filters = {settings.get_filter(index)[0] for index in range(settings.get_nfilters())}
     if dataset.external or dataset.is_virtual or not filters <= _FILTERS:
         raise _unexpected(f"{_WEIGHTS}:{dataset.name}")
-    if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8:
+    if dataset.dtype.kind not in "fi" or dataset.dtype.itemsize > 8:
         raise _unexpected(f"{_WEIGHTS}:{dataset.name} ({dataset.dtype})")
     return np.asarray(dataset[()])
 
