@@ -82,7 +82,9 @@ def encoded() -> ColumnTransformer:
 
 def ordinal(target: bool = False) -> ColumnTransformer:
     texts = [p.feature for p in CONTRACT.parameters if p.is_category]
-    encoder = prepared.TargetEncoder(random_state=0) if target else prepared.OrdinalEncoder()
+    encoder = prepared.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    if target:
+        encoder = prepared.TargetEncoder(random_state=0)
     return ColumnTransformer([("texts", encoder, texts)], remainder="passthrough")
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,13 @@ def run(command: list[str]) -> None:
 
 def files_of(requirements: list[str], script: str) -> Path:
     """The folder with the files that a script wrote in an environment of its own."""
-    key = hashlib.sha256("\n".join([*requirements, script]).encode()).hexdigest()[:16]
+    return folders_of(requirements, {"files": script}) / "files"
+
+
+def folders_of(requirements: list[str], scripts: Mapping[str, str]) -> Path:
+    """The folder in which several scripts wrote files, each into the folder of its name."""
+    parts = [*requirements, *(part for script in scripts.items() for part in script)]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     folder = cache_folder() / key
     if folder.is_dir():
         return folder
@@ -49,13 +56,14 @@ def files_of(requirements: list[str], script: str) -> Path:
     if uv is None:
         pytest.skip("uv is not on the path: no environment with an old library can be made")
     work = folder.with_name(f"{key}.{os.getpid()}")
-    (work / "files").mkdir(parents=True)
     python = work / "env" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     try:
         run([uv, "venv", "--quiet", "--python", "3.11", str(work / "env")])
         run([uv, "pip", "install", "--quiet", "--python", str(python), *requirements])
-        (work / "write.py").write_text(script, encoding="utf-8")
-        run([str(python), str(work / "write.py"), str(work / "files")])
+        for name, script in scripts.items():
+            (work / "files" / name).mkdir(parents=True)
+            (work / f"{name}.py").write_text(script, encoding="utf-8")
+            run([str(python), str(work / f"{name}.py"), str(work / "files" / name)])
         (work / "files").rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)

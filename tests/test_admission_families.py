@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from family_models import CONTRACT, FAMILIES, NETWORKS, RAW, expected, fitted
+from keras_files import OLD_COPY
 
 from propensia import files, sampling
 from propensia.admission import Dropped, judge, proving, reading
@@ -61,6 +62,7 @@ def check_answers(family: str, onnx: bytes, columns: list[str]) -> None:
     assert ((got >= 0.5) == (wanted >= 0.5))[decided].all()
 
 
+@pytest.mark.filterwarnings(OLD_COPY)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_model_of_every_family_passes_every_check(family: str) -> None:
     rule = Decision(CONTRACT.threshold, None, None)

@@ -239,8 +239,8 @@ def test_a_column_that_may_be_missing_is_refused_for_boosting_that_takes_none(
     inputs = tuple(Column(name, missing=name == "C") for name in COLUMNS)
     with pytest.raises(Refusal) as refusal:
         compile_on(root, inputs, POSITIVE, NEGATIVE)
-    assert refusal.value.code == "columnas_distintas"
-    assert "ausentes" in refusal.value.detail
+    assert refusal.value.code == "valores_distintos"
+    assert "puede faltar" in refusal.value.detail
 
 
 def test_three_classes_are_refused() -> None:

@@ -181,7 +181,7 @@ def test_a_text_that_reaches_the_classifier_is_refused(simple: Any) -> None:
     transformer.state["transformers_"][0] = ("ordinalencoder", "passthrough", TEXT)
     with pytest.raises(Refusal) as refusal:
         compiled_on(root)
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
 
 
 def broken_places(places: object) -> Callable[[Any], None]:

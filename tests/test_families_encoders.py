@@ -202,7 +202,7 @@ def test_a_text_of_the_contract_that_would_be_refused_is_named(model: Any) -> No
     model.fit(FEW, labels(FEW))
     with pytest.raises(Refusal) as refusal:
         compiled_on(node_of(model))
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
     assert "«BAJAS_I» en PORTADO" in refusal.value.detail
     assert "“BAJAS_I” in PORTADO" in refusal.value.detail_en
 
@@ -211,7 +211,7 @@ def test_a_missing_value_that_would_be_refused_names_its_column() -> None:
     model = with_one_hot().fit(WHOLE, labels(WHOLE))
     with pytest.raises(Refusal) as refusal:
         compiled_on(node_of(model))
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
     assert "PORTADO puede faltar" in refusal.value.detail
 
 
@@ -242,7 +242,7 @@ def test_categories_of_another_kind_than_the_column_are_refused(trained: str, to
     model = make_pipeline(made, LogisticRegression()).fit(rows, labels(WHOLE))
     with pytest.raises(Refusal) as refusal:
         compiled_on(node_of(model))
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
     assert told in refusal.value.detail and name in refusal.value.detail
 
 
@@ -317,7 +317,7 @@ def test_categories_that_cannot_be_are_refused(name: str) -> None:
     ODD[name](encoder)
     with pytest.raises(Refusal) as refusal:
         compiled_on(root, inputs)
-    assert refusal.value.code in ("pesos_imposibles", "columnas_distintas")
+    assert refusal.value.code in ("pesos_imposibles", "valores_distintos")
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_texts_that_no_category_was_made_of_are_refused() -> None:
     inputs = tuple(Column(name, texts=TEXTS if name == "F" else None) for name in COLUMNS)
     with pytest.raises(Refusal) as refusal:
         compile_on(root, inputs, POSITIVE, NEGATIVE)
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
 
 
 def test_boosting_behind_an_imputer_has_no_missing_values_left() -> None:

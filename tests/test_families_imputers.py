@@ -75,7 +75,7 @@ def test_an_encoder_that_never_saw_the_new_text_is_refused() -> None:
     model = make_pipeline(made, LogisticRegression()).fit(WHOLE, labels(WHOLE))
     with pytest.raises(Refusal) as refusal:
         compiled_on(node_of(model))
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
     assert "«NADA» en PORTADO" in refusal.value.detail
 
 
@@ -132,7 +132,7 @@ def test_an_indicator_that_fails_on_new_gaps_is_refused_where_there_may_be_some(
     root = node_of(of_numbers(union).fit(training, labels(frame(800, 1))))
     with pytest.raises(Refusal) as refusal:
         compiled_on(root)
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
     assert "DEUDA puede faltar" in refusal.value.detail
     whole = tuple(Column(column.name, column.texts) for column in INPUTS)
     compiled_on(root, whole)
@@ -160,7 +160,7 @@ def test_what_is_not_filled_stays_missing() -> None:
     root = node_of(make_pipeline(made, LogisticRegression()).fit(WHOLE, labels(WHOLE)))
     with pytest.raises(Refusal) as refusal:
         compiled_on(root)
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
     assert "puede faltar, y LogisticRegression no lo admite" in refusal.value.detail
 
 
@@ -258,7 +258,7 @@ def test_a_number_for_a_text_is_refused() -> None:
     inner.state["steps"][0][1].state["statistics_"] = np.array([0, 0], dtype=object)
     with pytest.raises(Refusal) as refusal:
         compiled_on(root)
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
     assert "ESCENARIO, que es un texto" in refusal.value.detail
 
 

@@ -165,7 +165,7 @@ def test_a_column_that_may_be_missing_is_refused_as_the_library_refuses_it(name:
     root = node_of(ANSWERING[name]().fit(SCALED.transform(ROWS), LABELS))
     inputs = tuple(Column(letter, missing=letter == "C") for letter in "ABCDEF")
     compile_on(root, tuple(Column(letter) for letter in "ABCDEF"), {"1"}, {"0"})
-    with pytest.raises(Exception, match="columnas_distintas"):
+    with pytest.raises(Exception, match="valores_distintos"):
         compile_on(root, inputs, {"1"}, {"0"})
 
 

@@ -295,7 +295,7 @@ def test_a_gap_where_the_library_fails_is_refused(transformer: Any) -> None:
         compile_on(
             root, (Column("DEUDA", missing=True), *plain(NAMES[1:])), POSITIVE, frozenset("0")
         )
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
     assert "DEUDA puede faltar" in refusal.value.detail
 
 

@@ -158,7 +158,7 @@ def test_a_text_column_passes_through_to_a_final_model_that_encodes_it() -> None
     direct = StackingClassifier([TREE], cv=2, passthrough=True, final_estimator=TREE[1])
     with pytest.raises(Refusal) as refusal:
         compile_on(node_of(direct.fit(ROWS, LABELS)), inputs, POSITIVE, NEGATIVE)
-    assert refusal.value.code == "columnas_distintas"
+    assert refusal.value.code == "valores_distintos"
 
 
 # Hostile files

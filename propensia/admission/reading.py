@@ -32,7 +32,7 @@ WHOLE, FAMILY, BINARY, COLUMNS = (
     frozenset({"fichero_incompleto", "demasiado_grande"}),
     frozenset({"familia_desconocida", "contenido_no_permitido"}),
     frozenset({"no_es_clasificador_binario", "clases_distintas", "no_entrenado"}),
-    frozenset({"columnas_distintas"}),
+    frozenset({"columnas_distintas", "valores_distintos"}),
 )
 
 

@@ -108,6 +108,18 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Train on the columns of the contract, with those names.",
         ),
     ),
+    "valores_distintos": (
+        (
+            "El modelo no admite todos los valores del contrato: {detail}.",
+            "Entrene con pasos que los admitan: codificadores con handle_unknown para los textos, "
+            "SimpleImputer para lo que puede faltar.",
+        ),
+        (
+            "The model does not take every value of the contract: {detail}.",
+            "Train with steps that do: encoders with handle_unknown for texts, SimpleImputer for "
+            "what may be missing.",
+        ),
+    ),
     "arbol_imposible": (
         (
             "Un árbol del modelo es imposible: {detail}.",

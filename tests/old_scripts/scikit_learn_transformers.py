@@ -10,8 +10,6 @@ from __future__ import annotations
 # The values of the text columns, in the order of their numbers in ``x``; the rest are numbers.
 TEXTS = {"ESCENARIO": ("PER", "FU", "EMP"), "PORTADO": ("SI", "NO", "N/A", "BAJAS_I")}
 NUMBERS = ("DEUDA", "CAMBIO", "PROVINCIA", "FACTURAS")
-# The columns in which a value may be missing.
-MISSING = ("PORTADO", "DEUDA")
 # The names of the files that need a version, and the first one that has them.
 SINCE = {"keep_empty": (1, 2), "ordinal_rare": (1, 3), "target": (1, 3)}
 

@@ -37,7 +37,7 @@ from propensia.admission.families.attributes import (
     word,
 )
 from propensia.admission.families.ensemble import Places
-from propensia.admission.families.parts import Chance, Flow, Workshop
+from propensia.admission.families.parts import Chance, Flow, Workshop, check_complete
 from propensia.admission.graph import DOUBLE, FLOAT
 from propensia.admission.nodes import Node
 from propensia.admission.refusal import Refusal
@@ -56,7 +56,7 @@ def gradient(node: Node, flow: Flow, shop: Workshop) -> Chance:
     loss = word(node, "loss")
     if loss not in ("log_loss", "deviance", "exponential"):
         raise bad_weights(node, "loss")
-    _check_present(node, flow)
+    check_complete(short_name(node), flow.columns)
     rate = float(numbers(node, "learning_rate", ()))
     grown = trees.regressors(_stages(node), flow.width, rate)
     total = ensemble.written(grown, flow, shop, rounded=True, mean=False)
@@ -69,16 +69,6 @@ def gradient(node: Node, flow: Flow, shop: Workshop) -> Chance:
         label += f"({told})" if told else ""
     link = graph.add("Add", decision, decision) if loss == "exponential" else decision
     return Chance(graph.add("Sigmoid", link), classes, label, decision)
-
-
-def _check_present(node: Node, flow: Flow) -> None:
-    """Refuses columns that may be missing: the library fails where one is."""
-    if flow.missing:
-        raise Refusal(
-            "columnas_distintas",
-            f"{short_name(node)} no admite valores ausentes, y una columna puede tenerlos",
-            f"{short_name(node)} takes no missing values, and a column may have them",
-        )
 
 
 def _stages(node: Node) -> list[object]:
@@ -119,7 +109,7 @@ def _start(
 def ada(node: Node, flow: Flow, shop: Workshop) -> Chance:
     """AdaBoost: the logistic function of a sum of weighted votes, or of logarithms."""
     classes = binary_classes(node)
-    _check_present(node, flow)
+    check_complete(short_name(node), flow.columns)
     members = listed(node, "estimators_")
     version = _version(node, members)
     weights = _weights(node, len(members))

@@ -58,7 +58,7 @@ def _table(column: Column, values: Sequence[object]) -> Table:
 def _other_kind(column: Column) -> Refusal:
     name = shown(column.name or "?")
     return Refusal(
-        "columnas_distintas",
+        "valores_distintos",
         f"las categorías que el modelo aprendió de {name} no son las de esa columna",
         f"the categories that the model learnt of {name} are not those of that column",
     )

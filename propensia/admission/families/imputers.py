@@ -166,7 +166,7 @@ def _other_kind(node: Node, column: Column) -> Refusal:
     label, name = short_name(node), shown(column.name or "?")
     kind, kind_en = ("un número", "a number") if column.texts is None else ("un texto", "a text")
     return Refusal(
-        "columnas_distintas",
+        "valores_distintos",
         f"{label} escribe otra cosa en {name}, que es {kind}",
         f"{label} writes something else into {name}, which is {kind_en}",
     )

@@ -117,7 +117,7 @@ def known_categories(node: Node, model: Model) -> Mapping[int, Sequence[object]]
         raise impossible("pandas_categorical")
     if model.categorical is None or len(model.categorical) != len(listed):
         raise Refusal(
-            "columnas_distintas",
+            "valores_distintos",
             "LightGBM no dice qué columnas son las de las categorías que aprendió",
             "LightGBM does not say which columns hold the categories that it learnt",
         )

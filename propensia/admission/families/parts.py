@@ -66,7 +66,7 @@ class Flow:
             if column.texts is not None:
                 name = shown(column.name or "?")
                 raise Refusal(
-                    "columnas_distintas",
+                    "valores_distintos",
                     f"la columna de texto {name} llega sin codificar a un paso que calcula",
                     f"the text column {name} reaches a step that computes without being encoded",
                 )
@@ -304,7 +304,7 @@ def check_complete(label: str, columns: Sequence[Column]) -> None:
         if column.missing:
             name = shown(column.name or "?")
             raise Refusal(
-                "columnas_distintas",
+                "valores_distintos",
                 f"{name} puede faltar, y {label} no lo admite",
                 f"{name} may be missing, and {label} refuses that",
             )

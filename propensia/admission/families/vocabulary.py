@@ -60,7 +60,7 @@ def refuse_unknown(node: Node, found: list[Found], flow: Flow) -> None:
         if column.texts is not None and (categories.places < 0).any():
             text = shown(column.texts[int(np.argmax(categories.places < 0))])
             raise Refusal(
-                "columnas_distintas",
+                "valores_distintos",
                 f"{label} no vio «{text}» en {name} y no admite lo que no vio",
                 f"{label} never saw “{text}” in {name} and refuses what it has not seen",
             )
@@ -132,7 +132,7 @@ def _other_kind(
 ) -> Refusal:
     label, name = short_name(node), shown(column.name or "?")
     return Refusal(
-        "columnas_distintas",
+        "valores_distintos",
         f"{label} aprendió {trained} en {name}, que es {given}",
         f"{label} learnt {trained_en} in {name}, which is {given_en}",
     )

@@ -117,7 +117,7 @@ def known_categories(node: Node, model: Booster) -> Mapping[int, Sequence[object
     told = node.attributes().get("feature_types") is not None
     if model.categorical and model.version < _CODED_SINCE and not told:
         raise Refusal(
-            "columnas_distintas",
+            "valores_distintos",
             f"XGBoost {version_text(model)} no guarda qué categorías aprendió; "
             "entrene con la versión 3.1 o posterior, o con números",
             f"XGBoost {version_text(model)} does not keep the categories that it learnt; "

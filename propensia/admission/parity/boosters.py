@@ -47,9 +47,13 @@ def stand_in(node: Node) -> Any:
     """What scikit-learn can ask in place of a wrapper or bare booster: a classifier.
 
     It has ``predict_proba`` and ``classes_``, and ``decision_function`` where the wrapper has
-    one. Raises ``Refusal``.
+    one. ``None`` for a wrapper that was never fitted, as others keep one beside its fitted
+    copies. Raises ``Refusal``.
     """
     name = maker(node)
+    given = node.attributes()
+    if all(given.get(kept) is None for kept in ("_Booster", "handle", "_handle")):
+        return None
     if name is not None and (name.module, name.name) in xgboost.CLASSIFIERS:
         labels = node.attributes().get("classes_")
         return _classifier(_xgboost(node), None, labels)
@@ -67,6 +71,10 @@ def _classifier(chance: Rows, decision: Rows | None, labels: object) -> Any:
 
         def __init__(self) -> None:
             self.classes_ = labels if isinstance(labels, np.ndarray) else np.arange(2)
+
+        def fit(self, rows: np.ndarray, labels: np.ndarray) -> Any:
+            """Never called: scikit-learn takes for an estimator what can be fitted."""
+            raise NotImplementedError
 
         def predict_proba(self, rows: np.ndarray) -> np.ndarray:
             second = chance(rows)
