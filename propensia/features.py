@@ -272,15 +272,9 @@ def _category(known: set[str], text: str, low: float, high: float) -> tuple[Valu
     raise _Unreadable("caracter_parecido" if similar else "categoria_desconocida")
 
 
-def _python_float(text: str, low: float, high: float) -> tuple[float, bool]:
-    return _python(float, text)
-
-
-def _python_int(text: str, low: float, high: float) -> tuple[float, bool]:
-    return _python(int, text)
-
-
-def _python(kind: Callable[[str], float], text: str) -> tuple[float, bool]:
+def _python(
+    kind: Callable[[str], float], text: str, low: float, high: float
+) -> tuple[float, bool]:
     try:
         number = float(kind(text))
     except ValueError:
@@ -296,8 +290,8 @@ CONVERT: dict[str, Converter] = {
     "number": _number,
     "integer": _integer,
     "month": _month,
-    "python_float": _python_float,
-    "python_int": _python_int,
+    "python_float": partial(_python, float),
+    "python_int": partial(_python, int),
 }
 
 

@@ -162,5 +162,5 @@ def _system_environment(folder: Path | None) -> dict[str, str]:
     kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL")
     found = {name: os.environ[name] for name in kept if name in os.environ}
     if folder is not None:
-        found |= dict.fromkeys(("HOME", "TEMP", "TMP", "TMPDIR"), str(folder))
+        found |= dict.fromkeys(("HOME", "USERPROFILE", "TEMP", "TMP", "TMPDIR"), str(folder))
     return found | {"PYTHONUTF8": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

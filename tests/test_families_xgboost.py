@@ -418,6 +418,7 @@ HOSTILE: dict[str, tuple[Callable[[Any], None], str]] = {
     "an infinite leaf": (in_tree("split_conditions", 6, -np.inf), "arbol_imposible"),
     "a category without a list": (in_tree("split_type", 0, 1), "arbol_imposible"),
     "a kind of split that is none": (in_tree("split_type", 0, 2), "arbol_imposible"),
+    "a kind of leaf that is none": (in_tree("split_type", 6, 255), "arbol_imposible"),
     "more nodes than there are": (
         inside(*FIRST, "tree_param", "num_nodes", value="9"),
         "pesos_imposibles",

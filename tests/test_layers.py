@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import propensia
+from propensia.admission import graph
 
 PACKAGE = Path(propensia.__file__).parent
 
@@ -218,3 +219,28 @@ def test_the_web_process_imports_no_training_library() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+# Longer than a function should be, each a list that reads best in one piece.
+LONG_FUNCTIONS = {"_reader", "add_routes"}
+
+
+@by_module
+def test_a_module_is_no_longer_than_a_person_reads_at_once(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 350
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
+    long = {f.name for f in functions if (f.end_lineno or 0) - f.lineno >= 50}
+    assert long <= LONG_FUNCTIONS
+
+
+def test_the_graph_lets_no_operator_through_that_no_family_writes() -> None:
+    """Each is one more that a file could misuse."""
+    named = {
+        node.value
+        for path in (PACKAGE / "admission" / "families").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+    }
+    own = {"Cast", "Gather", "Sub"}  # which the graph's own methods write
+    assert {operator for _, operator in graph.OPERATORS} - own <= named

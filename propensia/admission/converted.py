@@ -96,21 +96,14 @@ def wrapped(converted: ModelProto, columns: int, order: Sequence[int], place: in
         for tensor in converted.graph.initializer
         if tensor.name in needed
     ]
-    type_in = source.type.tensor_type.elem_type
     inside = _Names(source.name)
-    before = [
-        helper.make_node("Gather", [INPUT, "order"], ["ordered"], axis=1),
-        helper.make_node("Cast", ["ordered"], [inside(source.name)], to=type_in),
-    ]
-    after = [
-        helper.make_node("Gather", [inside(wanted), "place"], ["chosen"], axis=1),
-        helper.make_node("Cast", ["chosen"], [OUTPUT], to=DOUBLE),
-    ]
     for node in kept:
         node.input[:] = map(inside, node.input)
         node.output[:] = map(inside, node.output)
     for tensor in weights:
         tensor.name = inside(tensor.name)
+    type_in = source.type.tensor_type.elem_type
+    before, after = _around(inside(source.name), inside(wanted), type_in)
     own = [
         numpy_helper.from_array(np.array(order, np.int64), "order"),
         numpy_helper.from_array(np.array([place], np.int64), "place"),
@@ -126,6 +119,19 @@ def wrapped(converted: ModelProto, columns: int, order: Sequence[int], place: in
         body, opset_imports=RULES.opsets, ir_version=IR_VERSION, producer_name="propensia"
     )
     return bytes(model.SerializeToString())
+
+
+def _around(first: str, last: str, type_in: int) -> tuple[list[NodeProto], list[NodeProto]]:
+    """What makes the converter's input out of ours, and our output out of its one."""
+    before = [
+        helper.make_node("Gather", [INPUT, "order"], ["ordered"], axis=1),
+        helper.make_node("Cast", ["ordered"], [first], to=type_in),
+    ]
+    after = [
+        helper.make_node("Gather", [last, "place"], ["chosen"], axis=1),
+        helper.make_node("Cast", ["chosen"], [OUTPUT], to=DOUBLE),
+    ]
+    return before, after
 
 
 class _Names:

@@ -21,7 +21,7 @@ from propensia import contract as contracts
 from propensia import files, sampling
 from propensia.admission import converted, loading, reader, results
 from propensia.admission.families import INSIDE
-from propensia.admission.families.attributes import binary_classes, maker, short_name, texts
+from propensia.admission.families.attributes import binary_classes, pair_of, short_name, texts
 from propensia.admission.ladder import Check, Remark, climb
 from propensia.admission.nodes import Node, walk
 from propensia.admission.parity.asked import installed
@@ -66,9 +66,8 @@ def listed(case: Case) -> Remark:
     """Solo nombra clases de la lista de las que se pueden cargar en el recinto."""
     root = reader.read(case.data, limit_bytes=case.limit_bytes)
     loading.check_names(root)
-    name = maker(root)
-    if isinstance(root, Node) and name is not None and (name.module, name.name) in INSIDE:
-        root = root.attributes().get(INSIDE[(name.module, name.name)])
+    if isinstance(root, Node) and pair_of(root) in INSIDE:
+        root = root.attributes().get(INSIDE[pair_of(root)])
     if not isinstance(root, Node):
         raise Refusal("no_es_un_modelo", type(root).__name__)
     case.root, case.label = root, short_name(_classifier(root))
@@ -164,8 +163,7 @@ def _classifier(root: Node) -> Node:
     """The last step of a pipeline, or the estimator itself."""
     node = root
     for _ in range(10):
-        name = maker(node)
-        if name is None or (name.module, name.name) != _PIPELINE:
+        if pair_of(node) != _PIPELINE:
             return node
         steps = node.attributes().get("steps")
         last = steps[-1] if isinstance(steps, list) and steps else None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from propensia.admission.families import INSIDE
-from propensia.admission.families.attributes import Pair, maker, short_name, version_of
+from propensia.admission.families.attributes import Pair, maker, pair_of, short_name, version_of
 from propensia.admission.families.remembered import NAMES as REMEMBERED
 from propensia.admission.nodes import Global, Node, walk
 from propensia.admission.parity.asked import installed, minor
@@ -134,8 +134,7 @@ class _Builder:
         return type(value)(self.value(item) for item in value)
 
     def _node(self, node: Node) -> Any:
-        name = maker(node)
-        pair = ("", "") if name is None else (name.module, name.name)
+        pair = pair_of(node)
         if pair == ("numpy", "ndarray"):
             return self._objects(node)
         if pair not in CLASSES:

@@ -41,6 +41,12 @@ def maker(value: object) -> Global | None:
     return attribute_of(value.made_by)
 
 
+def pair_of(value: object) -> Pair:
+    """The module and name of what made a node; two empty texts where there is none."""
+    name = maker(value)
+    return ("", "") if name is None else (name.module, name.name)
+
+
 def attribute_of(node: Node) -> Global | None:
     """``Class.method`` for a node that is ``getattr(Class or object, "method")``, else None."""
     if node.made_by != Global("builtins", "getattr") or len(node.args) != 2:

@@ -26,12 +26,11 @@ import numpy as np
 from propensia.admission.arrays import NDARRAY
 from propensia.admission.families import ensemble, trees
 from propensia.admission.families.attributes import (
-    Pair,
     bad_weights,
     binary_classes,
     fitted,
-    maker,
     numbers,
+    pair_of,
     short_name,
     version_of,
     word,
@@ -92,7 +91,7 @@ def _start(
     fine = (version_of(node) or _NEWEST) >= _FINE_START_SINCE
     least = _EPSILON if fine else float(np.finfo(np.float32).eps)
     graph = shop.graph
-    if isinstance(start, Node) and _pair(start) == _DUMMY:
+    if isinstance(start, Node) and pair_of(start) == _DUMMY:
         if word(start, "strategy") != "prior":
             raise bad_weights(start, "strategy")
         prior = float(numbers(start, "class_prior_", (2,))[1])
@@ -215,11 +214,6 @@ def _log_ratio(share: str, shop: Workshop) -> str:
     least = graph.constant(np.array([_EPSILON]))
     first = graph.add("Log", graph.add("Max", graph.complement(share), least))
     return graph.add("Sub", graph.add("Log", graph.add("Max", share, least)), first)
-
-
-def _pair(node: Node) -> Pair:
-    name = maker(node)
-    return (name.module, name.name) if name else ("", "")
 
 
 _GRADIENT = "GradientBoostingClassifier"

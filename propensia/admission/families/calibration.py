@@ -27,8 +27,8 @@ from propensia.admission.families.attributes import (
     bad_weights,
     binary_classes,
     fitted,
-    maker,
     numbers,
+    pair_of,
     short_name,
     texts,
     word,
@@ -57,7 +57,7 @@ def calibrated(node: Node, flow: Flow, shop: Workshop) -> Chance:
         )
     found = [_member(member, classes, flow, shop) for member in members]
     calibrators, chances = [item[0] for item in found], [item[1] for item in found]
-    kinds = {_pair(calibrator) for calibrator in calibrators}
+    kinds = {pair_of(calibrator) for calibrator in calibrators}
     if len(kinds) != 1:
         raise bad_weights(node, "calibrated_classifiers_")
     share = _BY_KIND[kinds.pop()](calibrators, chances, shop)
@@ -72,7 +72,7 @@ def _member(
     value: object, classes: tuple[str, str], flow: Flow, shop: Workshop
 ) -> tuple[Node, Chance]:
     """The calibrator of one calibrated classifier, and what the classifier itself says."""
-    if not isinstance(value, Node) or _pair(value) != _MEMBER:
+    if not isinstance(value, Node) or pair_of(value) != _MEMBER:
         raise Refusal(
             "no_entrenado", "un clasificador sin calibrar", "a classifier without calibration"
         )
@@ -82,7 +82,7 @@ def _member(
     if not isinstance(calibrators, list) or len(calibrators) != 1:
         raise bad_weights(value, "calibrators")
     (calibrator,) = calibrators
-    kind = _pair(calibrator)
+    kind = pair_of(calibrator)
     if not isinstance(calibrator, Node) or _METHODS.get(kind) != word(value, "method"):
         raise bad_weights(value, "calibrators")
     if kind == _TEMPERATURE:
@@ -91,11 +91,6 @@ def _member(
     if chance.classes not in (None, classes) or texts(value, "classes") != classes:
         raise bad_weights(value, "classes")
     return calibrator, chance
-
-
-def _pair(value: object) -> Pair:
-    name = maker(value)
-    return (name.module, name.name) if name else ("", "")
 
 
 def _beside(tensors: list[str], graph: Graph) -> str:

@@ -130,7 +130,9 @@ def checked(model: Model, iterations: int) -> tuple[Trees, np.ndarray]:
     In a softmax the leaves of the first class are negative: only the difference counts.
     """
     used = model.trees[: iterations * model.classes]
-    sizes = [max(whole(tree, "num_leaves"), 1) for tree in used]
+    sizes = [whole(tree, "num_leaves") for tree in used]
+    if 0 in sizes:
+        raise ensemble.impossible("un árbol sin nodos", "a tree without nodes")
     places = Places.of([2 * size - 1 for size in sizes])
     parts = [_parts(tree, size) for tree, size in zip(used, sizes, strict=True)]
     field = {name: np.concatenate([part[name] for part in parts]) for name in _FIELDS}
@@ -172,8 +174,8 @@ def _parts(tree: dict[str, str], leaves: int) -> dict[str, np.ndarray]:
         )
     splits, none = leaves - 1, np.full(leaves, -1)
     children = [wholes(tree, f"{side}_child", splits) for side in ("left", "right")]
-    if any(((child < -leaves) | (child == -leaves - 1)).any() for child in children):
-        raise ensemble.impossible("una hoja que no existe", "a leaf that does not exist")
+    if any(((child < -leaves) | (child >= splits)).any() for child in children):
+        raise ensemble.impossible("un hijo que no existe", "a child that does not exist")
     left, right = (np.where(child < 0, splits + ~child, child) for child in children)
     weight = [_counts(tree, "internal_count", splits), _counts(tree, "leaf_count", leaves)]
     padding = np.zeros(leaves, np.int64)
@@ -250,11 +252,12 @@ def _chance(node: Node, label: str, flow: Flow, shop: Workshop) -> tuple[str, st
     model = lightgbm_text.read(node)
     shop.libraries["lightgbm"] = model.version
     names = flow.names
-    if model.names and names is not None:
+    if names is not None:
         # LightGBM writes names without blanks.
         plain = tuple(name.replace(" ", "_") for name in names)
         flow = shop.reordered(renamed(flow, plain), model.names)
     check_width(label, model.width, flow.width)
+    shop.matched = True
     flow = coded(flow, known_categories(node, model), shop)
     iterations = used_iterations(node, model)
     trees, zeros = checked(model, iterations)

@@ -64,10 +64,10 @@ _TREE = frozenset(
 )
 _END = "end of trees\n"
 _CATEGORICAL = re.compile(r"^\[categorical_feature: ([0-9,]{0,100000})\]$", re.MULTILINE)
-# Possessive, so that a long line that is none takes no longer than one that is.
-_WHOLES = re.compile(r"(?:-?[0-9]{1,10}(?: |$))*+")
+_WHOLE = "-?[0-9]{1,10}"
 _DECIMAL = r"[-+]?(?:inf|[0-9.]{1,40}(?:[eE][-+]?[0-9]{1,4})?)"
-_DECIMALS = re.compile(rf"(?:{_DECIMAL}(?: |$))*+")
+# Possessive, so that a long line that is none takes no longer than one that is.
+_WHOLES, _DECIMALS = (re.compile(f"{each}(?: {each})*+") for each in (_WHOLE, _DECIMAL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class Model:
 
     ``objective`` is its line; ``classes`` is 1 for a booster of one sum and 2 for a softmax of
     two; ``slope`` is what the sum is multiplied by before the logistic function; ``names`` are
-    those of the columns, empty where the training had none; ``categorical`` the columns of
-    categories, ``None`` where the text does not tell; ``mean`` says that the trees are averaged.
+    those of the columns, ``Column_0`` … where the training had none; ``categorical`` the columns
+    of categories, ``None`` where the text does not tell; ``mean`` says that trees are averaged.
     """
 
     version: str
@@ -175,19 +175,21 @@ def _named(lines: list[str], first: str, known: frozenset[str]) -> dict[str, str
 
 def _objective(header: dict[str, str]) -> tuple[int, float]:
     """How many sums there are, and the slope of the logistic function."""
-    name, *rest = header.get("objective", "").split(" ")
-    given = dict(part.partition(":")[::2] for part in rest)
+    told = header.get("objective", "")
     classes = whole(header, "num_tree_per_iteration")
-    told = {"binary": 1, "cross_entropy": 1, "multiclass": 2}.get(name, 0)
-    if classes != told or whole(header, "num_class") != classes:
+    slope = 1.0
+    if told.startswith("binary sigmoid:"):
+        slope = float(decimals({"sigmoid": told.partition(":")[2]}, "sigmoid", 1)[0])
+        wanted = 1
+    else:
+        wanted = {"cross_entropy": 1, "multiclass num_class:2": 2}.get(told, 0)
+    if classes != wanted or whole(header, "num_class") != classes:
+        name = told.partition(" ")[0]
         raise Refusal(
             "no_es_clasificador_binario",
             f"LightGBM con el objetivo {shown(name) or 'propio'} y {classes} salidas",
             f"LightGBM with the objective {shown(name) or 'of its own'} and {classes} outputs",
         )
-    if name != "binary":
-        return classes, 1.0
-    slope = float(decimals({"sigmoid": given.get("sigmoid", "1")}, "sigmoid", 1)[0])
     if not 0 < slope < math.inf:
         raise impossible("sigmoid")
     return classes, slope
@@ -216,19 +218,19 @@ def _blocks(text: str, header: dict[str, str], start: int) -> tuple[list[dict[st
 
 def _tokens(lines: dict[str, str], name: str, size: int, pattern: re.Pattern[str]) -> list[str]:
     line = lines.get(name, "")
-    tokens = line.split(" ") if line else []
-    if line.count(" ") != max(size - 1, 0) or len(tokens) != size or not pattern.fullmatch(line):
+    if not line and not size:
+        return []
+    if line.count(" ") != size - 1 or not pattern.fullmatch(line):
         raise impossible(name)
-    return tokens
+    return line.split(" ")
 
 
 def _names(header: dict[str, str], width: int) -> tuple[str, ...]:
-    """The names of the columns; LightGBM calls them ``Column_0`` … where the training had none."""
+    """The names of the columns; ``Column_0``, ``Column_1`` … where the training had none."""
     line = header.get("feature_names", "")
     if line.count(" ") != width - 1:
         raise impossible("feature_names")
-    names = tuple(line.split(" "))
-    return () if names == tuple(f"Column_{place}" for place in range(width)) else names
+    return tuple(line.split(" "))
 
 
 def _categorical(rest: str, width: int) -> tuple[int, ...] | None:

@@ -22,8 +22,8 @@ from propensia.admission.families.attributes import (
     bad_weights,
     binary_classes,
     fitted,
-    maker,
     numbers,
+    pair_of,
     short_name,
     word,
 )
@@ -125,8 +125,7 @@ def dense(value: Node) -> np.ndarray:
 def _weights(node: Node, width: int) -> np.ndarray:
     """The weights of a decision of two classes, (1, ``width``) double."""
     given = fitted(node, "coef_")
-    name = maker(given)
-    if isinstance(given, Node) and name is not None and (name.module, name.name) in SPARSE:
+    if isinstance(given, Node) and pair_of(given) in SPARSE:
         given = dense(given)
     # Ridge keeps one row as such since 1.6.
     if not isinstance(given, np.ndarray) or given.ndim not in (1, 2):

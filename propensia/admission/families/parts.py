@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from propensia.admission.families.attributes import Pair, maker, short_name, texts, whole
+from propensia.admission.families.attributes import Pair, pair_of, short_name, texts, whole
 from propensia.admission.graph import DOUBLE, INPUT, Graph
 from propensia.admission.nodes import Node
 from propensia.admission.refusal import Refusal, shown
@@ -204,8 +204,7 @@ class Workshop:
 
     def classifies(self, value: object) -> bool:
         """Whether ``value`` describes a known classifier."""
-        name = maker(value)
-        return name is not None and (name.module, name.name) in self._classifiers
+        return pair_of(value) in self._classifiers
 
     def count(self, fact: str, number: int) -> None:
         """Adds to a number of the report."""
@@ -244,8 +243,8 @@ class Workshop:
                 f"un modelo de más de {_MOST_PARTS} partes o {_DEEPEST} niveles",
                 f"a model of more than {_MOST_PARTS} parts or {_DEEPEST} levels",
             )
-        name = maker(value)
-        if not isinstance(value, Node) or name is None:
+        pair = pair_of(value)
+        if not isinstance(value, Node) or not pair[1]:
             kind = type(value).__name__
             raise Refusal(
                 "no_es_un_modelo",
@@ -255,7 +254,7 @@ class Workshop:
         version = value.attributes().get("_sklearn_version")
         if isinstance(version, str):
             self.libraries.setdefault("scikit-learn", shown(version))
-        return value, (name.module, name.name)
+        return value, pair
 
     def _arranged(self, node: Node, flow: Flow) -> Flow:
         """The flow with its columns as the estimator was trained on them."""
@@ -270,6 +269,9 @@ class Workshop:
 
     def reordered(self, flow: Flow, wanted: tuple[str, ...]) -> Flow:
         """The flow with its columns, which all have names, as an estimator was trained on them."""
+        # LightGBM names columns that have no name, and what stands around it takes that over.
+        if wanted == tuple(f"Column_{place}" for place in range(len(wanted))):
+            return flow
         given = tuple(column.name for column in flow.columns)
         if wanted != given:
             if sorted(wanted) != sorted(given):

@@ -19,7 +19,7 @@ from propensia.admission.families.attributes import (
     bad_weights,
     binary_classes,
     fitted,
-    maker,
+    pair_of,
     short_name,
     texts,
     word,
@@ -44,7 +44,7 @@ def pipeline(node: Node, flow: Flow, shop: Workshop) -> Chance:
 
 def inside(node: Node, flow: Flow, shop: Workshop) -> Chance:
     """The estimator that stands in an attribute: the best of a search, or a frozen one."""
-    chance = shop.classifier(fitted(node, INSIDE.get(_pair(node), "estimator_")), flow)
+    chance = shop.classifier(fitted(node, INSIDE.get(pair_of(node), "estimator_")), flow)
     return replace(chance, label=f"{short_name(node)}({chance.label})")
 
 
@@ -109,12 +109,7 @@ def steps(node: Node) -> list[object]:
 def _does_nothing(step: object) -> bool:
     if step is None or (isinstance(step, str) and step == "passthrough"):
         return True
-    return isinstance(step, Node) and _pair(step) in SAMPLERS
-
-
-def _pair(node: Node) -> Pair:
-    name = maker(node)
-    return (name.module, name.name) if name else ("", "")
+    return isinstance(step, Node) and pair_of(step) in SAMPLERS
 
 
 def _tuned_class(node: Node, chance: Chance) -> int:

@@ -22,7 +22,7 @@ from propensia.admission.families import ensemble
 from propensia.admission.families.attributes import (
     binary_classes,
     fitted,
-    maker,
+    pair_of,
     short_name,
     version_of,
     whole,
@@ -57,8 +57,7 @@ def tree(node: Node, flow: Flow, shop: Workshop) -> Chance:
 
 def is_tree(value: object) -> bool:
     """Whether ``value`` describes a single decision tree that classifies."""
-    name = maker(value)
-    return name is not None and CLASSIFIERS.get((name.module, name.name)) is tree
+    return CLASSIFIERS.get(pair_of(value)) is tree
 
 
 def tell_version(estimators: Sequence[object], shop: Workshop) -> None:

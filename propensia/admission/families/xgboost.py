@@ -137,6 +137,7 @@ def _chance(node: Node, model: Booster, flow: Flow, shop: Workshop) -> str:
     if model.names and flow.names is not None:
         flow = shop.reordered(flow, model.names)
     check_width(short_name(node), model.width, flow.width)
+    shop.matched = True
     flow = coded(flow, known_categories(node, model), shop)
     flow = _rounded(flow, missing_value(node), shop)
     if isinstance(model.body, Forest):
@@ -209,16 +210,9 @@ def _forests(
 
 def _leaves(trees: Trees, flow: Flow, shop: Workshop) -> str:
     """The leaf of each tree that a row reaches: float32 (n, trees)."""
-    graph, categories = shop.graph, np.unique(trees.feature[list(trees.categories)])
-    if categories.size:
-        # A number below 0 is no category; the trees would cut -0.5 off to 0.
-        category = np.isin(np.arange(flow.width), categories)[None]
-        zero, none = graph.constant(np.zeros(1)), graph.constant(np.array([-1.0]))
-        below = graph.add("Less", flow.tensor, zero)
-        below = graph.add("And", below, graph.constant(category))
-        flow = replace(flow, codes=graph.add("Where", below, none, flow.tensor))
+    flow = _whole_codes(flow, np.unique(trees.feature[list(trees.categories)]), shop)
     leaves = ensemble.written(trees, flow, shop, rounded=False, mean=False, apart=True)
-    return graph.cast(leaves, FLOAT)
+    return shop.graph.cast(leaves, FLOAT)
 
 
 def _constant(value: np.float32, flow: Flow, shop: Workshop) -> str:
@@ -239,7 +233,10 @@ def _added(total: str, terms: str, shop: Workshop) -> str:
 
 
 def _whole_codes(flow: Flow, places: np.ndarray, shop: Workshop) -> Flow:
-    """The flow with -1 for every number below 0 in columns of categories: none of them."""
+    """The flow with -1 for every number below 0 in columns of categories: none of them.
+
+    The trees would cut -0.5 off to 0, which is one.
+    """
     if not places.size:
         return flow
     graph = shop.graph

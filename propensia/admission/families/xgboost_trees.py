@@ -72,24 +72,17 @@ def checked(
     deleted = np.array([counted(member(tree, "tree_param"), "num_deleted") for tree in listed])
     kept = _kept(column["left_children"], column["right_children"], all_places, deleted)
     field = {name: values[kept.nodes] for name, values in column.items()}
+    odd = (field["split_type"] < 0) | (field["split_type"] > 1)
+    kept.places.refuse(odd, "un corte desconocido", "an odd split")
     missing_left = field["default_left"] != 0
-    categories: dict[int, np.ndarray] = {}
-    # Codes that go right become codes that go left, of a node with its children exchanged.
-    exchanged, total = np.zeros(len(kept.nodes), bool), 0
-    by_category = np.flatnonzero((field["split_type"] != 0) & (kept.left >= 0))
-    codes_right = _codes(listed, all_places, kept.nodes[by_category])
-    for number, codes in zip(by_category.tolist(), codes_right, strict=True):
-        exchanged[number] = version >= _ODD_CODES_LEFT_SINCE or missing_left[number]
-        if not exchanged[number]:
-            end = (int(codes[-1]) // _WORD + 1) * _WORD if codes.size else 0
-            codes = np.setdiff1d(np.arange(end), codes)
-        categories[number] = codes
-        total += codes.size
-        if total > ensemble.MOST_CODES:
-            raise Refusal("demasiado_grande", f"{total} categorías", f"{total} categories")
+    by_category = np.flatnonzero((field["split_type"] == 1) & (kept.left >= 0))
+    codes = _codes(listed, all_places, kept.nodes[by_category])
+    odd_left = missing_left | (version >= _ODD_CODES_LEFT_SINCE)
+    # Codes that go right are codes that go left, of a node with its children exchanged.
+    exchanged = np.zeros(len(kept.nodes), bool)
+    exchanged[by_category] = odd_left[by_category]
     split = field["split_conditions"]
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
-        leaf = ((shift + split) - shift) * np.repeat(factors, kept.places.sizes)
+    factor = np.repeat(factors, kept.places.sizes)
     return ensemble.checked(
         kept.places,
         width=width,
@@ -97,11 +90,37 @@ def checked(
         right=np.where(exchanged, kept.left, kept.right),
         feature=field["split_indices"],
         threshold=np.nextafter(np.where(np.isfinite(split), split, np.nan), -np.inf),
-        value=leaf,
+        value=_leaf(split, shift, factor),
         missing_left=missing_left ^ exchanged,
         weight=field["sum_hessian"].astype(np.float64),
-        categories=categories,
+        categories=_going_left(by_category, codes, odd_left),
     )
+
+
+def _leaf(value: np.ndarray, shift: np.float32, factor: np.ndarray) -> np.ndarray:
+    """What a leaf adds, all in float32; what is not finite is refused afterwards."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(((shift + value) - shift) * factor)
+
+
+def _going_left(
+    nodes: np.ndarray, codes_right: Iterator[np.ndarray], exchanged: np.ndarray
+) -> dict[int, np.ndarray]:
+    """The codes that go left in each of these nodes, once the ``exchanged`` are exchanged.
+
+    The others are those whose odd codes go right: below 0, or beyond the last word of the list.
+    """
+    found: dict[int, np.ndarray] = {}
+    total = 0
+    for node, codes in zip(nodes.tolist(), codes_right, strict=True):
+        if not exchanged[node]:
+            end = (int(codes[-1]) // _WORD + 1) * _WORD if codes.size else 0
+            codes = np.setdiff1d(np.arange(end), codes)
+        found[node] = codes
+        total += codes.size
+        if total > ensemble.MOST_CODES:
+            raise Refusal("demasiado_grande", f"{total} categorías", f"{total} categories")
+    return found
 
 
 def _column(listed: Sequence[Tree], sizes: list[int], name: str) -> np.ndarray:

@@ -113,7 +113,8 @@ def _fits(library: str, written: tuple[int, ...], version: tuple[int, ...]) -> b
         return written[:1] == (3,) and _OLDEST_KERAS <= version < (4,)
     if library == "scikit-learn":
         return written == version
-    # Boosters are kept in a format that every later version reads and answers alike.
+    # Boosters are kept in a format that every later version reads and answers alike; LightGBM
+    # tells no more than the format, so any version will do.
     return written <= version
 
 

@@ -31,16 +31,14 @@ Rows = Callable[[np.ndarray], np.ndarray]
 _NOBODY = 0x7FFFFFFF  # the parent of a root, and the column of a deleted node
 _LINES = (
     "num_leaves",
-    "num_cat",
     "split_feature",
     "threshold",
     "decision_type",
     "left_child",
     "right_child",
     "leaf_value",
-    "cat_boundaries",
-    "cat_threshold",
 )
+_CATEGORIES = ("num_cat", "cat_boundaries", "cat_threshold")
 
 
 def stand_in(node: Node) -> Any:
@@ -231,7 +229,10 @@ def _text(model: Model, iterations: int) -> str:
     """The model anew, with no more than what was checked."""
     blocks = []
     for number, tree in enumerate(model.trees[: iterations * model.classes]):
+        # Lists of categories that no split uses were not looked at.
+        used = any(int(kind) & 1 for kind in tree.get("decision_type", "").split())
         lines = [f"{name}={tree[name]}" for name in _LINES if tree.get(name)]
+        lines += [f"{name}={tree[name]}" for name in _CATEGORIES] if used else ["num_cat=0"]
         blocks.append("\n".join([f"Tree={number}", *lines, "is_linear=0", "shrinkage=1", "\n\n"]))
     columns = range(model.width)
     header = [

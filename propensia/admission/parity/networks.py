@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from propensia.admission.families.attributes import maker
+from propensia.admission.families.attributes import pair_of
 from propensia.admission.families.keras import archive as archives
 from propensia.admission.families.keras import graph as graphs
 from propensia.admission.families.keras import network, wrappers
@@ -61,8 +61,7 @@ def stand_in(node: Node) -> StandIn:
 
     That Keras puts the weights into the layers by rules of its own is what the comparison tests.
     """
-    pair = maker(node)
-    if pair is not None and (pair.module, pair.name) in wrappers.CLASSIFIERS:
+    if pair_of(node) in wrappers.CLASSIFIERS:
         labels = wrappers.classes_of(node)
         return StandIn(_predict(wrappers.archive_bytes(node)), np.array(labels))
     return StandIn(_predict(network.archive_bytes(node)), np.array([0, 1]))
