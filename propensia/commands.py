@@ -13,11 +13,15 @@ import click
 from propensia import admission, files, inbox, reception
 from propensia.admission import listing as listings
 from propensia.admission import reader
+from propensia.admission.compiler import strangers
 from propensia.admission.ladder import MARKS
+from propensia.admission.refusal import shown
 from propensia.confinement import confine
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
 from propensia.terminal import Exit, Parts, table
+
+MOST_ODD = 12
 
 
 def read(file: Path, settings: Settings) -> admission.Dropped:
@@ -53,6 +57,10 @@ def listing(settings: Settings, file: Path) -> Exit:
         data = read(file, replace(settings, signatures="off")).data
         root = reader.read(data, limit_bytes=settings.max_unpacked_mb << 20)
         click.echo(listings.describe(root))
+        odd = list(dict.fromkeys(shown(str(name)) for name in strangers(root)))
+        if odd:
+            rest = f" … y {len(odd) - MOST_ODD} más" if len(odd) > MOST_ODD else ""
+            click.echo(f"\nNo es parte de un modelo admitido: {', '.join(odd[:MOST_ODD])}{rest}")
     except admission.Refusal as refusal:
         return _refused(file, refusal)
     except MemoryError:
@@ -83,11 +91,11 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
             dropped.version,
             cause="admit",
             who=who,
-            why=why or file.name,
+            why=why or shown(file.name),
             pinned=current is not None and current.pinned,
         )
     if outcome is None:
-        click.echo(f"ACEPTADO {file.name}  versión {dropped.version}, ya comprobada")
+        click.echo(f"ACEPTADO {shown(file.name)}  versión {dropped.version}, ya comprobada")
     else:
         _print_checks(file.name, dropped, outcome)
     if release is None:
@@ -205,12 +213,12 @@ def _published(release: Release) -> None:
 
 
 def _refused(file: Path, refusal: admission.Refusal) -> Exit:
-    click.echo(f"RECHAZADO {file.name}: {refusal.text('es')}")
+    click.echo(f"RECHAZADO {shown(file.name)}: {refusal.text('es')}")
     return Exit.REFUSED
 
 
 def _print_checks(name: str, dropped: admission.Dropped, outcome: admission.Outcome) -> None:
     word = "RECHAZADO" if outcome.refusal else "ACEPTADO"
-    click.echo(f"{word} {name}  versión {dropped.version}")
+    click.echo(f"{word} {shown(name)}  versión {dropped.version}")
     for found in outcome.checks:
         click.echo(f"  {MARKS[found.outcome]} {found.name}: {found.sentence}")

@@ -191,14 +191,18 @@ def _from_file(contract: Contract, path: Path) -> Texts:
     except files.TableError as error:
         raise CompareError(str(error)) from error
     except files.FileTooLarge as error:
-        raise CompareError(f"{path.name} pasa de {LIMIT_BYTES >> 30} GiB; divídalo") from error
+        raise CompareError(
+            f"{files.shown(path.name)} pasa de {LIMIT_BYTES >> 30} GiB; divídalo"
+        ) from error
     if not rows:
-        raise CompareError(f"{path.name} no tiene filas")
+        raise CompareError(f"{files.shown(path.name)} no tiene filas")
     columns = dict(zip(heading, zip(*rows, strict=True), strict=True))
     names = {p.name: p.name if p.name in columns else p.feature for p in contract.parameters}
     missing = [name for name, column in names.items() if column not in columns]
     if missing:
-        raise CompareError(f"a {path.name} le faltan las columnas {', '.join(missing)}")
+        raise CompareError(
+            f"a {files.shown(path.name)} le faltan las columnas {', '.join(missing)}"
+        )
     return {name: list(columns[column]) for name, column in names.items()}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 Result = TypeVar("Result")
 
@@ -24,9 +25,19 @@ Result = TypeVar("Result")
 RETRIES = 6
 FIRST_PAUSE_S = 0.02
 
+# A pipe opened so does not block; what the system does not know is not asked of it.
+OPENING = os.O_RDONLY
+for _flag in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"):
+    OPENING |= getattr(os, _flag, 0)
+NOT_A_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+
 
 class FileTooLarge(OSError):
     """A file is over the limit; nothing of it was read."""
+
+
+class NotRegular(OSError):
+    """A name leads to a folder, a pipe, a device or (where that counts) a link."""
 
 
 class TableError(Exception):
@@ -45,24 +56,56 @@ def retry(action: Callable[[], Result]) -> Result:
     return action()
 
 
-def read(path: Path, limit_bytes: int | None = None) -> bytes:
+def shown(name: str) -> str:
+    """A name that somebody else gave, fit for a message: printable, in one direction, at most 80
+    letters.
+
+    Control, format and direction characters could forge a line or hide a name.
+    """
+    text = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:81]
+    )
+    return text if len(name) <= 80 else f"{text[:79]}…"
+
+
+def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
+    """A regular file, open to be read; with ``follow=False`` its name is no link either.
+
+    What is opened is asked once more what it is: the name may have come to mean another thing
+    since. Raises ``NotRegular``, without ever blocking, and ``OSError``.
+    """
+    wrong = f"{shown(path.name)} is not a regular file"
+    # Asked by name first, too: opening a device may do something, and Windows opens no folder.
+    if not stat.S_ISREG(path.stat(follow_symlinks=follow).st_mode):
+        raise NotRegular(wrong)
+    try:
+        descriptor = os.open(path, OPENING | (0 if follow else NOT_A_LINK))
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link now, or a socket
+            raise NotRegular(wrong) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotRegular(wrong)
+    return os.fdopen(descriptor, "rb")
+
+
+def read(path: Path, limit_bytes: int | None = None, *, follow: bool = True) -> bytes:
     """The bytes of a regular file, read once.
 
     Raises ``FileTooLarge`` before reading when it is over ``limit_bytes``, another ``OSError``
-    when it is not a regular file (a pipe or device would block) or cannot be read.
+    when it is not a regular file (``open_regular``) or cannot be read.
     """
 
     def attempt() -> bytes:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OSError(f"{path.name} is not a regular file")
-        with path.open("rb") as stream:
+        with open_regular(path, follow=follow) as stream:
             if limit_bytes is None:
                 return stream.read()
             if os.fstat(stream.fileno()).st_size > limit_bytes:
-                raise FileTooLarge(path.name)
+                raise FileTooLarge(shown(path.name))
             data = stream.read(limit_bytes + 1)
         if len(data) > limit_bytes:
-            raise FileTooLarge(path.name)
+            raise FileTooLarge(shown(path.name))
         return data
 
     return retry(attempt)
@@ -98,7 +141,10 @@ def write_json(path: Path, value: object, *, durable: bool = True) -> None:
 
 def read_json(path: Path) -> Any:
     """The JSON value in a small file (16 MiB at most). Raises ``OSError`` or ``ValueError``."""
-    return json.loads(read(path, 16 << 20).decode("utf-8"))
+    try:
+        return json.loads(read(path, 16 << 20).decode("utf-8"))
+    except RecursionError as error:  # how deep is too deep depends on who asks
+        raise ValueError("it is nested too deeply") from error
 
 
 def read_table(path: Path, limit_bytes: int) -> tuple[list[str], list[list[str]]]:
@@ -125,18 +171,112 @@ def read_table(path: Path, limit_bytes: int) -> tuple[list[str], list[list[str]]
                 continue
             if len(row) != len(heading):
                 raise TableError(
-                    f"{path.name}: la línea {lines.line_num} tiene {len(row)} columnas "
+                    f"{shown(path.name)}: la línea {lines.line_num} tiene {len(row)} columnas "
                     f"y la cabecera {len(heading)}"
                 )
             rows.append(row)
     except csv.Error as error:
         raise TableError(
-            f"{path.name}: la línea {lines.line_num} no es de un CSV ({error})"
+            f"{shown(path.name)}: la línea {lines.line_num} no es de un CSV ({error})"
         ) from error
     twice = sorted({name for name in heading if name and heading.count(name) > 1})
     if twice:
-        raise TableError(f"{path.name}: hay dos columnas con el nombre {', '.join(twice)}")
+        raise TableError(f"{shown(path.name)}: hay dos columnas con el nombre {', '.join(twice)}")
     return heading, rows
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder that others may have written in, as far as it can be; it never raises.
+
+    No link is followed. Inner folders are first moved to the top, so that neither the length of
+    a path nor the open folders grow with the depth.
+    """
+    handles = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
+    with contextlib.suppress(OSError):
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            folder.unlink()
+        elif handles:
+            _remove_by_handles(folder)
+        else:
+            _remove_by_paths(folder)
+
+
+def _remove_by_handles(folder: Path) -> None:
+    top = _open_folder(str(folder), None)
+    try:
+        waiting = _clear(top, top)
+        while waiting:
+            name = waiting.pop()
+            with contextlib.suppress(OSError):
+                inner = _open_folder(name, top)
+                try:
+                    waiting += _clear(inner, top)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    folder.rmdir()
+
+
+def _open_folder(name: str, above: int | None) -> int:
+    """A folder that we may list and change, open. Raises ``OSError``, also for a link."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | NOT_A_LINK
+    try:
+        descriptor = os.open(name, flags, dir_fd=above)
+    except PermissionError:
+        os.chmod(name, stat.S_IRWXU, dir_fd=above)
+        descriptor = os.open(name, flags, dir_fd=above)
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, stat.S_IRWXU)
+    return descriptor
+
+
+def _clear(inner: int, top: int) -> list[str]:
+    """Empty an open folder of files, and move its folders into ``top``; their names there."""
+    moved = []
+    with os.scandir(inner) as listing:
+        entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in listing]
+    for name, is_folder in entries:
+        with contextlib.suppress(OSError):
+            if not is_folder:
+                os.unlink(name, dir_fd=inner)
+                continue
+            new = name if inner == top else secrets.token_hex(16)
+            if inner != top:
+                os.close(_open_folder(name, inner))  # only what may be changed can be moved
+                os.rename(name, new, src_dir_fd=inner, dst_dir_fd=top)
+            moved.append(new)
+    return moved
+
+
+def _remove_by_paths(top: Path) -> None:
+    """As by handles, for Windows, where no path is longer than two steps below ``top``."""
+    waiting = [top]
+    while waiting:
+        inner = waiting.pop()
+        with contextlib.suppress(OSError):
+            with os.scandir(inner) as listing:
+                entries = [(Path(entry.path), _is_folder(entry)) for entry in listing]
+            for path, is_folder in entries:
+                with contextlib.suppress(OSError):
+                    if is_folder:
+                        waiting.append(path.rename(top / secrets.token_hex(16)))
+                        continue
+                    if not path.lstat().st_mode & stat.S_IWRITE:  # never a link's
+                        path.chmod(stat.S_IWRITE)
+                    path.unlink()
+            if inner != top:
+                inner.rmdir()
+    top.rmdir()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder of its own; a junction on Windows leads elsewhere, as a link does."""
+    attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0)
+    return entry.is_dir(follow_symlinks=False) and not (
+        attributes & stat.FILE_ATTRIBUTE_REPARSE_POINT
+    )
 
 
 def sync_folder(folder: Path) -> None:

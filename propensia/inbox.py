@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from propensia.files import shown
+
 SUFFIXES = (".pkl", ".joblib")
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".download", ".filepart")
 STATE_SUFFIX = ".estado.txt"
@@ -191,7 +193,7 @@ def _seen(path: Path, sidecar: Path | None, signature: Path | None) -> Seen:
     if sidecar is not None and beside is not None:
         marks += _marks(beside)
         if irregular is None and (what := _irregular(beside.st_mode)):
-            irregular = f"su ficha {sidecar.name} {what}"
+            irregular = f"su ficha {shown(sidecar.name)} {what}"
     if signature is not None:
         try:
             marks += _marks(signature.lstat())

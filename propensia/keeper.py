@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from propensia import admission, heartbeat, inbox, processes, training
+from propensia import admission, files, heartbeat, inbox, processes, training
 from propensia import contract as contracts
 from propensia import settings as settings_table
 from propensia.contract import Contract
@@ -94,40 +94,50 @@ def _leave_when(ended: threading.Event) -> None:
     os._exit(0)  # the lock goes with the process; nothing published is ever half there
 
 
+@dataclass(slots=True)
+class Told:
+    """What is wrong now, as the next beat tells it."""
+
+    problems: list[str] = field(default_factory=list)
+
+
 def _watch(
     settings: Settings, contract: Contract, registry: Registry, ended: threading.Event
 ) -> None:
-    sweep(settings.state)
-    reception = Reception(settings, contract, registry)
-    beat = threading.Thread(target=_beat, args=(settings.state, reception, ended), daemon=True)
-    beat.start()
+    told = Told()
+    threading.Thread(target=_beat, args=(settings.state, told, ended), daemon=True).start()
+    reception: Reception | None = None
     prepare_at = 0.0
     while not ended.is_set():
         try:
+            if reception is None:
+                sweep(settings.state)
+                reception = Reception(settings, contract, registry)
             if time.monotonic() >= prepare_at:
                 prepare_at = time.monotonic() + PREPARE_AGAIN_S  # holds where it fails
                 prepare(settings, contract, registry, log.info)
                 prepare_at = 0.0
             reception.turn()
+            told.problems = reception.problems
             heartbeat.sweep(settings.state / "workers")
         except Exception as error:  # a full disk or a lost folder must not end the watch
             log.exception("turn failed")
-            reception.problems = [f"el vigilante tuvo un fallo ({type(error).__name__})"]
+            told.problems = [f"el vigilante tuvo un fallo ({type(error).__name__})"]
         ended.wait(settings_table.poll_interval(settings))
 
 
-def _beat(state: Path, reception: Reception, ended: threading.Event) -> None:
+def _beat(state: Path, told: Told, ended: threading.Event) -> None:
     """Show that the keeper lives, also while an admission takes its time."""
     while not ended.wait(1.0):
         with contextlib.suppress(OSError):  # told by the age of the note
-            note = {"pid": os.getpid(), "problemas": reception.problems}
+            note = {"pid": os.getpid(), "problemas": told.problems}
             heartbeat.leave(state / "keeper.json", note)
 
 
 def sweep(state: Path) -> None:
     """Remove what interrupted processes left behind; only the keeper, before it starts."""
     for left in (state / "work").glob("*"):
-        shutil.rmtree(left, ignore_errors=True)
+        files.remove_tree(left)
     for folder in ("", "releases", "verdicts", "workers"):
         for left in (state / folder).glob(".*.tmp"):
             with contextlib.suppress(OSError):

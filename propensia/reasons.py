@@ -31,7 +31,9 @@ def effects(score: Score, row: Matrix, base: Matrix, groups: Sequence[Sequence[i
     with a fixed seed, so the same row always gets the same answer.
     """
     differing = [
-        i for i, group in enumerate(groups) if np.any(row[list(group)] != base[list(group)])
+        i
+        for i, group in enumerate(groups)
+        if not np.array_equal(row[list(group)], base[list(group)], equal_nan=True)
     ]
     players = [list(groups[i]) for i in differing]
     found = np.zeros(len(groups))

@@ -11,20 +11,21 @@ import logging
 import time
 import unicodedata
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from propensia import __version__, admission, files, inbox
+from propensia import __version__, admission, files, inbox, remembering, standing
 from propensia.admission.dropped import read_signature
 from propensia.admission.refusal import Refusal, shown
 from propensia.admission.sidecar import LIMIT_BYTES as SIDECAR_LIMIT_BYTES
 from propensia.contract import Contract
-from propensia.registry import Registry, RegistryError, Release
+from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings
 
 log = logging.getLogger(__name__)
 
 UNFINISHED_S = 30 * 60
+TURN_S = 20.0  # after so long no further file is judged before the folder is looked at again
 BACK_OFF_S = (5.0, 30.0, 120.0, 600.0)
 BY_FOLDER = ("fichero", "vuelta")
 Say = Callable[[str], None]
@@ -54,7 +55,10 @@ class Reception:
         self._retry: dict[str, Retry] = {}
         self._unwritable: str | None = None
         self._told_of = 0
-        self._memory_path = settings.state / "inbox.json"
+        self._room, self._until = 0, 0.0
+        self._left: set[str] = set()  # not looked into at the last turn, for want of time
+        self._unfinished: dict[str, str] = {}  # by content: why it is, as judged in this turn
+        self._notebook = remembering.Notebook(settings.state / "inbox.json")
         self._memory = self._remembered()
 
     def turn(self) -> None:
@@ -67,10 +71,12 @@ class Reception:
             return
         self._settle_pending()
         names = {one.name for one in seen}
-        before = asdict(self._memory)
         inbox.enter(self._memory, folder, names)
         inbox.watch(self._watches, seen, time.monotonic())
-        for one in seen:
+        self._room = remembering.room(self._memory)
+        first, self._left = self._left, set()
+        self._until, self._unfinished = time.monotonic() + TURN_S, {}
+        for one in sorted(seen, key=lambda one: one.name not in first):
             try:
                 self._attend(one)
             except (OSError, RegistryError) as error:
@@ -80,15 +86,18 @@ class Reception:
                 log.exception("%s: attending to it failed", shown(one.name))
                 self._put_off(one, f"fallo interno ({type(error).__name__})")
         self._retry = {name: retry for name, retry in self._retry.items() if name in names}
+        self._remember()
         self._tell_standings(seen)
         self.problems = self._found_wrong()
-        if asdict(self._memory) != before:
-            self._remember()
+        self._remember()
 
     def _found_wrong(self) -> list[str]:
         problems = [f"{shown(name)}: {retry.why}" for name, retry in self._retry.items()]
         if self._unwritable is not None:
             problems.append(f"no se puede escribir en la carpeta de modelos ({self._unwritable})")
+        if self._room <= 0:
+            most = remembering.MOST_NAMES
+            problems.append(f"hay {most} ficheros en la carpeta de modelos: no se admiten más")
         if inbox.is_foreign(self._memory):
             count = len(self._memory.names)
             problems.append(
@@ -111,6 +120,11 @@ class Reception:
             watch.told = "received"
         if seen.irregular is None and watch.looks < self.settings.stable_polls - 1:
             return
+        if known is None and self._room <= 0:
+            return  # judged and not remembered, it would be published again and again
+        if time.monotonic() >= self._until:
+            self._left.add(seen.name)
+            return
         try:
             self._consider(seen, watch)
         except Refusal as refusal:  # of what is refused unread, or for its signature
@@ -126,8 +140,8 @@ class Reception:
         if inbox.look_again(seen) != seen.marks or watch.sha256 not in (None, read):
             watch.looks, watch.sha256 = 0, None
             return  # it moved, though its marks may not tell: the next looks will
-        watch.sha256 = read
-        if watch.looks < self.settings.stable_polls:
+        unseen, watch.sha256 = watch.sha256 is None, read
+        if watch.looks < self.settings.stable_polls or (unseen and self.settings.stable_polls > 1):
             return
         known = self._memory.names.get(seen.name)
         current = self.registry.current()
@@ -148,6 +162,7 @@ class Reception:
         anew = fate == "promote" and self.settings.signatures == "required"
         if (fate == "judge" or anew) and not self._judge(seen, watch, dropped):
             return
+        self._room -= known is None
         self._memory.names[seen.name] = inbox.Known(
             sha256, files.sha256(dropped.data), seen.marks, known.text if known else ""
         )
@@ -155,7 +170,8 @@ class Reception:
             self._promote(seen, dropped, "fichero" if fate == "judge" else "vuelta")
         self._retry.pop(seen.name, None)
         self._tell_standing(seen)
-        self._remember()
+        if fate != "keep" and self._is_accepted(sha256):
+            self._remember()  # at once: it must never be published for having been forgotten
 
     @staticmethod
     def _lost_its_sidecar(
@@ -174,17 +190,24 @@ class Reception:
             self._tell(seen, "RECHAZADO", text)
             watch.told = "final"
             return False
+        if (why := self._unfinished.get(watch.sha256 or "")) is not None:
+            self._tell_unfinished(seen, watch, why)
+            return False
         self._tell(seen, "COMPROBANDO", "Se comprueba; tarda unos segundos.")
         verdict, outcome = admission.admit(dropped, self.settings, self.contract, self.registry)
         if outcome.refusal is not None and outcome.refusal.code in admission.OF_SIGNATURE:
             raise outcome.refusal
         if verdict["code"] == "fichero_incompleto":
-            self._tell(seen, "RECIBIDO", f"{verdict['why']} (Se espera a que se complete.)")
-            watch.told = "unfinished"
+            self._unfinished[watch.sha256 or ""] = verdict["why"]
+            self._tell_unfinished(seen, watch, verdict["why"])
             return False
         if verdict["accepted"]:
             self._leave(seen, inbox.REPORT_SUFFIX, outcome.report)
         return True
+
+    def _tell_unfinished(self, seen: inbox.Seen, watch: inbox.Watch, why: str) -> None:
+        self._tell(seen, "RECIBIDO", f"{why} (Se espera a que se complete.)")
+        watch.told = "unfinished"
 
     def _promote(self, seen: inbox.Seen, dropped: admission.Dropped, cause: str) -> None:
         # Looked up now: the admission took long enough for a person to pin or roll back.
@@ -192,7 +215,7 @@ class Reception:
         if current is not None:
             if current.version == dropped.version:
                 return
-            if self._reason_to_wait(seen.name, dropped.sha256, current) is not None:
+            if standing.reason_to_wait(self.registry, seen.name, dropped.sha256) is not None:
                 return
         number = current.number if current else 0
         self._memory.pending[seen.name] = (dropped.sha256, number)
@@ -204,10 +227,6 @@ class Reception:
         removed = self.registry.prune(self.settings.keep_versions)
         if removed:
             log.info("pruned %s", ", ".join(removed))
-
-    def _reason_to_wait(self, name: str, sha256: str, current: Release) -> str | None:
-        served = self.registry.last_of(sha256[:12]) is not None
-        return inbox.may_promote(name, current.model, current.pinned, served)
 
     def _settle_pending(self) -> None:
         """After a sudden end: what was published before it is not published again; what was not
@@ -241,28 +260,10 @@ class Reception:
     def _tell_standing(self, seen: inbox.Seen) -> None:
         """Tell how a file stands, unless that is what was told last."""
         known = self._memory.names[seen.name]
-        word, text = self._standing(seen, known.sha256)
+        word, text = standing.of(self.registry, seen, known.sha256)
         if known.text != text or self._watches[seen.name].told is not None:
             self._tell(seen, word, text)
             known.text, self._watches[seen.name].told = text, None
-
-    def _standing(self, seen: inbox.Seen, sha256: str) -> tuple[str, str]:
-        verdict = self.registry.verdict(sha256) or {"accepted": True, "why": ""}
-        current, version = self.registry.current(), sha256[:12]
-        if not verdict["accepted"]:
-            return "RECHAZADO", str(verdict["why"])
-        if current is not None and current.version == version:
-            number = current.number
-            return "ACEPTADO", f"Es la versión activa: {version} (publicación {number})."
-        last = self.registry.last_of(version)
-        if last is not None:
-            return "ACEPTADO", f"La versión {version} estuvo activa (publicación {last.number})."
-        reason = self._reason_to_wait(seen.name, sha256, current) if current else None
-        reason = reason or "se publicó otra mientras se comprobaba"
-        return "ACEPTADO", (
-            f"Queda como candidata ({version}): {reason}. "
-            f'Para publicarla: propensia admit "{seen.path}"'
-        )
 
     def _tell(self, seen: inbox.Seen, word: str, text: str) -> None:
         """Leave the state beside the file; a folder that cannot be written is a problem told
@@ -285,13 +286,12 @@ class Reception:
 
     def _remembered(self) -> inbox.Memory:
         try:
-            return inbox.recalled(files.read_json(self._memory_path))
-        except FileNotFoundError:
+            memory = self._notebook.read()
+            if memory is not None:
+                return memory
             # Files that a person admitted before this first look lie there; they do not appear.
-            return self._taken_as_seen(
-                lambda sha256: self.registry.last_of(sha256[:12]) is not None
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return self._taken_as_seen(lambda sha: self.registry.last_of(sha[:12]) is not None)
+        except ValueError as error:
             # Starting anew would promote whatever lies in the folder; take it as seen instead.
             log.error(
                 "inbox.json is damaged (%s): the files that lie there are taken as seen", error
@@ -312,7 +312,7 @@ class Reception:
         return memory
 
     def _remember(self) -> None:
-        files.write_json(self._memory_path, asdict(self._memory))
+        self._notebook.write(self._memory)
 
     def _put_off(self, seen: inbox.Seen, why: str) -> None:
         before = self._retry.get(seen.name)
@@ -342,7 +342,7 @@ def read_dropped(seen: inbox.Seen, settings: Settings) -> admission.Dropped:
 
 def _within(path: Path, limit_mb: int) -> bytes:
     try:
-        return files.read(path, limit_mb << 20)
+        return files.read(path, limit_mb << 20, follow=False)
     except files.FileTooLarge as error:
         detail = f"{shown(path.name)}, más de {limit_mb} MB"
         raise Refusal(

@@ -53,7 +53,7 @@ def _sign(file: Path, key: Path, variable: str | None, why: str, chosen: Setting
     )
     files.write(path, signature)
     with_it = "sin ficha" if dropped.sidecar is None else "con su ficha"
-    click.echo(f"Firmado {file.name}, {with_it}; clave {signing.parse(signature)[0].key}")
+    click.echo(f"Firmado {shown(file.name)}, {with_it}; clave {signing.parse(signature)[0].key}")
     click.echo(f"Firma: {path}{', en lugar de la anterior' if again else ''}")
     return Exit.DONE
 

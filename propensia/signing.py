@@ -11,7 +11,6 @@ import binascii
 import logging
 import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -129,10 +128,11 @@ CHECKED: dict[str, Callable[[str], object]] = {
 def read(path: Path) -> bytes:
     """The bytes of a signature file, at most one more than it may have; none of what is no regular
     file. ``verify`` refuses both. Raises ``OSError``."""
-    if not stat.S_ISREG(path.lstat().st_mode):
+    try:
+        with files.retry(lambda: files.open_regular(path, follow=False)) as stream:
+            return stream.read(LIMIT_BYTES + 1)
+    except files.NotRegular:
         return b""
-    with files.retry(lambda: path.open("rb")) as stream:
-        return stream.read(LIMIT_BYTES + 1)
 
 
 def parse(data: bytes) -> tuple[Statement, bytes]:
@@ -256,9 +256,9 @@ def trusted(folder: Path) -> tuple[dict[str, PublicKey], list[str]]:
             continue
         raw = _read_public(path)
         if raw is None:
-            damaged.append(path.name)
+            damaged.append(files.shown(path.name))
             continue
-        key = PublicKey(path.name, raw, RETIRED in path.name.lower())
+        key = PublicKey(files.shown(path.name), raw, RETIRED in path.name.lower())
         if key.retired or key_id(raw) not in found:
             found[key_id(raw)] = key
     return found, damaged

@@ -226,7 +226,8 @@ def its_work(own: str) -> None:
     place.mkdir(parents=True)
     (place / "a").write_bytes(b"a")
     os.replace(place / "a", place / "b")
-    os.truncate(place / "b", 0)
+    with (place / "b").open("r+b") as file:
+        file.truncate(0)
     with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile() as file:
         assert Path(folder).parent == Path(file.name).parent == Path(own)
     done: list[str] = []

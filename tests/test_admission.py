@@ -297,3 +297,16 @@ def test_a_probability_outside_0_and_1_is_no_golden_row(tmp_path: Path) -> None:
             results.read_proof(
                 left(tmp_path / "r.json", json.dumps(PROVED | {"golden": golden})), 2
             )
+
+
+def test_a_file_whose_short_id_is_that_of_another_version_is_refused(
+    place: Settings, desk: Registry, good: bytes
+) -> None:
+    """Twelve digits can be made to meet; the whole digest cannot."""
+    dropped, _ = admitted(good, place, desk)
+    path = place.state / "versions" / dropped.version / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    changed = {**manifest, "sha256": manifest["sha256"][:12] + "0" * 52}
+    path.write_text(json.dumps(changed), encoding="utf-8")
+    outcome = admission.judge(dropped, place, contracts.load(place.contract), desk)
+    assert outcome.refusal is not None and outcome.refusal.code == "version_repetida"

@@ -801,6 +801,12 @@ NOT_OURS: dict[str, Callable[[onnx.ModelProto], object]] = {
     "a root outside": changed("tree_roots", 0, -1),
     "another target": changed("leaf_targetids", 0, 1),
     "a list too short": lambda m: attribute_in(m, "nodes_trueleafs").ints.pop(),
+    "a root twice": lambda m: attribute_in(m, "tree_roots").ints.append(
+        attribute_in(m, "tree_roots").ints[0]
+    ),
+    "a shape that depends on the row": lambda m: m.graph.node.append(
+        onnx.helper.make_node("Reshape", ["x", "x"], ["shaped"])
+    ),
     "no list": lambda m: attribute_in(m, "nodes_falseleafs").ClearField("ints"),
     "no targets": lambda m: setattr(attribute_in(m, "n_targets"), "i", 0),
 }

@@ -16,9 +16,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from propensia.admission import parity
+from propensia import contract as contracts
+from propensia.admission import parity, reading
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal
+from propensia.decision import Decision
 
 RANDOM = np.random.default_rng(7)
 ROWS = RANDOM.normal(size=(400, 6))
@@ -83,6 +85,7 @@ def test_another_version_of_the_library_is_not_asked_and_the_reason_is_told() ->
     found = parity.reference(root, compiled(root))
     assert found.predict is None and found.library == ""
     assert "1.2.2" in found.reason and sklearn.__version__ in found.reason
+    assert not found.failed
     with pytest.raises(Refusal):
         parity.materialise(root)
 
@@ -130,7 +133,22 @@ def test_a_library_that_fails_on_an_odd_attribute_is_a_reason_not_a_crash() -> N
         root.state["n_classes_"] = odd
         found = parity.reference(root, compiled(root))
         assert found.predict is None
-        assert "Error" in found.reason and found.reason_en
+        assert "Error" in found.reason and found.reason_en and found.failed
+
+
+@pytest.mark.parametrize("odd, outcome", [("n_classes_", "aviso"), ("version", "omitida")])
+def test_a_library_that_should_answer_and_does_not_is_a_warning(odd: str, outcome: str) -> None:
+    root = node_of(RandomForestClassifier(3, max_depth=3, random_state=0).fit(ROWS, LABELS))
+    if odd == "version":
+        root.state["_sklearn_version"] = "1.2.2"
+    else:
+        root.state[odd] = "text"
+    case = reading.Case(
+        b"", contracts.load("cobranza"), 1 << 20, Decision(0.5, None, None), root, compiled(root)
+    )
+    remark = reading.same_as_original(case)
+    assert remark.outcome == outcome
+    assert case.parity["reason"] in remark.sentence
 
 
 def test_a_library_that_fails_on_some_rows_has_not_reached_parity() -> None:

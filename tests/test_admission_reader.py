@@ -238,6 +238,14 @@ def test_what_python_2_wrote_is_read() -> None:
     assert pickle.loads(file, encoding="latin-1") == {"a\nA'b": 5, "\xff": True}
 
 
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_types_under_the_names_of_python_2_are_those_of_python_3(protocol: int) -> None:
+    file = pickle.dumps([int, str, Pipeline], protocol)
+    assert b"__builtin__\nlong" in file and b"__builtin__\nunicode" in file
+    pipeline = Global("sklearn.pipeline", "Pipeline")
+    assert reader.read(file) == [Global("builtins", "int"), Global("builtins", "str"), pipeline]
+
+
 def test_recursive_values_are_what_they_were() -> None:
     loop: list[Any] = [1]
     loop.append((loop, {"self": loop}))

@@ -181,6 +181,13 @@ def test_a_listing_confines_itself_as_an_admission_does(desk: Desk) -> None:
     assert done.stdout.endswith(f"{3000 << 20} 7\n")
 
 
+def test_a_listing_names_what_no_model_holds(desk: Desk) -> None:
+    (desk.folder / "malo.pkl").write_bytes(b"cposix\nsystem\n(S'true'\ntR.")
+    done = _list(desk.folder / "malo.pkl")
+    assert (done.returncode, done.stderr) == (Exit.DONE, "")
+    assert done.stdout.endswith("\nNo es parte de un modelo admitido: posix.system\n")
+
+
 @posix
 def test_a_listing_that_needs_too_much_memory_is_refused_with_a_sentence(desk: Desk) -> None:
     with (desk.folder / "ceros.pkl").open("wb") as stream:
@@ -329,3 +336,13 @@ def test_a_threshold_that_is_no_probability_is_wrong_use(value: str, desk: Desk)
 def test_a_threshold_without_a_reason_is_wrong_use(desk: Desk) -> None:
     desk.publish(0.25)
     desk.run("threshold", "0.5", code=Exit.WRONG_USE)
+
+
+@posix
+@pytest.mark.parametrize("command", ["check", "admit"])
+@pytest.mark.parametrize("kind", ["pipe", "text"])
+def test_a_file_name_forges_no_line_on_the_console(command: str, kind: str, desk: Desk) -> None:
+    path = desk.models / "m\nACEPTADO \x1b[2J.pkl"
+    os.mkfifo(path) if kind == "pipe" else path.write_bytes(b"x")
+    output = desk.run(command, path, *(["--why", "x"] * (command == "admit")), code=Exit.REFUSED)
+    assert "\x1b" not in output and "\nACEPTADO" not in output

@@ -32,11 +32,13 @@ from wrapped_models import (
     LABELS,
     ROWS,
     TEXTS,
+    UNSEEN,
     agrees,
     endures_odd_values,
     made,
     refused,
 )
+from xgboost import XGBClassifier
 
 from propensia.admission import graph
 from propensia.admission.families import calibration
@@ -90,6 +92,23 @@ def test_the_classes_may_be_texts_in_either_order(method: str) -> None:
     assert agrees(model.fit(FRAME, TEXTS), close=1e-12).positive == 1
     other = np.where(LABELS == 1, "1", "NO")
     assert agrees(model.fit(FRAME, other), close=1e-12).positive == 0
+
+
+def test_xgboost_inside_numbers_the_classes_that_are_yes_and_no() -> None:
+    booster = XGBClassifier(n_estimators=5, max_depth=3, n_jobs=1)
+    model = CalibratedClassifierCV(booster, cv=2).fit(ROWS, LABELS.astype(bool))
+    result = compiled(node_of(model))
+    assert result.positive == 1
+    expected = model.predict_proba(UNSEEN)[:, 1]
+    assert np.abs(answers(result, UNSEEN) - expected).max() <= 1e-6
+
+
+def test_members_that_name_the_classes_the_other_way_round_are_refused() -> None:
+    model = CalibratedClassifierCV(forest(3), cv=2).fit(ROWS, LABELS.astype(bool))
+    root = node_of(model)
+    for member in root.state["calibrated_classifiers_"]:
+        member.state["estimator"].state["classes_"] = np.array([1, 0])
+    refused(root, "pesos_imposibles")
 
 
 def test_a_splitter_with_a_random_generator_is_no_obstacle() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
+from propensia.admission import reader
 from propensia.admission.families.parts import Column
 from propensia.admission.refusal import Refusal
 
@@ -181,6 +183,17 @@ def test_a_model_trained_on_an_array_encodes_its_columns_by_place() -> None:
     rows = WHOLE[TEXT]
     model = make_pipeline(OneHotEncoder(), LogisticRegression())
     assert not agree(model, rows, named=False).named_columns
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 5])
+def test_a_type_of_python_is_read_from_every_protocol(protocol: int) -> None:
+    rows = frame(800, 1, gaps=False)
+    model = with_one_hot(dtype=int).fit(rows, labels(rows))
+    root = reader.read(pickle.dumps(model, protocol))
+    inputs = tuple(Column(column.name, column.texts) for column in INPUTS)
+    unseen = frame(500, 2, gaps=False)
+    got = answers(compiled_on(root, inputs), codes(unseen))
+    assert np.abs(got - model.predict_proba(unseen)[:, 1]).max() <= CLOSE
 
 
 def test_hundreds_of_numbers_are_found_too() -> None:

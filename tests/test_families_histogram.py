@@ -19,18 +19,29 @@ from ensemble_rows import (
     WEIGHTS,
     assert_equal,
     holed,
+    made,
     second_class,
     threshold_rows,
 )
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    Normalizer,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    StandardScaler,
+)
 from threadpoolctl import threadpool_limits
 
 from propensia.admission import graph, parity
 from propensia.admission.compiler import Compiled, compile_on
 from propensia.admission.families import histogram
-from propensia.admission.families.parts import Column
+from propensia.admission.families.parts import Column, Flow
+from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal
 
 
@@ -47,6 +58,7 @@ def boosted(**settings: Any) -> HistGradientBoostingClassifier:
     )
 
 
+MODULE = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting"
 PLAIN: dict[str, Callable[[], Any]] = {
     "usual": boosted,
     "stopped early": lambda: boosted(early_stopping=True, max_iter=200, n_iter_no_change=3),
@@ -85,6 +97,64 @@ def test_rows_are_compared_in_double_precision() -> None:
     rows[:, 0] = np.where(LABELS == 1, 1.0 + 1e-12, 1.0)
     model = boosted(max_iter=5).fit(rows, LABELS)
     assert np.array_equal(answers(compiled(node_of(model)), rows) > 0.5, LABELS == 1)
+
+
+BEFORE: dict[str, Callable[[], Any]] = {
+    "powers": PowerTransformer,
+    "powers of some columns": lambda: make_column_transformer(
+        (PowerTransformer(), [1, 0]), remainder="passthrough"
+    ),
+    "powers, then products": lambda: make_pipeline(
+        PowerTransformer(), PolynomialFeatures(2, include_bias=False)
+    ),
+    "normal quantiles": lambda: QuantileTransformer(n_quantiles=200, output_distribution="normal"),
+    "norms": Normalizer,
+    "components": lambda: make_pipeline(StandardScaler(), PCA()),
+    "singular": lambda: TruncatedSVD(4, random_state=0),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_a_training_row_on_a_threshold_goes_left_though_its_last_digits_differ(name: str) -> None:
+    """With more values than bins a threshold is one of them."""
+    drawn = made(4000, 12)
+    labels = (np.log(drawn[:, 0]) + drawn[:, 4] + made(4000, 13)[:, 2] / 5 > 5.5).astype(int)
+    model = make_pipeline(BEFORE[name](), boosted(max_iter=40)).fit(drawn, labels)
+    expected = model.predict_proba(drawn)[:, 1]
+    got = answers(compiled(node_of(model)), drawn)
+    assert np.abs(got - expected).max() <= 1e-9
+
+
+def test_thresholds_stay_what_they_are_behind_exact_steps() -> None:
+    model = make_pipeline(StandardScaler(), boosted()).fit(ROWS, LABELS)
+    trees = model[1]._predictors
+    nodes = next(tree.nodes for (tree,) in trees if not tree.nodes[0]["is_leaf"])
+    column, threshold = int(nodes[0]["feature_idx"]), float(nodes[0]["num_threshold"])
+    flow = Flow("x", tuple(Column(inexact=place == column) for place in range(len(COLUMNS))))
+    exact = Flow("x", (Column(),) * len(COLUMNS))
+    grown = histogram.checked([node_of(tree) for (tree,) in trees], len(COLUMNS))
+    assert np.array_equal(histogram._raised(grown, exact).threshold, grown.threshold)
+    raised = histogram._raised(grown, flow).threshold
+    changed = raised != grown.threshold
+    assert set(grown.feature[changed]) == {column}
+    assert (np.abs(raised - threshold) <= 2e-12 * (1 + abs(threshold))).any()
+
+
+def test_early_stopping_by_a_scorer_leaves_a_method_behind_that_is_no_obstacle() -> None:
+    model = boosted(early_stopping=True, scoring="roc_auc", max_iter=30).fit(FRAME, LABELS)
+    root = node_of(model)
+    assert_equal(model, root, compiled(root), UNSEEN)
+
+
+def test_another_method_of_the_same_class_is_refused() -> None:
+    root = node_of(boosted(max_iter=3).fit(ROWS, LABELS))
+    own, getter = Global(MODULE, "HistGradientBoostingClassifier"), Global("builtins", "getattr")
+    root.state["left_behind"] = Node(getter, args=(own, "_raw_predict"))
+    compiled(root)
+    root.state["left_behind"] = Node(getter, args=(own, "fit"))
+    with pytest.raises(Refusal) as refusal:
+        compiled(root)
+    assert refusal.value.code == "familia_desconocida"
 
 
 @pytest.mark.parametrize("labels", [("NO", "1"), ("1", "NO")])

@@ -253,6 +253,17 @@ def test_inside_another_estimator_it_answers_as_on_its_own(name: str) -> None:
     assert np.abs(told.predict(UNSEEN) - expected).max() <= 1e-12
 
 
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_the_decision_of_a_random_forest_is_the_sum_of_its_trees(method: str) -> None:
+    """Only its probability is of the mean."""
+    booster = LGBMClassifier(
+        boosting_type="rf", subsample=0.7, subsample_freq=1, n_estimators=9, n_jobs=1, verbose=-1
+    )
+    model = CalibratedClassifierCV(booster, method=method, cv=2).fit(ROWS, LABELS)
+    expected = model.predict_proba(UNSEEN)[:, 1]
+    assert np.abs(answers(compiled(node_of(model)), UNSEEN) - expected).max() <= 1e-12
+
+
 THREE = np.arange(len(ROWS)) % 3
 UNFIT: dict[str, tuple[Callable[[], object], str, str]] = {
     "three classes": (lambda: fitted(labels=THREE), "no_es_clasificador_binario", "3 clases"),

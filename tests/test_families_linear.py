@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from compiled_models import answers, compiled, node_of
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.covariance import OAS
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
     LogisticRegression,
@@ -53,6 +54,9 @@ ANSWERING: dict[str, Callable[[], Any]] = {
     ),
     "discriminant": LinearDiscriminantAnalysis,
     "discriminant, shrunk": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    "discriminant, with an estimator": lambda: LinearDiscriminantAnalysis(
+        solver="lsqr", covariance_estimator=OAS()
+    ),
     "discriminant, by eigenvalues": lambda: LinearDiscriminantAnalysis(
         solver="eigen", priors=[0.2, 0.8]
     ),

@@ -32,7 +32,9 @@ from sklearn.feature_selection import (
     f_classif,
     mutual_info_classif,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Lasso, LogisticRegression, LogisticRegressionCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
@@ -114,6 +116,40 @@ COMPONENTS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_components(name: str, named: bool) -> None:
     agree(COMPONENTS[name](), named=named)
+
+
+def test_components_of_float32_rows_keep_the_rounding_of_float32() -> None:
+    rows = ROWS.astype(np.float32)
+    axes = PCA(3, whiten=True).fit(rows)
+    assert axes.components_.dtype == np.float32
+    model = make_pipeline(FrozenEstimator(axes), LogisticRegression()).fit(ROWS, LABELS)
+    model = make_pipeline(axes, model[1])
+    assert model[1].coef_.dtype == np.float64
+    expected = model.predict_proba(UNSEEN)[:, 1]
+    assert np.abs(answers(compiled(node_of(model)), UNSEEN) - expected).max() <= CLOSE
+
+
+def test_whitening_an_axis_without_variance_enlarges_no_difference() -> None:
+    """Of a column that is there twice; it is divided by the least step of float32."""
+    twice = np.column_stack([ROWS[:, :-1], ROWS[:, 0]])
+    model = make_pipeline(PCA(whiten=True), GaussianNB(var_smoothing=1e-3))
+    model.fit(twice.astype(np.float32), LABELS)
+    unseen = np.column_stack([UNSEEN[:, :-1], UNSEEN[:, 0]])
+    expected = model.predict_proba(unseen)[:, 1]
+    assert np.ptp(expected) > 0.2
+    # Naive Bayes takes logarithms of its variances, which are float32 here too.
+    assert np.abs(answers(compiled(node_of(model)), unseen) - expected).max() <= 1e-6
+
+
+def test_a_mean_that_no_projection_of_float32_holds_is_refused() -> None:
+    model = make_pipeline(PCA(2), LogisticRegression()).fit(ROWS.astype(np.float32), LABELS)
+    root = node_of(model)
+    largest = np.full(len(NAMES), np.finfo(np.float32).max)
+    root.state["steps"][0][1].state["mean_"] = largest
+    root.state["steps"][0][1].state["components_"] = np.full((2, len(NAMES)), np.float32(9))
+    with pytest.raises(Refusal) as refusal:
+        compiled(root)
+    assert refusal.value.code == "pesos_imposibles"
 
 
 @pytest.mark.parametrize("version", ["1.1.3", "1.9.1"])

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from compiled_models import COLUMNS, answers, compiled, node_of
 from imblearn import FunctionSampler
+from imblearn.metrics import geometric_mean_score
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline as Resampling
 from imblearn.pipeline import make_pipeline as resampling
@@ -99,6 +100,9 @@ WRAPPED: dict[str, Callable[[], Any]] = {
     ),
     "a scorer of one's own settings": lambda: GridSearchCV(
         forest(3), {"max_depth": [2, 3]}, cv=2, scoring=make_scorer(partial(fbeta_score, beta=2))
+    ),
+    "a scorer of imbalanced-learn": lambda: GridSearchCV(
+        forest(3), {"max_depth": [2, 3]}, cv=2, scoring=make_scorer(geometric_mean_score)
     ),
     "a pipeline in a pipeline": lambda: make_pipeline(
         StandardScaler(), Pipeline([("nothing", "passthrough"), ("model", forest())])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from propensia import files
+from propensia import files, signing
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
@@ -207,3 +211,154 @@ def test_a_table_over_the_limit_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"a\n1\n")
     with pytest.raises(files.FileTooLarge):
         files.read_table(tmp_path / "t.csv", 3)
+
+
+# Names that change their meaning, and folders that others wrote in
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="pipes, links and modes of POSIX")
+
+
+def swap_before_opening(path: Path, swap: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
+    """Let ``path`` become another thing after it was looked at, right before it is opened."""
+    path.write_bytes(b"regular")
+    real = os.open
+
+    def late(name: Any, flags: int, *rest: Any, **options: Any) -> int:
+        if Path(name) == path:
+            path.unlink(missing_ok=True)
+            swap()
+        return real(name, flags, *rest, **options)
+
+    patch.setattr(os, "open", late)
+
+
+@posix
+@pytest.mark.parametrize("read", [files.read, lambda p: signing.read(p) or files.read(p)])
+def test_a_pipe_that_takes_the_place_of_a_file_does_not_block(
+    read: Callable[[Path], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.pkl"
+    swap_before_opening(path, lambda: os.mkfifo(path), monkeypatch)
+    errors: list[str] = []
+
+    def attempt() -> None:
+        try:
+            read(path)
+        except OSError as error:
+            errors.append(str(error))
+
+    reader = threading.Thread(target=attempt, daemon=True)
+    reader.start()
+    reader.join(10)
+    assert errors == ["a.pkl is not a regular file"]
+
+
+@posix
+def test_a_link_that_takes_the_place_of_a_dropped_file_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, secret = tmp_path / "a.pkl", tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    swap_before_opening(path, lambda: path.symlink_to(secret), monkeypatch)
+    with pytest.raises(files.NotRegular):
+        files.read(path, follow=False)
+    assert signing.read(path) == b""
+
+
+@posix
+def test_a_link_is_followed_where_the_operator_put_it(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert files.read(tmp_path / "link") == b"x"
+
+
+@posix
+def test_a_socket_is_not_a_file(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as own:
+        own.bind(os.path.relpath(tmp_path / "s"))
+        with pytest.raises(files.NotRegular):
+            files.read(tmp_path / "s")
+
+
+@posix
+def test_no_name_of_a_file_forges_a_line_of_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a\n\x1b[2J.pkl"
+    path.mkdir()
+    with pytest.raises(files.NotRegular) as error:
+        files.read(path)
+    assert str(error.value).isprintable()
+
+
+def nest(folder: Path, depth: int) -> None:
+    """Folders in folders, with a file in each; no path so long could be named as a whole."""
+    if os.name != "posix":
+        for _ in range(20):
+            folder /= "d"
+            folder.mkdir(parents=True)
+        return
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+
+
+by_way = pytest.mark.parametrize("way", [files.remove_tree, files._remove_by_paths])
+
+
+@by_way
+def test_folders_of_any_depth_are_removed(way: Callable[[Path], None], tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    nest(folder, 3 * sys.getrecursionlimit())
+    way(folder)
+    assert not folder.exists()
+
+
+@posix
+@by_way
+def test_links_in_a_removed_folder_are_not_followed(
+    way: Callable[[Path], None], tmp_path: Path
+) -> None:
+    kept, folder = tmp_path / "kept", tmp_path / "work"
+    (folder / "in").mkdir(parents=True)
+    kept.mkdir()
+    (kept / "f").write_bytes(b"x")
+    for link in (folder / "l", folder / "in" / "l", folder / "in" / "loop"):
+        link.symlink_to(link if link.name == "loop" else kept)
+    way(folder)
+    assert not folder.exists()
+    assert (kept / "f").read_bytes() == b"x"
+    folder.symlink_to(kept)
+    files.remove_tree(folder)
+    assert (os.listdir(kept), folder.is_symlink()) == (["f"], False)
+
+
+@posix
+def test_a_folder_without_any_rights_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    inner = folder / "a" / "b"
+    inner.mkdir(parents=True)
+    (inner / "f").write_bytes(b"x")
+    for path in (inner, inner.parent, folder):
+        path.chmod(0)
+    files.remove_tree(folder)
+    assert not folder.exists()
+
+
+def test_a_folder_that_is_not_there_or_cannot_go_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.remove_tree(tmp_path / "absent")
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise PermissionError("held")
+
+    (tmp_path / "work").mkdir()
+    monkeypatch.setattr(os, "rmdir", refuse)
+    files.remove_tree(tmp_path / "work")
+    assert (tmp_path / "work").exists()

@@ -385,3 +385,11 @@ def test_names_that_differ_in_case_only_are_two_files(tmp_path: Path) -> None:
 def test_a_look_at_what_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         inbox.look_at(tmp_path / "nada.pkl")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_the_name_of_a_sidecar_forges_no_line(tmp_path: Path) -> None:
+    (tmp_path / "a\n\x1b.pkl").write_bytes(b"x")
+    (tmp_path / "a\n\x1b.json").mkdir()
+    (seen,) = inbox.look(tmp_path)
+    assert seen.irregular is not None and seen.irregular.isprintable()

@@ -101,6 +101,15 @@ MIDDLES: dict[str, Layers] = {
     "relu": lambda k: [k.layers.ReLU()],
     "relu with an end": lambda k: [k.layers.ReLU(max_value=0.7)],
     "relu with an end and a slope": lambda k: [k.layers.ReLU(max_value=0.7, negative_slope=0.1)],
+    "relu from a threshold": lambda k: [k.layers.ReLU(threshold=0.2)],
+    "relu from a threshold to an end": lambda k: [k.layers.ReLU(0.7, threshold=0.2)],
+    "relu from a threshold with a slope": lambda k: [
+        k.layers.ReLU(0.7, negative_slope=0.1, threshold=0.2)
+    ],
+    "relu on its threshold": lambda k: [
+        k.layers.Activation("hard_sigmoid"),
+        k.layers.ReLU(negative_slope=0.5, threshold=1.0),
+    ],
     "leaky relu": lambda k: [k.layers.LeakyReLU()],
     "leaky relu with a slope": lambda k: [k.layers.LeakyReLU(0.05)],
     "prelu": lambda k: [k.layers.PReLU()],
@@ -210,7 +219,6 @@ REFUSED: dict[str, tuple[Layers, str]] = {
     ),
     "recurrent": (lambda k: [k.layers.Reshape((6, 1)), k.layers.LSTM(2)], "LSTM"),
     "unit normalization": (lambda k: [k.layers.UnitNormalization()], "UnitNormalization"),
-    "relu with a threshold": (lambda k: [k.layers.ReLU(threshold=0.5)], "ReLU threshold"),
     "shared prelu": (
         lambda k: [k.layers.Reshape((2, 3)), k.layers.PReLU(shared_axes=[1]), k.layers.Flatten()],
         "PReLU shared_axes",

@@ -23,7 +23,7 @@ LAYERS = (
     ("contract", "heartbeat", "signing"),
     ("features", "decision", "reasons"),
     ("scorer", "registry", "sampling", "inbox"),
-    ("serving", "admission", "training", "terminal"),
+    ("serving", "admission", "training", "terminal", "remembering", "standing"),
     ("reception",),
     ("keeper", "commands", "comparing", "doctor", "sign", "web"),
     ("__main__",),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 import tiny_models
 
-from propensia import admission, contract, reception, settings
+from propensia import admission, contract, files, keeper, reception, remembering, settings
 from propensia.admission import Dropped, Outcome, Refusal
 from propensia.contract import Contract
 from propensia.reception import Reception
@@ -293,3 +295,179 @@ def test_a_file_that_changes_without_a_sign_is_not_judged_half(
     inbox.drop("m.pkl", b"12345")
     inbox.look(8)
     assert judged == [b"whole"]
+
+
+# Folders that somebody filled to do harm
+
+
+def test_a_memory_that_is_too_large_to_read_publishes_nothing_and_stops_nothing(
+    inbox: Inbox,
+) -> None:
+    for name in "ab":
+        inbox.drop(f"{name}.pkl", name.encode())
+        inbox.look()
+    inbox.rollback()
+    with (inbox.settings.state / "inbox.json").open("wb") as stream:
+        stream.truncate((16 << 20) + 1)
+    inbox.restart()
+    assert inbox.served() == ("a", 3)
+    inbox.drop("c.pkl", b"c")
+    assert inbox.served() == ("c", 4)
+
+
+def test_no_more_names_are_remembered_than_can_be_read_back(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembering, "MOST_NAMES", 3)
+    for name in "abc":
+        inbox.drop(f"{name}.pkl", name.encode())
+        inbox.look()
+    inbox.drop("d.pkl", b"d")
+    assert inbox.served() == ("c", 3)
+    assert inbox.reception.problems == [
+        "hay 3 ficheros en la carpeta de modelos: no se admiten más"
+    ]
+    (inbox.models / "a.pkl").unlink()
+    assert inbox.served() == ("d", 4)
+    assert len(json.loads((inbox.settings.state / "inbox.json").read_bytes())["folders"]) == 1
+    inbox.restart()
+    assert inbox.served() == ("d", 4)
+
+
+def test_names_of_other_folders_are_forgotten_first() -> None:
+    def known(here: bool) -> reception.inbox.Known:
+        return reception.inbox.Known("s", "d", (1,), here=here)
+
+    memory = reception.inbox.Memory(
+        "now", {"old": {"a": known(True)}, "now": {"b": known(True), "c": known(False)}}
+    )
+    remembering.trim(memory, 2)
+    assert list(memory.folders) == ["now"] and set(memory.names) == {"b", "c"}
+    remembering.trim(memory, 1)
+    assert set(memory.names) == {"b"}
+
+
+def test_the_longest_names_and_texts_can_be_read_back(tmp_path: Path) -> None:
+    table = {
+        f"{number:04}{chr(1) * 250}": reception.inbox.Known(
+            "a" * 64, "b" * 64, (2**63,) * 12, "\N{PILE OF POO}" * 1_200
+        )
+        for number in range(remembering.MOST_NAMES + 5)
+    }
+    notebook = remembering.Notebook(tmp_path / "inbox.json")
+    notebook.write(reception.inbox.Memory("1:1", {"1:1": table}))
+    read = notebook.read()
+    assert read is not None and len(read.names) == remembering.MOST_NAMES
+
+
+def test_the_memory_is_not_written_for_every_refused_file(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[Path] = []
+    real = files.write_json
+
+    def noting(path: Path, value: object, **options: Any) -> None:
+        writes.append(path)
+        real(path, value, **options)
+
+    monkeypatch.setattr(files, "write_json", noting)
+    for number in range(30):
+        inbox.drop(f"{number}.pkl", REFUSED)
+    inbox.look()
+    assert "RECHAZADO" in inbox.text("29.pkl")
+    assert 1 <= sum(path.name == "inbox.json" for path in writes) <= 4
+
+
+def unfinished(judged: list[str]) -> Callable[..., Any]:
+    def admit(dropped: Dropped, *rest: Any) -> Any:
+        judged.append(dropped.model)
+        refusal = Refusal("fichero_incompleto", "de prueba")
+        verdict = {"accepted": False, "why": refusal.text("es"), "code": refusal.code}
+        return verdict, Outcome(refusal, [], {}, {}, "informe")
+
+    return admit
+
+
+def test_one_unfinished_content_is_judged_once_a_turn_whatever_its_names(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[str] = []
+    monkeypatch.setattr(admission, "admit", unfinished(judged))
+    for number in range(9):
+        inbox.drop(f"{number}.pkl", b"x")
+    inbox.look()
+    assert judged == ["0"]
+    assert all("Se espera a que se complete" in inbox.text(f"{n}.pkl") for n in range(9))
+
+
+def test_a_turn_ends_in_time_and_the_next_goes_on_with_the_files_left(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    judged: list[str] = []
+
+    def slow(dropped: Dropped, *rest: Any) -> Any:
+        judged.append(dropped.model)
+        now[0] += reception.TURN_S * 0.6
+        return accepting(dropped, *rest)
+
+    monkeypatch.setattr(reception.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(admission, "admit", slow)
+    for number in range(1, 6):
+        inbox.drop(f"{number}.pkl", str(number).encode())
+    inbox.look(2)
+    assert judged == ["1", "2"]
+    inbox.drop("0.pkl", b"0")
+    inbox.look(1)
+    assert judged == ["1", "2", "3", "4"]
+    assert "RECIBIDO" in inbox.text("0.pkl")
+    inbox.look(2)
+    assert sorted(judged) == ["0", "1", "2", "3", "4", "5"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("odd", ['";id;"', "$(id)", "`id`", "a\nb", "\x1b[2J", "a\\"])
+def test_no_command_is_suggested_that_a_file_name_changes(inbox: Inbox, odd: str) -> None:
+    inbox.drop("m_2026-10.pkl", b"10")
+    inbox.look()
+    name = f"{odd}_2026-09.pkl"
+    inbox.drop(name, b"9")
+    inbox.look()
+    text = inbox.text(name)
+    version = Dropped("", b"9").version
+    assert f"Para publicarla: propensia rollback {version}\n" in text
+    assert odd not in text
+
+
+def test_the_keeper_starts_whatever_lies_in_its_folders(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first fault is told and tried again, not the end."""
+    faults = [OSError("disk")]
+    ended = threading.Event()
+    turned: list[Reception] = []
+
+    def sweep(state: Path) -> None:
+        if faults:
+            raise faults.pop()
+
+    def turn(self: Reception) -> None:
+        turned.append(self)
+        ended.set()
+
+    monkeypatch.setattr(keeper, "sweep", sweep)
+    monkeypatch.setattr(keeper, "prepare", lambda *parts: None)
+    monkeypatch.setattr(keeper.settings_table, "poll_interval", lambda settings: 0.01)
+    monkeypatch.setattr(Reception, "turn", turn)
+    keeper._watch(inbox.settings, contract.load("cobranza"), inbox.registry, ended)
+    assert len(turned) == 1
+
+
+def test_the_sweep_removes_folders_of_any_depth(tmp_path: Path) -> None:
+    from test_files import nest
+
+    left = tmp_path / "work" / "a"
+    left.mkdir(parents=True)
+    nest(left, 3_000)
+    keeper.sweep(tmp_path)
+    assert os.listdir(tmp_path / "work") == []

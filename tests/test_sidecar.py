@@ -138,3 +138,18 @@ def test_what_was_told_can_be_kept_with_the_version(tmp_path: Any) -> None:
     said = read({"metricas": {"auc": 0.8, "nota": "año 😀 \x00"}})
     files.write_json(tmp_path / "manifest.json", said.told)
     assert files.read_json(tmp_path / "manifest.json") == said.told
+
+
+def test_a_sidecar_that_others_could_not_read_any_more_is_refused() -> None:
+    """How deep JSON may be depends on how deep the calls of its reader are already."""
+    for levels in (25, 500, 975):
+        text = '{"metricas": ' + "[" * levels + "]" * levels + "}"
+        with pytest.raises(Refusal) as refusal:
+            sidecar.read(text.encode())
+        assert refusal.value.code == "ficha_no_valida"
+    assert sidecar.read(b'{"metricas": [[[[{"a": [1]}]]]]}').told
+
+
+def test_only_some_of_many_unknown_keys_are_named() -> None:
+    table = {f"clave{number}": 1 for number in range(90_000)}
+    assert len(sidecar.read(json.dumps(table).encode()).ignored) == sidecar.MOST_IGNORED

@@ -190,7 +190,8 @@ def test_a_model_of_other_classes_is_refused(data: Data, contract: Contract) -> 
 def test_a_model_without_probabilities_is_refused(data: Data, contract: Contract) -> None:
     model = SVC().fit(*data)
     refusal = refusal_of(pickle.dumps(model), contract)
-    assert refusal.code == "familia_desconocida" and "scikit-learn" in refusal.detail
+    assert refusal.code == "no_es_clasificador_binario"
+    assert "SVC no da probabilidades" in refusal.detail
 
 
 def test_another_version_of_the_library_is_refused_by_its_number(
@@ -217,7 +218,7 @@ def test_without_the_converter_the_refusal_says_what_to_install(
     monkeypatch.setattr(converting.importlib, "import_module", without)
     file = pickle.dumps(fitted(FAMILIES["QuadraticDiscriminantAnalysis"], data))
     refusal = refusal_of(file, contract)
-    assert refusal.code == "familia_desconocida"
+    assert refusal.code == "no_convertido"
     assert "skl2onnx" in refusal.detail and "--group converters" in refusal.detail
 
 

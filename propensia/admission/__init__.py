@@ -20,7 +20,7 @@ from propensia.admission.sidecar import Sidecar
 from propensia.admission.sidecar import read as read_sidecar
 from propensia.contract import Contract
 from propensia.decision import Decision
-from propensia.registry import Registry, now
+from propensia.registry import Registry, RegistryError, now
 from propensia.settings import Settings
 
 __all__ = [
@@ -33,6 +33,10 @@ __all__ = [
     "judge",
     "limits",
 ]
+
+
+# The checks before the children, by the codes of their refusals.
+NAMES = {**dict.fromkeys(OF_SIGNATURE, "firma"), "version_repetida": "identidad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,10 @@ def judge(
     try:
         if not demonstration:  # that one never left our own hands
             found.signature = check_signature(dropped, settings)
+        _check_identity(dropped, registry)
         _examine(found, dropped, office, force)
-    except Refusal as error:  # of the signature, or of the sidecar
-        name = "firma" if error.code in OF_SIGNATURE else "ficha"
+    except Refusal as error:  # of the signature, of the identity, or of the sidecar
+        name = NAMES.get(error.code, "ficha")
         found.reading = Reading([failed(name, error)], error)
     refusal = found.reading.refusal or found.proof.refusal
     checks = [*found.signature.checks, *found.reading.checks, *found.proof.checks]
@@ -116,6 +121,7 @@ def admit(
         "contract": contract.fingerprint,
         "program": __version__,
         "signed_by": outcome.manifest["signed_by"],
+        "layers": outcome.manifest["layers"],
     }
     if refusal is None:
         registry.add_version(dropped.version, outcome.manifest, outcome.parts)
@@ -133,6 +139,16 @@ def is_admitted(dropped: Dropped, contract: Contract, registry: Registry) -> boo
     accepted = verdict is not None and verdict["accepted"]
     same = verdict is not None and verdict["contract"] == contract.fingerprint
     return accepted and same and registry.fits(dropped.version, contract) is None
+
+
+def _check_identity(dropped: Dropped, registry: Registry) -> None:
+    """Refuses a file that would take the place of another one: ids are short, digests are not."""
+    try:
+        held = registry.manifest(dropped.version)["sha256"]
+    except (OSError, RegistryError, KeyError):  # none there, or a damaged one, which gives way
+        return
+    if held != dropped.sha256:
+        raise Refusal("version_repetida", dropped.version)
 
 
 @dataclass(slots=True)

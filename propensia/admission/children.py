@@ -7,7 +7,6 @@ second child proves without ever seeing the dropped file.
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -87,7 +86,7 @@ def _read(how: str, dropped: Dropped, rule: Decision, office: Office) -> tuple[R
             if office.contract.view(reading.columns) is None:
                 raise ResultError("columns")
             return reading, files.read(folder / "model.onnx", ONNX_LIMIT_BYTES)
-        except (ResultError, FileNotFoundError, files.FileTooLarge) as error:
+        except (ResultError, OSError) as error:
             refusal = _died(str(error))
             return Reading([failed("lectura", refusal)], refusal), b""
 
@@ -148,7 +147,7 @@ def _folder(settings: Settings) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        files.remove_tree(folder)
 
 
 def _run(module: str, folder: Path, settings: Settings) -> Refusal | None:

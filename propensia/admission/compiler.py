@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from propensia.admission.families import CLASSIFIERS, HELPERS, TRAINING_ONLY, TRANSFORMERS
 from propensia.admission.families.attributes import attribute_of
-from propensia.admission.families.parts import Chance, Column, Workshop, plain
-from propensia.admission.nodes import Global, Node, children
+from propensia.admission.families.parts import MOST_COLUMNS, Chance, Column, Workshop, plain
+from propensia.admission.nodes import Global, Node, children, walk
 from propensia.admission.refusal import Refusal, shown
 
 # Packages of models: a name of theirs that is not in the tables is a family not known here.
-_LIBRARIES = {"sklearn", "keras", "xgboost", "lightgbm", "imblearn", "catboost", "__main__"}
+_LIBRARIES = {
+    *("sklearn", "keras", "xgboost", "lightgbm", "imblearn", "catboost", "__main__"),
+    *("category_encoders", "feature_engine", "mlxtend", "skorch", "statsmodels", "torch"),
+}
 _NO_CLASSIFIERS = {
     "LinearRegression",
     "Ridge",
@@ -38,7 +43,8 @@ class Compiled:
     whether it named its columns; ``order`` the input behind each of its columns; ``positive`` the
     place of the positive class among its two; ``threshold`` the probability of the positive class
     from which on the model itself says it, where it holds one; ``facts`` counts for the report
-    (trees, nodes, depth, layers, parameters).
+    (trees, nodes, depth, layers, parameters); ``notes`` sentences in Spanish about the values of
+    the contract that the model knows in part.
     """
 
     onnx: bytes
@@ -51,6 +57,7 @@ class Compiled:
     positive: int
     threshold: float | None
     facts: dict[str, object]
+    notes: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -83,8 +90,9 @@ def compile_model(
         try:
             return _compiled(root, shop, positive, negative)
         except Refusal as other:
-            # The one that tells of the rows that the model was trained on, if of either.
-            raise other if shop.matched else refusal from None
+            # The one that tells of the rows that the model was trained on, or nearly so.
+            nearer = shop.matched or _nearer(root, columns, [column.name for column in raw])
+            raise other if nearer else refusal from None
 
 
 def compile_on(
@@ -116,6 +124,7 @@ def _compiled(
         positive=place,
         threshold=threshold,
         facts=dict(shop.facts),
+        notes=tuple(dict.fromkeys(shop.notes)),
     )
 
 
@@ -124,10 +133,15 @@ def allowed_globals() -> frozenset[tuple[str, str]]:
     return frozenset(CLASSIFIERS) | frozenset(TRANSFORMERS) | HELPERS
 
 
+def strangers(root: object) -> list[Global]:
+    """The names in a value that no model of a known family mentions, from the outside in."""
+    allowed = allowed_globals()
+    return [name for name in _mentioned(root) if (name.module, name.name) not in allowed]
+
+
 def _check_names(root: object) -> None:
     """Refuses a file that mentions a name outside the tables, the most suspicious name first."""
-    allowed = allowed_globals()
-    unknown = [name for name in _mentioned(root) if (name.module, name.name) not in allowed]
+    unknown = strangers(root)
     if not unknown:
         return
     for name in unknown:
@@ -182,6 +196,16 @@ def _without_own_functions(node: Node) -> Node:
         return node
     kept = {name: value for name, value in node.state.items() if name not in own}
     return Node(node.made_by, node.args, kept, node.items, node.entries)
+
+
+def _nearer(root: object, columns: Sequence[str], raw: Sequence[str]) -> bool:
+    """Whether the names in a file, the first that there are, differ less from ``raw``."""
+    for value in walk(root):
+        names = value.attributes().get("feature_names_in_") if isinstance(value, Node) else None
+        if isinstance(names, np.ndarray) and names.size <= MOST_COLUMNS:
+            told = {name for name in names.reshape(-1).tolist() if isinstance(name, str)}
+            return len(told ^ set(raw)) < len(told ^ set(columns))
+    return False
 
 
 def _place_of_positive(chance: Chance, positive: frozenset[str], negative: frozenset[str]) -> int:

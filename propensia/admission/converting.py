@@ -118,6 +118,12 @@ def loads(case: Case) -> None:
 
     def answer() -> Matrix:
         case.model = loading.load(case.root)
+        if not hasattr(case.model, "predict_proba"):
+            raise Refusal(
+                "no_es_clasificador_binario",
+                f"{case.label} no da probabilidades; envuélvalo en CalibratedClassifierCV",
+                f"{case.label} gives no probabilities; wrap it in CalibratedClassifierCV",
+            )
         chances = np.asarray(case.model.predict_proba(case.rows[:, case.order]), np.float64)
         if chances.shape != (ROWS, 2) or not np.isfinite(chances).all():
             raise ValueError("no probabilities of two classes")
@@ -179,7 +185,7 @@ def _converter(case: Case) -> Any:
     except ImportError as error:
         install = "uv sync --group converters"
         raise Refusal(
-            "familia_desconocida",
+            "no_convertido",
             f"{case.label} sin skl2onnx, que se instala con «{install}»",
             f"{case.label} without skl2onnx, which is installed by “{install}”",
         ) from error
@@ -206,7 +212,7 @@ def _converted(case: Case, skl2onnx: Any, dtype: type) -> bytes:
         converted.check(onnx, len(case.order))
     except Refusal as error:  # not the file's doing, so not a reason to suspect it
         raise Refusal(
-            "familia_desconocida",
+            "no_convertido",
             f"{case.label}: {error.detail}",
             f"{case.label}: {error.detail_en}",
         ) from error
@@ -249,7 +255,7 @@ def _tried(case: Case, spanish: str, english: str, action: Callable[[], Any]) ->
     except Exception as error:  # odd attributes meet the library's own code: any class may come
         name = type(error).__name__
         raise Refusal(
-            "familia_desconocida",
+            "no_convertido",
             f"{case.label}: {spanish} ({name})",
             f"{case.label}: {english} ({name})",
         ) from error

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from onnx import (
-    AttributeProto,
     GraphProto,
     ModelProto,
     NodeProto,
@@ -23,6 +22,7 @@ from onnx import (
     numpy_helper,
 )
 
+from propensia.admission import soundness
 from propensia.admission.refusal import Refusal, shown
 
 DOUBLE = int(TensorProto.DOUBLE)
@@ -34,10 +34,6 @@ ML = "ai.onnx.ml"
 
 IR_VERSION, _OPSET, _ML_OPSET = 10, 21, 5
 _TREES = "TreeEnsemble"
-# The mode of a split by membership in a set, as the operator numbers them.
-_MEMBER = 6
-# No ensemble has more columns, with their negatives and codes (see ``families.ensemble``).
-_WIDEST = 30_000
 _PLAIN: frozenset[str] = frozenset()
 _AXIS = frozenset({"axis"})
 # Every operator that a family writes, by domain and name, with its attributes. ``check`` refuses
@@ -111,6 +107,8 @@ OPERATORS = {
 }
 # The widest network and the longest pipeline stay far below.
 _MOST_OPERATORS = 20_000
+# What shapes their result must not depend on a row, or one row could ask for all memory.
+_SHAPED = {"Reshape", "Unsqueeze", "CumSum", "ReduceMax", "ReduceMean", "ReduceSum"}
 _MOST_DIMENSIONS = 3
 _VALUES, _WORDED = {"name", "type", "i", "f", "ints", "t"}, {"s", "floats"}
 _ITEM_BYTES = {
@@ -246,11 +244,14 @@ def _check_graph(graph: GraphProto, columns: int, rules: Rules) -> None:
         raise Refusal("demasiado_grande", f"{number} operaciones", f"{number} operators")
     for tensor in graph.initializer:
         _check_tensor(tensor, rules)
+    constants = {tensor.name for tensor in graph.initializer}
     for node in graph.node:
         _only(node, {"input", "output", "op_type", "domain", "attribute"})
         known = rules.operators.get((node.domain, node.op_type))
         if known is None:
             raise _foreign(f"{node.domain}.{node.op_type}".lstrip("."))
+        if node.op_type in _SHAPED and not constants.issuperset(node.input[1:]):
+            raise _foreign(node.op_type)
         names = [attribute.name for attribute in node.attribute]
         for attribute in node.attribute:
             _only(attribute, _VALUES | _WORDED if rules.words else _VALUES)
@@ -261,8 +262,8 @@ def _check_graph(graph: GraphProto, columns: int, rules: Rules) -> None:
                 raise _foreign(f"{node.op_type}.{attribute.name}")
             if attribute.HasField("t"):
                 _check_tensor(attribute.t, rules)
-        if node.op_type == _TREES:
-            _check_trees(node)
+        if node.op_type == _TREES and not soundness.sound(node):
+            raise _foreign(_TREES)
 
 
 def _check_tensor(tensor: TensorProto, rules: Rules) -> None:
@@ -274,50 +275,6 @@ def _check_tensor(tensor: TensorProto, rules: Rules) -> None:
         raise _foreign("tensor")
     if math.prod(dims) * size != len(tensor.raw_data):
         raise _foreign("tensor")
-
-
-def _check_trees(node: NodeProto) -> None:
-    """Refuses trees with an index out of range, or with a child that is not after its parent.
-
-    Which columns there are is not known here; ONNX Runtime looks at that before it runs.
-    """
-    given = {item.name: item for item in node.attribute}
-    lists = {name: np.array(item.ints, np.int64) for name, item in given.items()}
-    splits, leaves = len(lists["nodes_featureids"]), len(lists["leaf_targetids"])
-    lengths = {
-        name: [*item.t.dims] if item.HasField("t") else [len(item.ints)]
-        for name, item in given.items()
-    }
-    own = np.arange(splits)
-    sound = [
-        all(found == [splits] for name, found in lengths.items() if name.startswith("nodes_")),
-        lengths["leaf_weights"] == [leaves] and _modes_are_known(given),
-        0 < given["n_targets"].i <= max(len(lists["tree_roots"]), 1),
-        _within(lists["leaf_targetids"], given["n_targets"].i),
-        _within(lists["tree_roots"], splits) and _within(lists["nodes_featureids"], _WIDEST),
-    ]
-    for side in ("true", "false") if all(sound) else ():
-        child, is_leaf = lists[f"nodes_{side}nodeids"], lists[f"nodes_{side}leafs"] != 0
-        sound.append(_within(child[is_leaf], leaves) and _within(child[~is_leaf], splits))
-        sound.append(bool((child > own)[~is_leaf].all()))
-    if not all(sound):
-        raise _foreign(_TREES)
-
-
-def _modes_are_known(given: dict[str, AttributeProto]) -> bool:
-    """Whether every split is a threshold, or has a set of its own of at least one code."""
-    modes = np.frombuffer(given["nodes_modes"].t.raw_data, np.uint8)
-    member, codes = modes == _MEMBER, np.zeros(0)
-    if "membership_values" in given:
-        tensor = given["membership_values"].t
-        codes = np.frombuffer(tensor.raw_data) if tensor.data_type == DOUBLE else codes
-    ends = np.flatnonzero(np.isnan(codes))
-    whole = len(ends) == member.sum() and len(codes) == (ends[-1] + 1 if len(ends) else 0)
-    return bool(whole and (np.diff(ends, prepend=-1) > 1).all() and not modes[~member].any())
-
-
-def _within(places: np.ndarray, end: int) -> bool:
-    return bool(((places >= 0) & (places < end)).all())
 
 
 def _only(message: Any, fields: set[str]) -> None:

@@ -280,8 +280,9 @@ class Machine:
         """The pair as a name that is never looked up; one object for equal pairs."""
         if type(module) is not str or type(name) is not str:
             raise forbidden("un nombre que no es texto", "a name that is not text")
-        # In protocols 0 to 2 Python 3 writes the module names of Python 2.
+        # In protocols 0 to 2 Python 3 writes the names of Python 2 (``_compat_pickle.py``).
         if self.protocol < 3:
+            name = _RENAMED_TYPES.get((module, name), name)
             module = _RENAMED.get(module, module)
         known = self.budget.names.get((module, name))
         if known is not None:
@@ -303,6 +304,7 @@ class Machine:
 
 
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg", "exceptions": "builtins"}
+_RENAMED_TYPES = {("__builtin__", "long"): "int", ("__builtin__", "unicode"): "str"}
 
 
 def broken(detail: str, detail_en: str) -> Refusal:

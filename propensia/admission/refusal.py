@@ -5,6 +5,8 @@ A refusal never carries a debtor's value, and never more than a name out of the 
 
 from __future__ import annotations
 
+from propensia.files import shown as shown
+
 # code -> (what happened, what to do) in Spanish, then in English. {detail} names the thing.
 TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "fichero_incompleto": (
@@ -71,6 +73,16 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ),
         (
             "{detail} cannot be read here. Nothing was executed.",
+            "Use one of the accepted families; docs/analista.md lists them.",
+        ),
+    ),
+    "no_convertido": (
+        (
+            "No se pudo convertir en el recinto: {detail}.",
+            "Use una de las familias admitidas; están en docs/analista.md.",
+        ),
+        (
+            "It could not be converted in the sandbox: {detail}.",
             "Use one of the accepted families; docs/analista.md lists them.",
         ),
     ),
@@ -237,6 +249,16 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "Train with the contract of this server.",
         ),
     ),
+    "version_repetida": (
+        (
+            "Su identidad empieza como la de otro fichero ya admitido: {detail}.",
+            "Expórtelo de nuevo; si vuelve a pasar, avise a seguridad.",
+        ),
+        (
+            "Its identity begins like that of another admitted file: {detail}.",
+            "Export it again; if it happens again, tell security.",
+        ),
+    ),
     "firma_ausente": (
         (
             "El fichero no está firmado, y aquí se exige: {detail}.",
@@ -252,11 +274,13 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "firma_no_valida": (
         (
             "La firma no es válida: {detail}. No se ha leído nada del modelo.",
-            "Fírmelo de nuevo con una clave de confianza; si no fue usted, avise a seguridad.",
+            "Fírmelo de nuevo con una clave de confianza, o pida que la suya lo sea y deje otra "
+            "vez la firma; si no fue usted, avise a seguridad.",
         ),
         (
             "The signature is not valid: {detail}. Nothing of the model was read.",
-            "Sign it again with a trusted key; if it was not you, tell security.",
+            "Sign it again with a trusted key, or ask for yours to be trusted and leave the "
+            "signature again; if it was not you, tell security.",
         ),
     ),
     "no_es_un_fichero": (
@@ -270,17 +294,6 @@ TEXTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ),
     ),
 }
-
-
-def shown(name: str) -> str:
-    """A name out of the file, fit for a message: printable, in one direction, at most 80 letters.
-
-    Control, format and direction characters could forge a line or hide a name.
-    """
-    text = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:81]
-    )
-    return text if len(name) <= 80 else f"{text[:79]}…"
 
 
 class Refusal(Exception):

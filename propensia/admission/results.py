@@ -94,14 +94,15 @@ def _taken(path: Path, build: Callable[[dict[str, Any]], Result]) -> Result:
 
 def _reading(table: dict[str, Any]) -> Reading:
     checks, refusal = _checks(table), _refusal(table)
+    layers = [_text(layer) for layer in _list(table["layers"], MOST_PARTS)]
     if refusal is not None:
-        return Reading(checks, refusal)
+        return Reading(checks, refusal, layers)
     kind = _text(table["kind"])
     if kind not in KINDS:
         raise ResultError("kind")
     return Reading(
         checks=checks,
-        layers=[_text(layer) for layer in _list(table["layers"], MOST_PARTS)],
+        layers=layers,
         parity=_parity(table["parity"]),
         columns=[_text(name) for name in _list(table["columns"], MOST_COLUMNS)],
         threshold=None if table["threshold"] is None else _share(table["threshold"]),
@@ -182,7 +183,8 @@ def _refusal(table: Mapping[str, Any]) -> Refusal | None:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MOST_TEXT:
         raise ResultError("text")
-    return value.encode("utf-8", "replace").decode("utf-8")
+    text = value.encode("utf-8", "replace").decode("utf-8")
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _number(value: Any) -> float:

@@ -24,6 +24,8 @@ KEYS = frozenset(
     }
 )
 MOST_GOLDEN = 10_000
+DEEPEST = 20
+MOST_IGNORED = 20
 RAREST = 1e-6  # closer to 0 or 1, correcting for a rate divides by next to nothing
 LIMIT_BYTES = 1 << 20  # it is kept in the manifest, which every process reads
 
@@ -74,6 +76,7 @@ def read(data: bytes | None) -> Sidecar:
         raise Refusal("ficha_no_valida", "no es JSON en UTF-8", "it is not UTF-8 JSON") from error
     if not isinstance(table, dict):
         raise Refusal("ficha_no_valida", "debe ser un objeto {…}", "it must be an object {…}")
+    _check_depth(table)
     training, real = _rate(table, "tasa_entrenamiento"), _rate(table, "tasa_real")
     return Sidecar(
         threshold=_share(table, "umbral"),
@@ -81,8 +84,21 @@ def read(data: bytes | None) -> Sidecar:
         real_rate=real if training is not None else None,
         golden=_golden(table.get("filas_doradas")),
         contract=_text(table, "huella_contrato"),
-        ignored=tuple(sorted(str(key)[:40] for key in table.keys() - KEYS)),
+        ignored=tuple(sorted(str(key)[:40] for key in table.keys() - KEYS)[:MOST_IGNORED]),
         told={key: table[key] for key in ("metricas", "referencia", "versiones") if key in table},
+    )
+
+
+def _check_depth(table: dict[str, Any]) -> None:
+    """Refuses a table that another reader, deeper in its own calls, could not read any more."""
+    level: list[Any] = [table]
+    for _ in range(DEEPEST):
+        inner = [list(one.values()) if isinstance(one, dict) else one for one in level]
+        level = [item for one in inner for item in one if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise Refusal(
+        "ficha_no_valida", f"tiene más de {DEEPEST} niveles", f"it has more than {DEEPEST} levels"
     )
 
 

@@ -34,7 +34,10 @@ class Ticker:
         """Load what is published now, then go on in a thread of this process."""
         self._keeper = None
         self._serving.new_process()
-        self._serving.tick()
+        try:
+            self._serving.tick()
+        except Exception as error:  # as in the thread: a worker that starts can still catch up
+            log.error("tick: %r", error)
         threading.Thread(target=self._forever, name="ticker", daemon=True).start()
 
     def _forever(self) -> None:

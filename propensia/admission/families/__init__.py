@@ -28,6 +28,7 @@ from propensia.admission.families import (
     xgboost,
 )
 from propensia.admission.families.remembered import NAMES as REMEMBERED
+from propensia.admission.families.remembered import TRAINING_ONLY as SCORED_BY
 
 CLASSIFIERS = {
     **trees.CLASSIFIERS,
@@ -69,7 +70,13 @@ PARTS: frozenset[tuple[str, str]] = (
 )
 FRESH: frozenset[tuple[str, str]] = boosting.FRESH
 # Attributes that may name a function of the analyst's own, which only training calls.
-TRAINING_ONLY = keras.TRAINING_ONLY
+TRAINING_ONLY = {
+    **keras.TRAINING_ONLY,
+    **pipelines.TRAINING_ONLY,
+    **linear.TRAINING_ONLY,
+    **xgboost.TRAINING_ONLY,
+    **SCORED_BY,
+}
 # Names inside the attributes of good models that no compilation looks at.
 HELPERS = (
     columns.HELPERS

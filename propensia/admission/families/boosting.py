@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def _start(
         prior = min(max(prior, least), 1 - least)
         return graph.constant(np.array([factor * math.log(prior / (1 - prior))])), ""
     rows = graph.cast(graph.cast(flow.tensor, FLOAT), DOUBLE)
-    chance = shop.classifier(start, Flow(rows, flow.columns, flow.label))
+    chance = shop.classifier(start, replace(flow, codes=rows))
     ends = (graph.constant(np.array(end)) for end in (least, 1 - least))
     share = graph.add("Clip", chance.tensor, *ends)
     logit = graph.add("Log", graph.add("Div", share, graph.complement(share)))

@@ -2,7 +2,7 @@
 
 No calibrator is used before its numbers have been checked.
 
-Conventions of scikit-learn 1.1 to 1.9 (``sklearn/calibration.py``, ``sklearn/isotonic.py``):
+Conventions of scikit-learn since 1.1 (``sklearn/calibration.py``, ``sklearn/isotonic.py``):
 
 - a calibrator gets the decision of its classifier, or the probability of the second class of one
   that has no decision;
@@ -88,9 +88,16 @@ def _member(
     if kind == _TEMPERATURE:
         # Its classifiers were trained on the places of the classes, not on their names.
         return calibrator, chance
-    if chance.classes not in (None, classes) or texts(value, "classes") != classes:
+    if chance.classes is not None and _numbered(chance.classes) != _numbered(classes):
+        raise bad_weights(value, "classes")
+    if texts(value, "classes") != classes:
         raise bad_weights(value, "classes")
     return calibrator, chance
+
+
+def _numbered(classes: tuple[str, str]) -> tuple[str, ...]:
+    """The labels with 0 and 1 for no and yes: XGBoost numbers its own, whatever it learnt from."""
+    return tuple({"False": "0", "True": "1"}.get(label, label) for label in classes)
 
 
 def _beside(tensors: list[str], graph: Graph) -> str:

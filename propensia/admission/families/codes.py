@@ -24,7 +24,7 @@ def coded(flow: Flow, known: Mapping[int, Sequence[object]], shop: Workshop) -> 
     if not known:
         return flow
     graph, places = shop.graph, sorted(known)
-    tables = [_table(flow.columns[place], known[place]) for place in places]
+    tables = [_table(flow.columns[place], known[place], shop) for place in places]
     picked = graph.picked(flow.codes, places)
     codes = looked_up(picked, tables, shop, codes=False, missing=True)
     both = graph.add("Concat", flow.codes, codes, axis=1)
@@ -35,12 +35,13 @@ def coded(flow: Flow, known: Mapping[int, Sequence[object]], shop: Workshop) -> 
     return Flow(graph.picked(both, sources), tuple(columns), flow.label)
 
 
-def _table(column: Column, values: Sequence[object]) -> Table:
+def _table(column: Column, values: Sequence[object], shop: Workshop) -> Table:
     """The code of each number that the column may hold."""
     if column.texts is not None:
         places = {value: code for code, value in enumerate(values) if isinstance(value, str)}
         if len(places) != len(values):
             raise _other_kind(column)
+        shop.heard(column, places)
         codes = np.array([places.get(text, np.nan) for text in column.texts])
         return Table(np.arange(len(codes), dtype=np.float64), codes, np.nan, np.nan)
     numbers = [float(value) for value in values if isinstance(value, int | float)]

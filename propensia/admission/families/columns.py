@@ -17,8 +17,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from propensia.admission.families.attributes import bad_weights, finite, fitted, short_name
-from propensia.admission.families.parts import Column, Flow, Workshop
+from propensia.admission.families.attributes import bad_weights, finite, fitted, flag, short_name
+from propensia.admission.families.parts import Flow, Workshop
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import Refusal, shown
 
@@ -36,7 +36,10 @@ def column_transformer(node: Node, flow: Flow, shop: Workshop) -> Flow:
             raise bad_weights(node, "transformers_")
         part = _transformed(transformer, shop.picked(flow, places), shop)
         made.append(_weighted(node, name, part, shop))
-    return _together(node, made, shop)
+    # Settled when it was fitted, by how many zeros there were then.
+    sparse = flag(node, "sparse_output_", False)
+    whole = _together(node, made, shop)
+    return replace(whole, sparse=sparse, zeros=sparse and whole.zeros)
 
 
 def union(node: Node, flow: Flow, shop: Workshop) -> Flow:
@@ -105,7 +108,8 @@ def _weighted(node: Node, name: str, flow: Flow, shop: Workshop) -> Flow:
         return flow
     number = finite(node, "transformer_weights", weight)
     factor = shop.graph.constant(np.full(1, number))
-    return replace(flow, codes=shop.graph.add("Mul", flow.tensor, factor))
+    codes = shop.graph.add("Mul", flow.tensor, factor)
+    return replace(flow, codes=codes, zeros=flow.zeros or (flow.sparse and number == 0))
 
 
 def _together(node: Node, made: Sequence[Flow], shop: Workshop) -> Flow:
@@ -118,7 +122,7 @@ def _together(node: Node, made: Sequence[Flow], shop: Workshop) -> Flow:
     label = f"{short_name(node)}({', '.join(flow.label for flow in made)})"
     # Their new names depend on settings of the library; the order alone is certain.
     flow = shop.joined(made, label)
-    unnamed = tuple(Column(texts=one.texts, missing=one.missing) for one in flow.columns)
+    unnamed = tuple(replace(one, name="") for one in flow.columns)
     return replace(flow, columns=unnamed)
 
 

@@ -39,7 +39,7 @@ _NONE = -1
 
 def one_hot(node: Node, flow: Flow, shop: Workshop) -> Flow:
     """One column per category, 1 where it is that; a dropped one, or an ignored one, has none."""
-    found = categories(node, flow)
+    found = categories(node, flow, shop)
     how = word(node, "handle_unknown")
     if how not in ("error", "ignore", "infrequent_if_exist", "warn"):
         raise bad_weights(node, "handle_unknown")
@@ -64,12 +64,14 @@ def one_hot(node: Node, flow: Flow, shop: Workshop) -> Flow:
         whole = isinstance(told, list) and all(type(width) is int for width in told)
         if not whole or told != widths:
             raise bad_weights(node, "_n_features_outs")
-    return spread(node, _encoded(tables, flow, shop), widths, shop)
+    setting = "sparse_output" if "sparse_output" in node.attributes() else "sparse"  # up to 1.1
+    sparse = flag(node, setting, True)
+    return spread(node, _encoded(tables, flow, shop), widths, sparse, shop)
 
 
 def ordinal(node: Node, flow: Flow, shop: Workshop) -> Flow:
     """The place of the category; the unknown and the missing as the settings say."""
-    found = categories(node, flow)
+    found = categories(node, flow, shop)
     how = word(node, "handle_unknown")
     if how not in ("error", "use_encoded_value"):
         raise bad_weights(node, "handle_unknown")
@@ -98,7 +100,7 @@ def target(node: Node, flow: Flow, shop: Workshop) -> Flow:
     """What the target was on average for the category, already smoothed; else for all rows."""
     if word(node, "target_type_") not in ("binary", "continuous"):
         raise Refusal("no_es_clasificador_binario", short_name(node))
-    found = categories(node, flow)
+    found = categories(node, flow, shop)
     mean = float(numbers(node, "target_mean_", ()))
     listed = node.attributes().get("encodings_")
     if not isinstance(listed, list) or len(listed) != flow.width:
@@ -109,7 +111,7 @@ def target(node: Node, flow: Flow, shop: Workshop) -> Flow:
     return _numbered(node, tables, flow, shop)
 
 
-def spread(node: Node, places: str, widths: Sequence[int], shop: Workshop) -> Flow:
+def spread(node: Node, places: str, widths: Sequence[int], sparse: bool, shop: Workshop) -> Flow:
     """One column of 0 and 1 for each possible place: ``places`` double (n, len(widths))."""
     total = sum(widths)
     if total > MOST_COLUMNS:
@@ -119,7 +121,7 @@ def spread(node: Node, places: str, widths: Sequence[int], shop: Workshop) -> Fl
     wanted = [np.arange(width, dtype=np.float64) for width in widths]
     wide = graph.picked(places, columns.tolist())
     equal = graph.add("Equal", wide, graph.constant(np.concatenate([*wanted, np.zeros(0)])))
-    return Flow(graph.cast(equal, DOUBLE), (Column(),) * total, short_name(node))
+    return Flow(graph.cast(equal, DOUBLE), (Column(),) * total, short_name(node), sparse)
 
 
 def _numbered(node: Node, tables: list[Table], flow: Flow, shop: Workshop) -> Flow:

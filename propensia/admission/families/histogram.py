@@ -54,6 +54,8 @@ _FIELDS = {
 # A set of categories is 256 bits, in words of 32.
 _WORDS, _CODES = 8, 256
 _MOST_SETS = 500_000
+# More than the last digits of any step before, less than what parts two values of a contract.
+_ROOM = 1e-12
 
 
 def histogram(node: Node, flow: Flow, shop: Workshop) -> Chance:
@@ -65,10 +67,27 @@ def histogram(node: Node, flow: Flow, shop: Workshop) -> Chance:
     baseline = fitted(node, "_baseline_prediction")
     shape = baseline.shape if isinstance(baseline, np.ndarray) and baseline.size == 1 else ()
     start = numbers(node, "_baseline_prediction", shape).reshape(1)
-    trees = checked(_predictors(node), flow.width)
+    trees = _raised(checked(_predictors(node), flow.width), flow)
     total = ensemble.written(trees, flow, shop, rounded=False, mean=False)
     decision = shop.graph.add("Add", total, shop.graph.constant(start))
     return Chance(shop.graph.add("Sigmoid", decision), classes, short_name(node), decision)
+
+
+def _raised(trees: Trees, flow: Flow) -> Trees:
+    """The trees with thresholds a little higher on columns whose last digits may differ.
+
+    A threshold may be a training value itself (``binning.py``, of more values than bins): the
+    same row must then go left here too.
+    """
+    inexact = np.array([column.inexact for column in flow.columns], bool)
+    nodes = (trees.left >= 0) & np.isfinite(trees.threshold)
+    nodes[list(trees.categories)] = False
+    nodes[nodes] = inexact[trees.feature[nodes]]
+    threshold = trees.threshold.copy()
+    with np.errstate(over="ignore"):
+        higher = threshold[nodes] + _ROOM * (1 + np.abs(threshold[nodes]))
+    threshold[nodes] = np.minimum(higher, np.finfo(np.float64).max)
+    return replace(trees, threshold=threshold)
 
 
 def checked(predictors: list[object], width: int) -> Trees:
@@ -222,6 +241,9 @@ PARTS = frozenset({(PREDICTOR.module, PREDICTOR.name), (f"{_MODULE}.binning", "_
 HELPERS = frozenset(
     {
         (f"{_MODULE}.loss", "BinaryCrossEntropy"),
+        # Left behind, bound to the model itself, by early stopping with a scorer.
+        (f"{_MODULE}.gradient_boosting", f"{_CLASS}._raw_predict"),
+        (f"{_MODULE}.gradient_boosting", "BaseHistGradientBoosting._raw_predict"),
         # How the preprocessor looks at the numbers; never called.
         ("functools", "partial"),
         ("sklearn.utils.validation", "check_array"),

@@ -39,19 +39,21 @@ def simple(node: Node, flow: Flow, shop: Workshop) -> Flow:
     indicator = node.attributes().get("indicator_")
     if not isinstance(indicator, Node):
         raise bad_weights(node, "indicator_")
-    columns = _indicated(node, flow, _features(indicator, flow.width), shop)
+    columns = _indicated(node, flow, _features(indicator, flow.width), flow.sparse, shop)
     return shop.joined([filled, columns], short_name(node)) if columns.width else filled
 
 
 def indicator(node: Node, flow: Flow, shop: Workshop) -> Flow:
     """1 where a value is missing, in the columns that missed one in training, or in all."""
+    told = node.attributes().get("sparse", "auto")
+    sparse = told if isinstance(told, bool) else flow.sparse
     if word(node, "features") == "all":
-        return _indicated(node, flow, list(range(flow.width)), shop)
+        return _indicated(node, flow, list(range(flow.width)), sparse, shop)
     features = _features(node, flow.width)
     if flag(node, "error_on_new", True):
         others = set(range(flow.width)) - set(features)
         check_complete(short_name(node), [flow.columns[place] for place in sorted(others)])
-    return _indicated(node, flow, features, shop)
+    return _indicated(node, flow, features, sparse, shop)
 
 
 def _kept(node: Node, statistics: list[object]) -> list[int]:
@@ -77,7 +79,11 @@ def _filled(node: Node, flow: Flow, statistics: list[object], shop: Workshop) ->
     if flow.missing or (isinstance(missing, int | float) and not _is_nan(missing)):
         constants = shop.graph.constant(np.array(numbers, np.float64))
         codes = shop.graph.add("Where", _mask(flow, missing, shop), constants, codes)
-    return Flow(codes, tuple(columns), short_name(node))
+    # A sparse matrix stores what is written into it, even a zero.
+    writes = [column.missing or not _is_nan(missing) for column in flow.columns]
+    zero = any(once and number == 0 for once, number in zip(writes, numbers, strict=True))
+    zeros = flow.zeros or (flow.sparse and zero)
+    return Flow(codes, tuple(columns), short_name(node), flow.sparse, zeros)
 
 
 def _written(node: Node, column: Column, value: object, missing: object) -> tuple[float, Column]:
@@ -117,13 +123,13 @@ def _mask(flow: Flow, missing: object, shop: Workshop) -> str:
     return shop.graph.cast(marks, BOOL)
 
 
-def _indicated(node: Node, flow: Flow, features: list[int], shop: Workshop) -> Flow:
+def _indicated(node: Node, flow: Flow, features: list[int], sparse: bool, shop: Workshop) -> Flow:
     picked = shop.picked(flow, features)
     if not features:
         return replace(picked, columns=())
     mask = _mask(picked, _missing_value(node), shop)
     columns = (Column(),) * len(features)
-    return Flow(shop.graph.cast(mask, DOUBLE), columns, short_name(node))
+    return Flow(shop.graph.cast(mask, DOUBLE), columns, short_name(node), sparse)
 
 
 def _missing_value(node: Node) -> object:

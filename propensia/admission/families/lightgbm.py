@@ -10,7 +10,8 @@ Conventions of LightGBM (``include/LightGBM/tree.h``, ``src/boosting/gbdt_predic
 - each split has its own idea of a missing value: none (NaN is 0), 0 and NaN, or NaN alone; a
   split of missing from known values has the threshold ``inf``;
 - a split of categories sends its listed codes left, cut off to whole numbers, all else right;
-- leaves hold what they add, in double; a random forest is their mean;
+- leaves hold what they add, in double; a random forest is their mean, and its decision their sum
+  (``Booster.predict`` with ``raw_score``);
 - the probability is the logistic function of the sum times ``sigmoid``, of which wrappers and
   bare boosters take the iterations up to the best one where training stopped early.
 """
@@ -264,11 +265,11 @@ def _chance(node: Node, label: str, flow: Flow, shop: Workshop) -> tuple[str, st
     total = ensemble.written(
         trees, _without_tiny(trees, zeros, flow, shop), shop, rounded=False, mean=False
     )
-    graph = shop.graph
+    graph, raw = shop.graph, total
     if model.mean:
         total = graph.add("Div", total, graph.constant(np.array([float(iterations)])))
     product = graph.add("Mul", total, graph.constant(np.array([model.slope])))
-    return graph.add("Sigmoid", product), total if model.classes == 1 else None
+    return graph.add("Sigmoid", product), raw if model.classes == 1 else None
 
 
 def _without_tiny(trees: Trees, zeros: np.ndarray, flow: Flow, shop: Workshop) -> Flow:

@@ -154,6 +154,7 @@ CLASSIFIERS: dict[Pair, Classify] = {
     ("sklearn.svm.classes", "LinearSVC"): decides,
     ("sklearn.discriminant_analysis", "LinearDiscriminantAnalysis"): logistic,
 }
+TRAINING_ONLY = {("sklearn.linear_model._logistic", "LogisticRegressionCV"): ("scoring",)}
 PARTS = frozenset(
     {
         ("sklearn.preprocessing._label", "LabelBinarizer"),

@@ -5,13 +5,15 @@ Nothing here knows a particular estimator, and nothing looks a name up outside t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from propensia.admission.families.attributes import Pair, pair_of, short_name, texts, whole
+from propensia.admission.families.wording import different_columns, listed
 from propensia.admission.graph import DOUBLE, INPUT, Graph
 from propensia.admission.nodes import Node
 from propensia.admission.refusal import Refusal, shown
@@ -19,8 +21,9 @@ from propensia.admission.refusal import Refusal, shown
 # A good model is made of few estimators; a file may repeat one of them without end.
 _MOST_PARTS = 4_096
 _DEEPEST = 20
-_NAMES_SHOWN = 20
 MOST_COLUMNS = 10_000
+# scikit-learn, LightGBM, and a data frame made of an array.
+_NUMBERED = re.compile(r"(?:x|Column_)?[0-9]{1,5}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,14 @@ class Column:
 
     ``name``: as a file may call it, empty once a transformer has made it; ``texts``: for a
     category, the text that each of its numbers 0, 1, … stands for, ``None`` for a number;
-    ``missing``: whether it may be NaN.
+    ``missing``: whether it may be NaN; ``inexact``: whether its last digits may be others than
+    the library's.
     """
 
     name: str = ""
     texts: tuple[str, ...] | None = None
     missing: bool = False
+    inexact: bool = False
 
 
 def plain(names: Sequence[str]) -> tuple[Column, ...]:
@@ -48,11 +53,15 @@ class Flow:
 
     ``codes`` is the tensor whatever its columns hold; what computes with the numbers takes
     ``tensor`` instead, which refuses texts. ``label`` says what made the flow, for the report.
+    ``sparse``: whether the library has a sparse matrix here, whose zeros are not stored;
+    ``zeros``: whether that matrix may store some of them all the same.
     """
 
     codes: str
     columns: tuple[Column, ...]
     label: str = ""
+    sparse: bool = False
+    zeros: bool = False
 
     @property
     def width(self) -> int:
@@ -138,6 +147,7 @@ class Workshop:
         self.named = self.matched = False
         self.libraries: dict[str, str] = {}
         self.facts: dict[str, object] = {}
+        self.notes: list[str] = []
         self._classifiers = classifiers
         self._transformers = transformers
         self._parts = self._depth = 0
@@ -202,6 +212,29 @@ class Workshop:
             second = self.graph.add("Greater", chance.tensor, self.graph.constant(np.full(1, 0.5)))
         return self.graph.cast(second, DOUBLE)
 
+    def heard(self, column: Column, learnt: Collection[str]) -> None:
+        """Compares the texts of a column with those that a model learnt of it.
+
+        Refuses where it learnt none of them, for then it was trained on other spellings; notes
+        those that only one of the two knows.
+        """
+        texts = column.texts or ()
+        known = [text for text in texts if text in learnt]
+        name = shown(column.name or "?")
+        if not known:
+            spanish, english = listed(sorted(learnt)), listed(list(texts))
+            raise Refusal(
+                "valores_distintos",
+                f"de {name} aprendió {spanish}, y el contrato da {english}",
+                f"of {name} it learnt {spanish}, and the contract gives {english}",
+            )
+        unseen = listed([text for text in texts if text not in learnt])
+        surplus = listed(sorted(set(learnt) - set(texts)))
+        if unseen:
+            self.notes.append(f"De {name} no vio {unseen} al entrenar.")
+        if surplus:
+            self.notes.append(f"De {name} aprendió {surplus}, que el contrato nunca da.")
+
     def classifies(self, value: object) -> bool:
         """Whether ``value`` describes a known classifier."""
         return pair_of(value) in self._classifiers
@@ -216,15 +249,15 @@ class Workshop:
         if list(places) == list(range(flow.width)):
             return flow
         columns = tuple(flow.columns[place] for place in places)
-        return Flow(self.graph.picked(flow.codes, places), columns, flow.label)
+        return replace(flow, codes=self.graph.picked(flow.codes, places), columns=columns)
 
     def joined(self, flows: Sequence[Flow], label: str) -> Flow:
         """The columns of several flows beside each other."""
         columns = tuple(column for flow in flows for column in flow.columns)
         tensors = [flow.codes for flow in flows if flow.width]
-        if len(tensors) == 1:
-            return Flow(tensors[0], columns, label)
-        return Flow(self.graph.add("Concat", *tensors, axis=1), columns, label)
+        codes = tensors[0] if len(tensors) == 1 else self.graph.add("Concat", *tensors, axis=1)
+        sparse, zeros = (any(flow.sparse for flow in flows), any(flow.zeros for flow in flows))
+        return Flow(codes, columns, label, sparse, zeros)
 
     def _without_unanswered(self, chance: Chance) -> Chance:
         probability = chance.probability
@@ -269,13 +302,13 @@ class Workshop:
 
     def reordered(self, flow: Flow, wanted: tuple[str, ...]) -> Flow:
         """The flow with its columns, which all have names, as an estimator was trained on them."""
-        # LightGBM names columns that have no name, and what stands around it takes that over.
-        if wanted == tuple(f"Column_{place}" for place in range(len(wanted))):
-            return flow
         given = tuple(column.name for column in flow.columns)
+        # Libraries number columns that have no name, and what stands behind takes that over.
+        if wanted != given and len(wanted) == len(given) and all(map(_NUMBERED, wanted)):
+            return flow
         if wanted != given:
             if sorted(wanted) != sorted(given):
-                raise _different_columns(given, wanted)
+                raise different_columns(given, wanted)
             places = [given.index(name) for name in wanted]
             if flow.codes == INPUT:
                 self.order = tuple(places)
@@ -304,25 +337,9 @@ def check_complete(label: str, columns: Sequence[Column]) -> None:
     """Refuses a column that may be missing, for a step that fails without a value."""
     for column in columns:
         if column.missing:
-            name = shown(column.name or "?")
+            name = shown(column.name or "una columna")
             raise Refusal(
                 "valores_distintos",
                 f"{name} puede faltar, y {label} no lo admite",
                 f"{name} may be missing, and {label} refuses that",
             )
-
-
-def _different_columns(given: tuple[str, ...], wanted: tuple[str, ...]) -> Refusal:
-    expected, found = set(given), set(wanted)
-    missing = _listed([name for name in given if name not in found])
-    surplus = _listed([name for name in wanted if name not in expected])
-    if not missing and not surplus:
-        surplus = _listed([name for name in given if wanted.count(name) > 1])
-    spanish = [f"faltan {missing}"] * bool(missing) + [f"sobran {surplus}"] * bool(surplus)
-    english = [f"missing {missing}"] * bool(missing) + [f"not expected {surplus}"] * bool(surplus)
-    return Refusal("columnas_distintas", "; ".join(spanish), "; ".join(english))
-
-
-def _listed(names: list[str]) -> str:
-    more = f" … (+{len(names) - _NAMES_SHOWN})" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(shown(name) for name in names[:_NAMES_SHOWN]) + more

@@ -160,9 +160,8 @@ def _as_probability(node: Node, line: float, chance: Chance, shop: Workshop) -> 
     return float(1 / (1 + np.exp(-line)))
 
 
+# A decision beyond it is a probability of 0 or 1 in double.
 _LARGEST = 700.0
-
-
 _SEARCH = "sklearn.model_selection._search"
 _HALVING = "sklearn.model_selection._search_successive_halving"
 _SEARCHES = (
@@ -178,6 +177,11 @@ _THRESHOLDS = tuple(
 _FROZEN = ("sklearn.frozen._frozen", "FrozenEstimator")
 # What stands for an estimator in all it answers, by the attribute that holds it.
 INSIDE: dict[Pair, str] = {**dict.fromkeys(_SEARCHES, "best_estimator_"), _FROZEN: "estimator"}
+# Attributes that may name a function of the analyst's own, which only training calls.
+TRAINING_ONLY: dict[Pair, tuple[str, ...]] = {
+    **dict.fromkeys(_SEARCHES, ("scoring", "scorer_", "refit")),
+    **dict.fromkeys(_THRESHOLDS, ("scoring",)),
+}
 CLASSIFIERS: dict[Pair, Classify] = {
     ("sklearn.pipeline", "Pipeline"): pipeline,
     ("imblearn.pipeline", "Pipeline"): pipeline,

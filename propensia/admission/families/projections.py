@@ -3,7 +3,8 @@
 Nothing is decomposed here, and no product is formed before it is known how many there are.
 
 Source: ``transform`` in ``sklearn/decomposition/_base.py`` (the mean is taken off the rows up to
-1.4, off their projection since 1.5) and ``_truncated_svd.py``, and in
+1.4, off their projection since 1.5, which is computed in the number type of the
+training rows, as is the whitening) and ``_truncated_svd.py``, and in
 ``sklearn/preprocessing/_polynomial.py`` (a product of degree d is a column times a product of
 degree d - 1).
 """
@@ -29,28 +30,31 @@ from propensia.admission.refusal import Refusal
 
 _PROJECTED_FIRST_SINCE = (1, 5)
 _HIGHEST = 100
-_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def components(node: Node, flow: Flow, shop: Workshop) -> Flow:
     """The centred rows on the principal axes, scaled to unit variance if that was asked for."""
     check_complete(short_name(node), flow.columns)
     graph, axes = shop.graph, _axes(node, flow)
-    mean = numbers(node, "mean_", (flow.width,))
+    mean = _stored(node, "mean_", (flow.width,))
     version = version_of(node)
     if version is None or version >= _PROJECTED_FIRST_SINCE:
         made = graph.add("MatMul", flow.tensor, graph.constant(axes.T))
-        made = graph.add("Sub", made, graph.constant(mean @ axes.T))
+        with np.errstate(over="ignore", invalid="ignore"):
+            away = np.reshape(mean, (1, -1)) @ _stored(node, "components_", axes.shape).T
+        if not np.isfinite(away).all():
+            raise bad_weights(node, "mean_")
+        made = graph.add("Sub", made, graph.constant(away.reshape(-1).astype(np.float64)))
     else:
-        centred = graph.add("Sub", flow.tensor, graph.constant(mean))
+        centred = graph.add("Sub", flow.tensor, graph.constant(mean.astype(np.float64)))
         made = graph.add("MatMul", centred, graph.constant(axes.T))
     if flag(node, "whiten", False):
-        variances = numbers(node, "explained_variance_", (len(axes),))
+        variances = _stored(node, "explained_variance_", (len(axes),))
         if (variances < 0).any():
             raise bad_weights(node, "explained_variance_")
-        scale = np.maximum(np.sqrt(variances), _EPSILON)
-        made = graph.add("Div", made, graph.constant(scale))
-    return Flow(made, (Column(),) * len(axes), short_name(node))
+        scale = np.maximum(np.sqrt(variances), np.finfo(variances.dtype).eps)
+        made = graph.add("Div", made, graph.constant(scale.astype(np.float64)))
+    return Flow(made, (Column(inexact=True),) * len(axes), short_name(node))
 
 
 def singular(node: Node, flow: Flow, shop: Workshop) -> Flow:
@@ -58,7 +62,7 @@ def singular(node: Node, flow: Flow, shop: Workshop) -> Flow:
     check_complete(short_name(node), flow.columns)
     axes = _axes(node, flow)
     made = shop.graph.add("MatMul", flow.tensor, shop.graph.constant(axes.T))
-    return Flow(made, (Column(),) * len(axes), short_name(node))
+    return Flow(made, (Column(inexact=True),) * len(axes), short_name(node))
 
 
 def polynomial(node: Node, flow: Flow, shop: Workshop) -> Flow:
@@ -86,7 +90,9 @@ def polynomial(node: Node, flow: Flow, shop: Workshop) -> Flow:
     if not made or not isinstance(told, int) or told != width:
         raise bad_weights(node, "n_output_features_")
     tensor = graph.add("Concat", *made, axis=1) if len(made) > 1 else made[0]
-    return Flow(tensor, (Column(),) * width, short_name(node))
+    inexact = any(column.inexact for column in flow.columns)
+    columns = (Column(inexact=inexact),) * width
+    return Flow(tensor, columns, short_name(node), flow.sparse, flow.zeros)
 
 
 def _axes(node: Node, flow: Flow) -> np.ndarray:
@@ -94,6 +100,13 @@ def _axes(node: Node, flow: Flow) -> np.ndarray:
     if not isinstance(axes, np.ndarray) or axes.ndim != 2 or not 1 <= len(axes) <= MOST_COLUMNS:
         raise bad_weights(node, "components_")
     return numbers(node, "components_", (len(axes), flow.width))
+
+
+def _stored(node: Node, attribute: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A checked array in the type of its file: what was fitted on float32 is used in float32."""
+    value = fitted(node, attribute)
+    single = isinstance(value, np.ndarray) and value.dtype == np.float32
+    return numbers(node, attribute, shape).astype(np.float32 if single else np.float64)
 
 
 def _degrees(node: Node) -> tuple[int, int]:

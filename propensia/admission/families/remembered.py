@@ -16,6 +16,8 @@ _SCORERS = """_BaseScorer _CurveScorer _PassthroughScorer _PredictScorer _ProbaS
 _CLASSIFICATION = """accuracy_score balanced_accuracy_score brier_score_loss cohen_kappa_score
     d2_brier_score d2_log_loss_score f1_score fbeta_score hamming_loss jaccard_score log_loss
     matthews_corrcoef precision_score recall_score zero_one_loss"""
+_IMBALANCED = """geometric_mean_score macro_averaged_mean_absolute_error sensitivity_score
+    sensitivity_specificity_support specificity_score"""
 _REGRESSION = """d2_absolute_error_score d2_pinball_score d2_tweedie_score
     explained_variance_score max_error mean_absolute_error mean_absolute_percentage_error
     mean_gamma_deviance mean_pinball_loss mean_poisson_deviance mean_squared_error
@@ -58,6 +60,12 @@ _TRAINING = {
     "_loss": _LOSSES,
     "sklearn._loss._loss": _LOSSES,
     "sklearn.linear_model._sgd_fast": _OLD_LOSSES,
+    # How a linear discriminant analysis was told to measure spreads.
+    "sklearn.covariance._elliptic_envelope": "EllipticEnvelope",
+    "sklearn.covariance._empirical_covariance": "EmpiricalCovariance",
+    "sklearn.covariance._graph_lasso": "GraphicalLasso GraphicalLassoCV",
+    "sklearn.covariance._robust_covariance": "MinCovDet",
+    "sklearn.covariance._shrunk_covariance": "LedoitWolf OAS ShrunkCovariance",
     "sklearn.neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
 }
 _NEIGHBOURS = {
@@ -105,6 +113,7 @@ _BY_MODULE: dict[str, str] = {
     "sklearn.metrics.scorer": _SCORERS,
     "sklearn.metrics._classification": _CLASSIFICATION,
     "sklearn.metrics.classification": _CLASSIFICATION,
+    "imblearn.metrics._classification": _IMBALANCED,
     "sklearn.metrics._regression": _REGRESSION,
     "sklearn.metrics.cluster._supervised": _CLUSTERING,
     "sklearn.metrics._ranking": _RANKING,
@@ -119,6 +128,13 @@ _BY_MODULE: dict[str, str] = {
     "scipy.stats._distn_infrastructure": "rv_continuous_frozen rv_discrete_frozen rv_frozen",
 }
 
+# Scorers may call a function of the analyst's own.
+TRAINING_ONLY: dict[tuple[str, str], tuple[str, ...]] = {
+    (module, name): ("_score_func",)
+    for module in ("sklearn.metrics._scorer", "sklearn.model_selection._classification_threshold")
+    for name in _SCORERS.split()
+    if name.endswith("Scorer")
+}
 NAMES = frozenset(
     {(module, name) for module, names in _BY_MODULE.items() for name in names.split()}
     # A discrete distribution holds one of its own methods, as getattr(distribution, "_entropy").

@@ -8,6 +8,7 @@ Source: ``transform`` of each class in ``sklearn/preprocessing/_data.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -23,12 +24,12 @@ def centred(
     node: Node, flow: Flow, shop: Workshop, *, centring: str, centre: str, scaling: str
 ) -> Flow:
     """``(x - centre) / scale``, each part only if asked for, in attributes of those names."""
-    tensor = flow.tensor
-    if flag(node, centring, True):
+    tensor, shifts = flow.tensor, flag(node, centring, True)
+    if shifts:
         tensor = _by_column(node, "Sub", tensor, centre, flow, shop)
     if flag(node, scaling, True):
         tensor = _by_column(node, "Div", tensor, "scale_", flow, shop)
-    return _scaled(node, flow, tensor)
+    return Flow(tensor, flow.columns, short_name(node)) if shifts else _scaled(node, flow, tensor)
 
 
 def min_max(node: Node, flow: Flow, shop: Workshop) -> Flow:
@@ -40,7 +41,7 @@ def min_max(node: Node, flow: Flow, shop: Workshop) -> Flow:
         if not isinstance(ends, tuple | list) or len(ends) != 2:
             raise bad_weights(node, "feature_range")
         tensor = _clip(node, tensor, ends[0], ends[1], shop)
-    return _scaled(node, flow, tensor)
+    return Flow(tensor, flow.columns, short_name(node))
 
 
 def max_abs(node: Node, flow: Flow, shop: Workshop) -> Flow:
@@ -70,7 +71,8 @@ def _clip(node: Node, tensor: str, low: object, high: object, shop: Workshop) ->
 
 
 def _scaled(node: Node, flow: Flow, tensor: str) -> Flow:
-    return Flow(tensor, flow.columns, short_name(node))
+    """A sparse matrix stays one where 0 stays 0."""
+    return replace(flow, codes=tensor, label=short_name(node))
 
 
 _BY_NAME: dict[str, Callable[[Node, Flow, Workshop], Flow]] = {

@@ -11,6 +11,7 @@ an l1 penalty and the mean otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,8 +51,7 @@ def selected(support: Support, missing: bool) -> Callable[[Node, Flow, Workshop]
                 f"{short_name(node)} no deja ninguna columna",
                 f"{short_name(node)} leaves no column",
             )
-        kept = shop.picked(flow, places)
-        return Flow(kept.codes, kept.columns, short_name(node))
+        return replace(shop.picked(flow, places), label=short_name(node))
 
     return transform
 

@@ -9,6 +9,7 @@ Source: ``transform`` of each class in ``sklearn/preprocessing/_data.py`` and
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -29,6 +30,7 @@ from propensia.admission.families.lookup import counted
 from propensia.admission.families.parts import MOST_COLUMNS, Column, Flow, Workshop, check_complete
 from propensia.admission.graph import BOOL, DOUBLE, FLOAT, Graph
 from propensia.admission.nodes import Node
+from propensia.admission.refusal import Refusal
 
 _EPSILON = float(np.finfo(np.float64).eps)
 # Up to 1.8 the power itself is taken; since 1.9 scipy's form, exact near zero.
@@ -67,7 +69,7 @@ def power(node: Node, flow: Flow, shop: Workshop) -> Flow:
         tensor = _box_cox(flow.tensor, lambdas, shop)
     else:
         raise bad_weights(node, "method")
-    shaped = Flow(tensor, flow.columns, short_name(node))
+    shaped = Flow(tensor, _inexact(flow), short_name(node))
     if not flag(node, "standardize", True):
         return shaped
     scaled = shop.transformer(fitted(node, "_scaler"), shaped)
@@ -80,6 +82,8 @@ def quantile(node: Node, flow: Flow, shop: Workshop) -> Flow:
     Between two quantiles the line through both; among equal ones the mean of the two ends.
     """
     graph, x = shop.graph, flow.tensor
+    if flow.sparse:  # the library leaves alone what is not stored, whatever its share would be
+        raise Refusal("familia_desconocida", f"{short_name(node)} (sparse_output=True)")
     references = fitted(node, "references_")
     size = references.shape[0] if isinstance(references, np.ndarray) and references.ndim else 0
     if not 1 <= size <= _MOST_QUANTILES:
@@ -117,7 +121,7 @@ def quantile(node: Node, flow: Flow, shop: Workshop) -> Flow:
         share = _normal_quantile(share, graph)
     if flow.missing:
         share = graph.add("Where", graph.add("IsNaN", x), x, share)
-    return Flow(share, flow.columns, short_name(node))
+    return Flow(share, _inexact(flow) if normal else flow.columns, short_name(node))
 
 
 def bins(node: Node, flow: Flow, shop: Workshop) -> Flow:
@@ -132,7 +136,8 @@ def bins(node: Node, flow: Flow, shop: Workshop) -> Flow:
         return Flow(places, (Column(),) * flow.width, short_name(node))
     if word(node, "encode") not in ("onehot", "onehot-dense"):
         raise bad_weights(node, "encode")
-    return spread(node, places, [len(inner) + 1 for inner in edges], shop)
+    widths = [len(inner) + 1 for inner in edges]
+    return spread(node, places, widths, word(node, "encode") == "onehot", shop)
 
 
 def binarizer(node: Node, flow: Flow, shop: Workshop) -> Flow:
@@ -140,7 +145,8 @@ def binarizer(node: Node, flow: Flow, shop: Workshop) -> Flow:
     check_complete(short_name(node), flow.columns)
     threshold = numbers(node, "threshold", ())
     above = shop.graph.add("Greater", flow.tensor, shop.graph.constant(threshold))
-    return Flow(shop.graph.cast(above, DOUBLE), (Column(),) * flow.width, short_name(node))
+    codes = shop.graph.cast(above, DOUBLE)
+    return Flow(codes, (Column(),) * flow.width, short_name(node), flow.sparse)
 
 
 def normalizer(node: Node, flow: Flow, shop: Workshop) -> Flow:
@@ -159,7 +165,13 @@ def normalizer(node: Node, flow: Flow, shop: Workshop) -> Flow:
         raise bad_weights(node, "norm")
     small = graph.add("Less", size, _number(10 * _EPSILON, graph))
     divisor = graph.add("Where", small, _number(1.0, graph), size)
-    return Flow(graph.add("Div", x, divisor), flow.columns, short_name(node))
+    columns = flow.columns if norm == "max" else _inexact(flow)
+    codes = graph.add("Div", x, divisor)
+    return Flow(codes, columns, short_name(node), flow.sparse, flow.zeros)
+
+
+def _inexact(flow: Flow) -> tuple[Column, ...]:
+    return tuple(replace(column, inexact=True) for column in flow.columns)
 
 
 def _yeo_johnson(x: str, lambdas: np.ndarray, stable: bool, graph: Graph) -> str:

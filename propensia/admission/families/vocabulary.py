@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from propensia.admission.families.attributes import bad_weights, fitted, short_name
-from propensia.admission.families.parts import Column, Flow, check_complete
+from propensia.admission.families.parts import Column, Flow, Workshop, check_complete
 from propensia.admission.nodes import Node
 from propensia.admission.refusal import Refusal, shown
 
@@ -39,7 +39,7 @@ class Found:
     nan: int
 
 
-def categories(node: Node, flow: Flow) -> list[Found]:
+def categories(node: Node, flow: Flow, shop: Workshop) -> list[Found]:
     """The categories of an encoder for each column of a flow; ``pesos_imposibles`` if none."""
     listed = fitted(node, "categories_")
     if not isinstance(listed, list | tuple) or len(listed) != flow.width:
@@ -49,7 +49,7 @@ def categories(node: Node, flow: Flow) -> list[Found]:
     if total > _MOST:
         raise Refusal("demasiado_grande", f"{total} categorías", f"{total} categories")
     pairs = zip(arrays, flow.columns, strict=True)
-    return [_found(node, values.tolist(), column) for values, column in pairs]
+    return [_found(node, values.tolist(), column, shop) for values, column in pairs]
 
 
 def refuse_unknown(node: Node, found: list[Found], flow: Flow) -> None:
@@ -75,7 +75,7 @@ def _values(node: Node, values: object) -> np.ndarray:
     return values
 
 
-def _found(node: Node, values: list[object], column: Column) -> Found:
+def _found(node: Node, values: list[object], column: Column, shop: Workshop) -> Found:
     missing = [place for place, value in enumerate(values) if _is_nan(value)]
     nothing = [place for place, value in enumerate(values) if value is None]
     given = {
@@ -89,6 +89,7 @@ def _found(node: Node, values: list[object], column: Column) -> Found:
         keys, places = _numbers(node, given, column)
     else:
         keys, places = _texts(node, given, column, column.texts)
+        shop.heard(column, {text for text in given.values() if isinstance(text, str)})
     place = [*missing, *nothing, -1][0]
     return Found(keys, places, place, len(values), [*missing, -1][0])
 

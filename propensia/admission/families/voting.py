@@ -67,7 +67,7 @@ def stacking(node: Node, flow: Flow, shop: Workshop) -> Chance:
     for member, method in zip(members, methods, strict=True):
         chance = shop.classifier(member, flow)
         labels.append(chance.label)
-        columns.append(Flow(_response(node, chance, method, shop), (Column(),)))
+        columns.append(Flow(_response(node, chance, method, shop), (Column(inexact=True),)))
     if flag(node, "passthrough", False):
         columns.append(flow)
     chance = shop.classifier(fitted(node, "final_estimator_"), shop.joined(columns, ""))

@@ -6,6 +6,7 @@ Conventions of XGBoost (``python-package/xgboost/sklearn.py``, ``src/learner.cc`
 ``src/predictor/cpu_predictor.cc``, ``src/gbm/gbtree.cc`` and ``gblinear.cc``):
 
 - rows are rounded to float32; NaN is missing, and so is what equals ``missing``, once rounded;
+- a zero that a sparse matrix does not store is missing too, one that it stores is a zero;
 - the margin is the base score's plus the leaves, and the probability its logistic function; a
   softmax of two classes is the logistic function of the difference of their margins;
 - the wrappers use the rounds up to the best one where training stopped early, a bare booster all;
@@ -138,6 +139,12 @@ def _chance(node: Node, model: Booster, flow: Flow, shop: Workshop) -> str:
         flow = shop.reordered(flow, model.names)
     check_width(short_name(node), model.width, flow.width)
     shop.matched = True
+    if flow.zeros:
+        raise Refusal(
+            "familia_desconocida",
+            f"{short_name(node)} sobre una matriz dispersa que guarda ceros",
+            f"{short_name(node)} on a sparse matrix that stores zeros",
+        )
     flow = coded(flow, known_categories(node, model), shop)
     flow = _rounded(flow, missing_value(node), shop)
     if isinstance(model.body, Forest):
@@ -176,11 +183,14 @@ def _rounded(flow: Flow, missing: float, shop: Workshop) -> Flow:
     """The rows in float32, as doubles, with NaN where a value counts as missing."""
     graph = shop.graph
     rows = graph.cast(graph.cast(flow.tensor, FLOAT), DOUBLE)
-    columns = flow.columns
+    absent = []
     if not math.isnan(missing):
-        absent = graph.add("Equal", rows, graph.constant(np.array([missing])))
-        rows = graph.add("Where", absent, graph.constant(np.array([math.nan])), rows)
-        columns = tuple(replace(column, missing=True) for column in columns)
+        absent.append(graph.add("Equal", rows, graph.constant(np.array([missing]))))
+    if flow.sparse:
+        absent.append(graph.add("Equal", flow.tensor, graph.constant(np.zeros(1))))
+    for places in absent:
+        rows = graph.add("Where", places, graph.constant(np.array([math.nan])), rows)
+    columns = tuple(replace(one, missing=one.missing or bool(absent)) for one in flow.columns)
     return Flow(rows, columns, flow.label)
 
 
@@ -266,6 +276,9 @@ CLASSIFIERS = {
     ("xgboost.sklearn", "XGBClassifier"): classifier,
     ("xgboost.sklearn", "XGBRFClassifier"): classifier,
     (_BOOSTER.module, _BOOSTER.name): bare,
+}
+TRAINING_ONLY = {
+    (module, name): ("eval_metric",) for module, name in CLASSIFIERS if module == "xgboost.sklearn"
 }
 # What early stopping and watching leave behind in a wrapper; none of it is asked when predicting.
 HELPERS = frozenset(

@@ -35,13 +35,15 @@ class Reference:
     ``predict`` takes contract columns, double (n, k), and gives the probability of the positive
     class, double (n,); it raises ``Refusal`` where the library fails. ``library`` is its name and
     version, empty when there is none; ``reason`` and ``reason_en`` are a sentence in Spanish and
-    in English where there is none, else empty.
+    in English where there is none, else empty. ``failed``: the library is here, in a version that
+    should answer, and does not.
     """
 
     predict: Predict | None
     library: str = ""
     reason: str = ""
     reason_en: str = ""
+    failed: bool = False
 
 
 def reference(root: object, compiled: Compiled) -> Reference:
@@ -140,4 +142,5 @@ def _not_accepted(library: str, error: Exception) -> Reference:
         None,
         reason=f"{library} no admite lo que dice el fichero ({name}).",
         reason_en=f"{library} does not accept what the file says ({name}).",
+        failed=True,
     )

@@ -45,13 +45,13 @@ def stand_in(node: Node) -> Any:
     """What scikit-learn can ask in place of a wrapper or bare booster: a classifier.
 
     It has ``predict_proba`` and ``classes_``, and ``decision_function`` where the wrapper has
-    one. ``None`` for a wrapper that was never fitted, as others keep one beside its fitted
-    copies. Raises ``Refusal``.
+    one. A wrapper that was never fitted, as others keep one beside its fitted copies, answers
+    nothing. Raises ``Refusal``.
     """
     name = maker(node)
     given = node.attributes()
     if all(given.get(kept) is None for kept in ("_Booster", "handle", "_handle")):
-        return None
+        return unfitted()
     if name is not None and (name.module, name.name) in xgboost.CLASSIFIERS:
         labels = node.attributes().get("classes_")
         return _classifier(_xgboost(node), None, labels)
@@ -60,19 +60,39 @@ def stand_in(node: Node) -> Any:
     return _classifier(chance, total if lightgbm.decides(node) else None, labels)
 
 
-def _classifier(chance: Rows, decision: Rows | None, labels: object) -> Any:
-    """A classifier of scikit-learn around a function; made here, for it may not be installed."""
+def unfitted() -> Any:
+    """A classifier that was never fitted: others ask of it what kind of thing it is.
+
+    Its class is made here, for scikit-learn may not be installed.
+    """
     base = importlib.import_module("sklearn.base")
 
-    class StandIn(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[misc, name-defined]
-        """Answers with the probabilities of a booster, double (n, 2)."""
+    class Unfitted(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[misc, name-defined]
+        """Takes missing values and sparse matrices, as boosters do."""
 
-        def __init__(self) -> None:
-            self.classes_ = labels if isinstance(labels, np.ndarray) else np.arange(2)
+        def __sklearn_tags__(self) -> Any:
+            tags = super().__sklearn_tags__()
+            tags.input_tags.allow_nan = tags.input_tags.sparse = True
+            return tags
+
+        def _more_tags(self) -> dict[str, bool]:  # up to 1.5
+            return {"allow_nan": True}
 
         def fit(self, rows: np.ndarray, labels: np.ndarray) -> Any:
             """Never called: scikit-learn takes for an estimator what can be fitted."""
             raise NotImplementedError
+
+    return Unfitted()
+
+
+def _classifier(chance: Rows, decision: Rows | None, labels: object) -> Any:
+    """A classifier of scikit-learn around a function."""
+
+    class StandIn(type(unfitted())):  # type: ignore[misc]
+        """Answers with the probabilities of a booster, double (n, 2)."""
+
+        def __init__(self) -> None:
+            self.classes_ = labels if isinstance(labels, np.ndarray) else np.arange(2)
 
         def predict_proba(self, rows: np.ndarray) -> np.ndarray:
             second = chance(rows)
@@ -98,7 +118,8 @@ def _xgboost(node: Node) -> Rows:
     )
 
     def chance(rows: np.ndarray) -> np.ndarray:
-        matrix = _codes(rows, known)
+        # Of a sparse matrix it makes missing values where nothing is stored.
+        matrix = rows.tocsr() if hasattr(rows, "tocsr") else _codes(rows, known)
         if inner is node or not isinstance(model.body, Forest):
             found = booster.predict(library.DMatrix(matrix, missing=missing, nthread=1))
         else:
@@ -254,6 +275,7 @@ def _text(model: Model, iterations: int) -> str:
 
 def _codes(rows: np.ndarray, known: Mapping[int, Sequence[object]]) -> np.ndarray:
     """The rows as doubles, with codes where the training counted categories of a data frame."""
+    rows = rows.toarray() if hasattr(rows, "toarray") else rows
     matrix = np.empty(rows.shape)
     for place in range(rows.shape[1]):
         values = rows[:, place]

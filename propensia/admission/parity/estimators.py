@@ -38,6 +38,7 @@ _ISOTONIC = ("sklearn.isotonic", "IsotonicRegression")
 # Rows come as arrays in the order of training: names and pandas output would only be in the way.
 # Threads, progress lines and caches on disk are not wanted either.
 _LEFT_OUT = {"feature_names_in_", "_sklearn_output_config", "_sklearn_version"}
+_LEFT_OUT |= {"_raw_predict"}  # a method of histogram boosting, which its class has anyway
 _REPLACED: dict[str, object] = {"n_jobs": None, "verbose": 0, "memory": None}
 _NUMBER_TYPES = {"float64", "float32", "int64", "int32", "uint8", "bool_"}
 
@@ -86,7 +87,7 @@ class _Builder:
         if pair in INSIDE:
             inner = node.attributes().get(INSIDE[pair])
             # A setting may hold a search that was never fitted, only its copies were.
-            return None if inner is None else self.estimator(inner)
+            return boosters.unfitted() if inner is None else self.estimator(inner)
         if node.made_by == NDARRAY:
             return self._objects(node)
         if pair == _TREE:

@@ -194,11 +194,12 @@ def _rescaling(given: Given) -> Layer:
 def _relu(given: Given) -> Layer:
     settings = given.settings
     most = settings.raw("max_value")
-    options: dict[str, object] = {"negative_slope": _slope(settings, "negative_slope", 0.0)}
+    options: dict[str, object] = {"negative_slope": _not_negative(settings, "negative_slope", 0.0)}
     if most is not None:
         options["max_value"] = Settings(given.kind, {"max_value": most}).number("max_value")
-    if settings.number("threshold", 0.0) != 0:
-        raise settings.odd("threshold")
+    threshold = _not_negative(settings, "threshold", 0.0)
+    if threshold:
+        options["threshold"] = threshold
     settings.finish()
     return Layer("ReLU", given.one(), options)
 
@@ -207,16 +208,16 @@ def _leaky_relu(given: Given) -> Layer:
     # Keras 2 calls it alpha; both start at 0.3, unlike the activation of that name.
     old = given.settings.raw("alpha")
     settings = given.settings if old is None else Settings(given.kind, {"negative_slope": old})
-    slope = _slope(settings, "negative_slope", 0.3)
+    slope = _not_negative(settings, "negative_slope", 0.3)
     given.settings.finish()
     return Layer("LeakyReLU", given.one(), {"negative_slope": slope})
 
 
-def _slope(settings: Settings, key: str, default: float) -> float:
-    slope = settings.number(key, default)
-    if slope < 0:
+def _not_negative(settings: Settings, key: str, default: float) -> float:
+    number = settings.number(key, default)
+    if number < 0:
         raise settings.odd(key)
-    return slope
+    return number
 
 
 def _prelu(given: Given) -> Layer:

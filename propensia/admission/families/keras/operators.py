@@ -212,8 +212,26 @@ def _rescaling(out: Writer, layer: Layer, inputs: list[str]) -> str:
 
 def _relu(out: Writer, layer: Layer, inputs: list[str]) -> str:
     slope, most = layer.options["negative_slope"], layer.options.get("max_value")
+    if "threshold" in layer.options:
+        return _relu_from(out, layer.options, inputs[0])
     tensor = out.add("LeakyRelu", inputs[0], alpha=slope) if slope else out.add("Relu", inputs[0])
     return tensor if most is None else out.add("Min", tensor, out.number(most))
+
+
+def _relu_from(out: Writer, options: Mapping[str, object], x: str) -> str:
+    """x above the threshold, cut to the end; else the slope times its distance to the threshold.
+
+    On the threshold it is 0 (``relu`` in ``activations.py``; Keras 2: ``backend.py``).
+    """
+    slope, most, start = options["negative_slope"], options.get("max_value"), options["threshold"]
+    line = out.number(start)
+    tensor = out.add("Where", out.add("Greater", x, line), x, out.number(0))
+    if most is not None:
+        tensor = out.add("Min", tensor, out.number(most))
+    if not slope:
+        return tensor
+    below = out.add("Relu", out.add("Add", out.add("Neg", x), line))
+    return out.add("Sub", tensor, out.add("Mul", out.number(slope), below))
 
 
 def _prelu(out: Writer, layer: Layer, inputs: list[str]) -> str:
