@@ -27,6 +27,7 @@ from propensia.admission import Dropped, converted, converting, graph, loading, 
 from propensia.admission.compiler import compile_model
 from propensia.admission.ladder import Finding, climb
 from propensia.admission.refusal import Refusal
+from propensia.confinement import MINIMUM, OWN_FOLDER
 from propensia.contract import Contract
 from propensia.decision import Decision
 from propensia.registry import Registry
@@ -76,7 +77,7 @@ def judged(model: bytes, place: Settings, contract: Contract) -> admission.Outco
 
 
 def case_of(file: bytes, contract: Contract) -> converting.Case:
-    return converting.Case(file, contract, 1 << 28, Decision(0.5, None, None))
+    return converting.Case(file, contract, 1 << 28, Decision(0.5, None, None), sorted(MINIMUM))
 
 
 def climbed(case: converting.Case) -> tuple[list[Finding], Refusal | None]:
@@ -383,3 +384,12 @@ def test_neither_rule_lets_through_what_is_the_others(
     for check, foreign in ((graph.check, onnx), (converted.check, own)):
         with pytest.raises(Refusal):
             check(foreign, len(columns))
+
+
+def test_nothing_is_loaded_where_the_sandbox_lacks_its_barriers(contract: Contract) -> None:
+    case = converting.Case(b"", contract, 1 << 20, Decision(0.5, None, None), [OWN_FOLDER])
+    with pytest.raises(Refusal) as refusal:
+        converting.shut_in(case)
+    assert refusal.value.code == "no_convertido"
+    assert "sin llamadas peligrosas" in refusal.value.detail
+    assert OWN_FOLDER not in refusal.value.detail

@@ -28,6 +28,7 @@ from propensia.admission.parity.asked import installed
 from propensia.admission.reading import agreed, agreement
 from propensia.admission.refusal import Refusal, shown
 from propensia.admission.results import Reading
+from propensia.confinement import MINIMUM
 from propensia.decision import Decision
 from propensia.features import Matrix
 from propensia.scorer import Scorer
@@ -47,6 +48,7 @@ class Case:
     contract: contracts.Contract
     limit_bytes: int
     rule: Decision
+    layers: list[str]
     root: Node | None = None
     label: str = ""
     place: int = 1
@@ -60,6 +62,17 @@ class Case:
     def rows(self) -> Matrix:
         """Rows of the contract, double (n, k), the columns in the order of the model."""
         return sampling.rows(self.contract, ROWS, seed=1)
+
+
+def shut_in(case: Case) -> None:
+    """El recinto está cerrado: sin otras carpetas, programas ni red."""
+    missing = ", ".join(sorted(MINIMUM.difference(case.layers)))
+    if missing:
+        raise Refusal(
+            "no_convertido",
+            f"en esta máquina le faltan barreras al recinto ({missing})",
+            f"on this machine the sandbox lacks barriers ({missing})",
+        )
 
 
 def listed(case: Case) -> Remark:
@@ -156,6 +169,7 @@ def same_as_original(case: Case) -> Remark:
 
 
 CHECKS = [
+    Check("recinto cerrado", shut_in),
     Check("familia en el recinto", listed),
     Check("clasificador de dos clases", binary_classifier),
     Check("columnas del contrato", contract_columns),
@@ -270,6 +284,7 @@ def main(folder: Path, layers: list[str]) -> None:
         contract=contracts.load(request["contract"]),
         limit_bytes=request["unpacked_bytes"],
         rule=Decision(**request["rule"]),
+        layers=layers,
     )
     checks, refusal = climb(CHECKS, case)
     result = Reading(checks, refusal, layers, case.parity)

@@ -23,6 +23,7 @@ SHOWN = (
     "contract",
     "size_bytes",
     "parity",
+    "layers",
 )
 
 

@@ -51,6 +51,11 @@ _SYSTEM = (
 )
 
 
+# What must at least be on where code of a library runs on what a file says.
+OWN_FOLDER, NO_DANGEROUS_CALLS = "solo su carpeta", "sin llamadas peligrosas"
+MINIMUM = frozenset({OWN_FOLDER, NO_DANGEROUS_CALLS})
+
+
 def confine(
     memory_mb: int,
     cpu_s: int,
@@ -78,10 +83,10 @@ def confine(
     if linux.drop_privileges() and alone:
         layers.append("sin privilegios")
     if landlock.restrict([*_libraries(), *readable], folder) and alone:
-        layers.append("solo su carpeta")
+        layers.append(OWN_FOLDER)
     filtered = seccomp.restrict()
     if filtered:
-        layers.append("sin llamadas peligrosas")
+        layers.append(NO_DANGEROUS_CALLS)
     if filtered or (apart and alone):
         layers.append("sin red")
     return layers

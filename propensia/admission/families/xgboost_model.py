@@ -278,19 +278,20 @@ def _body(booster: dict[str, Value], classes: int, width: int) -> Forest | np.nd
         weights = numbers(booster, "weight_drop", "fi", count).astype(np.float32)
         if not np.isfinite(weights).all():
             raise impossible("weight_drop")
-    ends = _ends(model, count, classes * max(counted(parameters, "num_parallel_tree", 1), 1))
+    ends = _ends(model, count, classes, max(counted(parameters, "num_parallel_tree", 1), 1))
     return Forest(
         [tree for tree in trees if isinstance(tree, dict)], groups, weights, ends, name == "dart"
     )
 
 
-def _ends(model: dict[str, Value], count: int, each: int) -> np.ndarray:
+def _ends(model: dict[str, Value], count: int, classes: int, parallel: int) -> np.ndarray:
     """How many trees there are after each round; since 2.0 the model says it itself."""
-    listed = model.get("iteration_indptr")
+    listed, each = model.get("iteration_indptr"), classes * parallel
     if listed is None:
         return np.arange(each, count + 1, each)
     size = len(listed) if isinstance(listed, list | np.ndarray) else 0
     starts = numbers(model, "iteration_indptr", "i", size).astype(np.int64)
-    if size < 1 or starts[0] != 0 or starts[-1] != count or (np.diff(starts) <= 0).any():
+    odd = size < 1 or starts[0] != 0 or starts[-1] != count or (np.diff(starts) <= 0).any()
+    if odd or (np.diff(starts) % classes).any():
         raise impossible("iteration_indptr")
     return starts[1:]

@@ -109,6 +109,8 @@ class _Builder:
         made = self._made[id(node)] = cls.__new__(cls)
         for name, given in node.attributes().items():
             if name not in _LEFT_OUT:
+                if callable(getattr(cls, name, None)):  # it would be called in its place
+                    raise Refusal("familia_desconocida", f"{pair[1]}.{shown(name)}")
                 vars(made)[name] = self._attribute(node, name, given)
         if pair == _ISOTONIC:  # the function between its thresholds is never in a file
             made._build_f(made.X_thresholds_, made.y_thresholds_)
