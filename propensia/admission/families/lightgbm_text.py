@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +65,8 @@ _TREE = frozenset(
 )
 _END = "end of trees\n"
 _CATEGORICAL = re.compile(r"^\[categorical_feature: ([0-9,]{0,100000})\]$", re.MULTILINE)
-_WHOLE = "-?[0-9]{1,10}"
-_DECIMAL = r"[-+]?(?:inf|[0-9.]{1,40}(?:[eE][-+]?[0-9]{1,4})?)"
-# Possessive, so that a long line that is none takes no longer than one that is.
-_WHOLES, _DECIMALS = (re.compile(f"{each}(?: {each})*+") for each in (_WHOLE, _DECIMAL))
+_WHOLE = re.compile("-?[0-9]{1,10}").fullmatch
+_DECIMAL = re.compile(r"[-+]?(?:inf|[0-9.]{1,40}(?:[eE][-+]?[0-9]{1,4})?)").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +132,12 @@ def whole(lines: dict[str, str], name: str) -> int:
 
 def wholes(lines: dict[str, str], name: str, size: int) -> np.ndarray:
     """So many whole numbers, (size,) int64."""
-    return np.array([int(token) for token in _tokens(lines, name, size, _WHOLES)], np.int64)
+    return np.array([int(token) for token in _tokens(lines, name, size, _WHOLE)], np.int64)
 
 
 def decimals(lines: dict[str, str], name: str, size: int) -> np.ndarray:
     """So many numbers, (size,) double; one may be infinite."""
-    tokens = _tokens(lines, name, size, _DECIMALS)
+    tokens = _tokens(lines, name, size, _DECIMAL)
     try:
         return np.array([float(token) for token in tokens], np.float64)
     except ValueError:  # two points in one
@@ -216,13 +215,18 @@ def _blocks(text: str, header: dict[str, str], start: int) -> tuple[list[dict[st
     return trees, at
 
 
-def _tokens(lines: dict[str, str], name: str, size: int, pattern: re.Pattern[str]) -> list[str]:
+def _tokens(
+    lines: dict[str, str], name: str, size: int, looks_right: Callable[[str], object]
+) -> list[str]:
     line = lines.get(name, "")
     if not line and not size:
         return []
-    if line.count(" ") != size - 1 or not pattern.fullmatch(line):
+    if line.count(" ") != size - 1:
         raise impossible(name)
-    return line.split(" ")
+    tokens = line.split(" ")
+    if not all(map(looks_right, tokens)):
+        raise impossible(name)
+    return tokens
 
 
 def _names(header: dict[str, str], width: int) -> tuple[str, ...]:
