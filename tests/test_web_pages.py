@@ -476,6 +476,7 @@ REPORT: dict[str, Any] = {
         {"name": "Firma", "outcome": "omitida", "sentence": "No se exige.", "seconds": 0.0},
         {"name": "Paridad", "outcome": "aviso", "sentence": "Sin biblioteca.", "seconds": 1.0},
     ],
+    "layers": ["memoria", "sin red"],
     "parity": {"library": "sk 1.6", "rows": 10000, "largest_difference": 2.4e-8, "flipped": 0},
     "comparison": {
         "active_version": "aabbccddeeff",
