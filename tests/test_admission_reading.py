@@ -26,11 +26,14 @@ from propensia.decision import Decision
 RULE = Decision(0.5, None, None)
 
 
-def climbed(model: object) -> tuple[dict[str, Finding], Refusal | None]:
+def case_of(model: object) -> reading.Case:
     buffer = io.BytesIO()
     joblib.dump(model, buffer)
-    case = reading.Case(buffer.getvalue(), CONTRACT, 1 << 30, RULE)
-    checks, refusal = climb(reading.CHECKS, case)
+    return reading.Case(buffer.getvalue(), CONTRACT, 1 << 30, RULE)
+
+
+def climbed(model: object) -> tuple[dict[str, Finding], Refusal | None]:
+    checks, refusal = climb(reading.CHECKS, case_of(model))
     return {check.name: check for check in checks}, refusal
 
 
@@ -74,9 +77,7 @@ def test_what_is_no_estimator_passes_no_check_of_one(thing: object) -> None:
 
 
 def compiled_from(model: object) -> Any:
-    buffer = io.BytesIO()
-    joblib.dump(model, buffer)
-    case = reading.Case(buffer.getvalue(), CONTRACT, 1 << 30, RULE)
+    case = case_of(model)
     _, refusal = climb(reading.CHECKS, case)
     assert refusal is None, refusal.text("es")
     return case.compiled
@@ -97,12 +98,8 @@ def own_score(truth: np.ndarray, said: np.ndarray) -> float:
 def test_a_score_of_the_analysts_own_is_passed_over_where_only_training_calls_it() -> None:
     columns, _, labels = learnt_from()
     search = GridSearchCV(logistic(), {"C": [0.1, 1.0]}, cv=2, scoring=make_scorer(own_score))
-    buffer = io.BytesIO()
-    joblib.dump(search.fit(columns, labels), buffer)
+    root: Any = reader.read(case_of(search.fit(columns, labels)).data)
     # As a notebook writes it, where the function lives in __main__.
-    home = own_score.__module__.encode()
-    root: Any = reader.read(buffer.getvalue())
-    assert home  # the module that the file names instead
     for place in ("scoring", "scorer_"):
         root.state[place].state["_score_func"] = Global("__main__", "own_score")
     case = reading.Case(b"", CONTRACT, 1 << 30, RULE, root=root)

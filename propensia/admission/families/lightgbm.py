@@ -24,7 +24,7 @@ from dataclasses import replace
 import numpy as np
 
 from propensia.admission.families import ensemble, lightgbm_text
-from propensia.admission.families.attributes import short_name, texts
+from propensia.admission.families.attributes import fitted, short_name, texts
 from propensia.admission.families.codes import coded
 from propensia.admission.families.ensemble import LARGEST_CODE, MOST_CODES, Places, Trees
 from propensia.admission.families.lightgbm_text import Model, decimals, impossible, whole, wholes
@@ -88,13 +88,7 @@ def booster_of(node: Node) -> Node:
     """The booster inside a wrapper, or the node itself where it is one."""
     if node.made_by == _BOOSTER:
         return node
-    inner = node.attributes().get("_Booster")
-    if inner is None:
-        raise Refusal(
-            "no_entrenado",
-            f"{short_name(node)} sin _Booster",
-            f"{short_name(node)} without _Booster",
-        )
+    inner = fitted(node, "_Booster")
     if not isinstance(inner, Node) or inner.made_by != _BOOSTER:
         raise impossible("_Booster")
     return inner

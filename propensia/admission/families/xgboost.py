@@ -24,7 +24,7 @@ from dataclasses import replace
 import numpy as np
 
 from propensia.admission.families import ensemble, xgboost_model, xgboost_trees
-from propensia.admission.families.attributes import binary_classes, short_name, whole
+from propensia.admission.families.attributes import binary_classes, fitted, short_name, whole
 from propensia.admission.families.codes import coded
 from propensia.admission.families.ensemble import Trees
 from propensia.admission.families.parts import Chance, Flow, Workshop, check_width
@@ -77,13 +77,7 @@ def booster_of(node: Node) -> Node:
     """The booster inside a wrapper, or the node itself where it is one."""
     if node.made_by == _BOOSTER:
         return node
-    inner = node.attributes().get("_Booster")
-    if inner is None:
-        raise Refusal(
-            "no_entrenado",
-            f"{short_name(node)} sin _Booster",
-            f"{short_name(node)} without _Booster",
-        )
+    inner = fitted(node, "_Booster")
     if not isinstance(inner, Node) or inner.made_by != _BOOSTER:
         raise impossible("_Booster")
     return inner

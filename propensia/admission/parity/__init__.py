@@ -71,7 +71,7 @@ def reference(root: object, compiled: Compiled) -> Reference:
             return answer(rows)
         except MemoryError:
             raise
-        except Exception as error:
+        except Exception as error:  # any class of the library's own; told as a refusal
             name = f"{asked} ({type(error).__name__})"
             raise Refusal(
                 "paridad_no_alcanzada", f"{name} no responde", f"{name} does not answer"

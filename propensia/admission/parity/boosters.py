@@ -80,7 +80,7 @@ def unfitted() -> Any:
 
         def fit(self, rows: np.ndarray, labels: np.ndarray) -> Any:
             """Never called: scikit-learn takes for an estimator what can be fitted."""
-            raise NotImplementedError
+            raise TypeError("it stands for an estimator, and learns nothing")
 
     return Unfitted()
 
