@@ -96,8 +96,26 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """What a training table holds beside the parameters and the label; all of it optional.
+
+    ``date`` and ``key`` are columns of the table: the day of a row, and whose row it is.
+    ``amount`` is the parameter with the euros at stake, ``segments`` are the parameters by whose
+    values errors are told apart. None of it changes an answer.
+    """
+
+    date: str | None = None
+    key: str | None = None
+    amount: str | None = None
+    segments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
-    """A whole contract; make it with ``load``. ``fingerprint`` names its exact content."""
+    """A whole contract; make it with ``load``.
+
+    ``fingerprint`` names its exact content but ``training``, which changes no answer.
+    """
 
     name: str
     title: Mapping[str, str]
@@ -118,6 +136,7 @@ class Contract:
     parameters: tuple[Parameter, ...]
     columns: tuple[Column, ...]
     demonstration: Mapping[str, Any]
+    training: Training
     fingerprint: str
 
     @property
@@ -184,7 +203,8 @@ def parse(table: Mapping[str, Any]) -> Contract:
 
 def _build(table: Mapping[str, Any]) -> Contract:
     reading, label, answer = table["reading"], table["label"], table["answer"]
-    canonical = json.dumps(table, sort_keys=True, default=str, ensure_ascii=True)
+    answering = {part: value for part, value in table.items() if part != "training"}
+    canonical = json.dumps(answering, sort_keys=True, default=str, ensure_ascii=True)
     return Contract(
         name=table["name"],
         title=table["title"],
@@ -205,8 +225,13 @@ def _build(table: Mapping[str, Any]) -> Contract:
         parameters=tuple(_parameter(item) for item in table["parameters"]),
         columns=tuple(_column(item) for item in table["columns"]),
         demonstration=table.get("demonstration", {}),
+        training=_training(table.get("training", {})),
         fingerprint=files.sha256(canonical.encode("ascii"))[:16],
     )
+
+
+def _training(item: Mapping[str, Any]) -> Training:
+    return Training(**{**item, "segments": tuple(item.get("segments", ()))})
 
 
 def _parameter(item: Mapping[str, Any]) -> Parameter:
@@ -249,6 +274,9 @@ def _check(contract: Contract) -> None:
         _check_sentence(code, texts)
     for parameter in contract.parameters:
         _check_parameter(parameter, contract)
+    training = contract.training
+    for name in (*training.segments, *((training.amount,) if training.amount else ())):
+        _require(name in names, f"training: no existe el parámetro {name!r}")
     for column in contract.columns:
         _require(column.source in names, f"{column.name}: no existe {column.source!r}")
         _check_steps(column, contract.parameter(column.source))
