@@ -1,0 +1,267 @@
+"""``propensia train``: from a table to the three files of a candidate, told as it goes.
+
+It writes under ``models/candidates`` only, which nobody polls; publishing is another command.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import joblib
+
+from propensia import contract as contracts
+from propensia import files
+from propensia.locks import Busy
+from propensia.settings import Settings
+from propensia.terminal import Parts, table
+from propensia.training import card, running, search, sidecars, thresholds, tracking
+from propensia.training.results import Figure, Trained
+from propensia.training.running import Job, Listener
+from propensia.training.search import Progress
+
+CANDIDATES = "candidates"
+COMPRESSION = 3
+# Lines of progress where there is no terminal to draw a bar in.
+QUIET_S = 30.0
+NO_TRACKING = ("no", "off")
+
+
+class WrongUse(Exception):
+    """What was typed cannot be meant; the text says what it takes."""
+
+
+class NotTrained(Exception):
+    """There is no model; the text, in Spanish, says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was typed, as ``propensia train --help`` explains it; ``None`` where nothing was."""
+
+    data: str
+    query: str | None = None
+    contract: str | None = None
+    minutes: float = 1.0
+    name: str | None = None
+    rule: str = "f1"
+    recovery: float = 1.0
+    families: str | None = None
+    balance: str = "none"
+    date: str | None = None
+    key: str | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
+    seed: int = 1
+    tracking: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files of a candidate, side by side."""
+
+    model: Path
+    sidecar: Path
+    card: Path
+
+
+def run(parts: Parts, request: Request, force: bool) -> Written:
+    """Train, write the candidate and say what came out.
+
+    Raises ``WrongUse``, ``NotTrained``, ``ContractError`` and ``OSError``; nothing is written
+    then but what an interrupted search needs to go on.
+    """
+    job = _job(parts, request)
+    written = place(parts.settings, job.name)
+    if written.model.exists() and not force:
+        raise NotTrained(f"ya hay un candidato {written.model}: otro nombre (--out) o --force")
+    try:
+        with _Bar() as bar:
+            trained = running.train(job, Listener(bar.say, bar.progress))
+    except thresholds.RuleError as error:
+        raise WrongUse(str(error)) from error
+    except (running.Refused, search.SearchError, files.TableError) as error:
+        raise NotTrained(str(error)) from error
+    except Busy as error:
+        raise NotTrained("este mismo entrenamiento ya está en marcha") from error
+    bar.say("Escribiendo la ficha y el informe…")
+    _write(trained, written)
+    click.echo(summary(trained))
+    _track(trained, written, request.tracking or _local_store(parts.settings))
+    click.echo(f"\nModelo:  {written.model}\nFicha:   {written.sidecar}\nInforme: {written.card}")
+    return written
+
+
+def _job(parts: Parts, request: Request) -> Job:
+    contract = parts.contract
+    if request.contract is not None:
+        contract = contracts.load(request.contract)
+    today = datetime.now().astimezone().date()
+    families = running.KINDS
+    if request.families is not None:
+        families = tuple(name.strip() for name in request.families.split(","))
+        unknown = [name for name in families if name not in running.KINDS]
+        if unknown:
+            known = ", ".join(running.KINDS)
+            raise WrongUse(f"--families: no hay {', '.join(unknown)}; hay {known}")
+    name = request.name or free_name(parts.settings, contract.name, today)
+    if Path(name).name != name or not name.strip():
+        raise WrongUse(f"--out: {name!r} debe ser un nombre de fichero, sin carpetas")
+    return Job(
+        source=request.data,
+        contract=contract,
+        name=name.removesuffix(".pkl"),
+        state=parts.settings.state,
+        today=today,
+        query=request.query,
+        renamed=request.renamed,
+        allow=frozenset(request.allow),
+        date=request.date,
+        key=request.key,
+        minutes=request.minutes,
+        seed=request.seed,
+        families=families,
+        balance=request.balance,
+        rule=request.rule,
+        recovery=request.recovery,
+    )
+
+
+def free_name(settings: Settings, contract: str, today: date) -> str:
+    """A name that tells the contract and the day, and that no candidate has yet."""
+    wanted = f"{contract}_{today.isoformat()}"
+    names = [wanted, *(f"{wanted}_{number}" for number in range(2, 1_000))]
+    return next(name for name in names if not place(settings, name).model.exists())
+
+
+def place(settings: Settings, name: str) -> Written:
+    """Where the files of a candidate of that name lie."""
+    folder = settings.models / CANDIDATES
+    return Written(folder / f"{name}.pkl", folder / f"{name}.json", folder / f"{name}.html")
+
+
+def _local_store(settings: Settings) -> str:
+    return (settings.state / "mlruns").as_uri()
+
+
+def _write(trained: Trained, written: Written) -> None:
+    """The card and the sidecar before the model, each whole or not at all."""
+    written.model.parent.mkdir(parents=True, exist_ok=True)
+    files.write(written.card, card.card(trained).encode("utf-8"))
+    files.write_json(written.sidecar, sidecars.sidecar(trained))
+    stream = io.BytesIO()
+    joblib.dump(trained.model, stream, compress=COMPRESSION)
+    files.write(written.model, stream.getvalue())
+
+
+def _track(trained: Trained, written: Written, uri: str) -> None:
+    if uri in NO_TRACKING:
+        return
+    if not tracking.available():
+        click.echo("Sin MLflow instalado: esta ejecución no queda en su registro.", err=True)
+        return
+    try:
+        where = tracking.log(
+            trained,
+            [written.model, written.sidecar, written.card],
+            uri=uri,
+            experiment=trained.contract.name,
+        )
+    except tracking.TrackingError as error:
+        click.echo(f"Aviso: {error}", err=True)  # the model is safe; only its record is not
+    else:
+        click.echo(f"MLflow:  {where}")
+
+
+def publish(settings: Settings, written: Written) -> Path:
+    """Copy a candidate into the models folder, the sidecar first; the path of the PKL there."""
+    for source in (written.sidecar, written.model):
+        files.write(settings.models / source.name, files.read(source))
+    return settings.models / written.model.name
+
+
+SHOWN = {
+    "auc": "AUC",
+    "precision_media": "precisión media",
+    "brier": "Brier",
+    "ece_sin_sesgo": "error de calibración",
+    "sensibilidad": "sensibilidad",
+    "precision": "precisión",
+    "lift_10": "lift del 10 % mejor",
+}
+
+
+def summary(trained: Trained) -> str:
+    """What the analyst reads at the end: how it was judged, figures, threshold, members."""
+    judged = trained.evaluation
+    rows: list[tuple[str, ...]] = [("MEDIDA", "VALOR", "INTERVALO 95 %")]
+    rows += [(label, *_shown(judged.figures[key])) for key, label in SHOWN.items()]
+    members = ", ".join(
+        f"{one.family} {one.weight:.0%}" for one in trained.candidates if one.weight > 0
+    )
+    how = (
+        f"{len(judged.places)} filas desde el {judged.since}, que no se usaron para elegir"
+        if judged.protocol == "time"
+        else f"{judged.folds} partes, cada una juzgada por modelos que no la habían visto"
+    )
+    return (
+        f"\nEvaluado en {how}.\nIntervalos: para otra tabla de {judged.next_rows} filas.\n\n"
+        f"{table(rows)}\n\nUmbral {trained.threshold.value:.4f}: {trained.threshold.rule['es']}.\n"
+        f"Modelo: {members}."
+    )
+
+
+def _shown(figure: Figure) -> tuple[str, str]:
+    return f"{figure.value:.4f}", f"{figure.low:.4f} a {figure.high:.4f}"
+
+
+class _Bar:
+    """A bar with the time left in a terminal, a line now and then elsewhere."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # click does not export the type of its bar.
+        self._bar: Any = None
+        self._spoke = -QUIET_S
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def say(self, text: str) -> None:
+        """A sentence of its own line."""
+        self._end()
+        click.echo(text)
+
+    def progress(self, now: Progress) -> None:
+        """How far the search is."""
+        best = f"{now.trials} pruebas, mejor AUC {now.auc:.4f}"
+        if not sys.stdout.isatty():
+            if self._clock() - self._spoke >= QUIET_S:
+                self._spoke = self._clock()
+                left = max(0.0, now.allowed_s - now.spent_s)
+                click.echo(f"Buscando: {best}; quedan {left:.0f} s")
+            return
+        if self._bar is None:
+            self._bar = click.progressbar(
+                length=max(1, int(now.allowed_s)),
+                label="Buscando",
+                item_show_func=lambda text: text or "",
+            )
+        done = min(int(now.spent_s), self._bar.length or 0)
+        self._bar.update(done - self._bar.pos, best)
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.finish()
+            self._bar.render_finish()
+            self._bar = None

@@ -1,0 +1,323 @@
+"""The kinds of models that a search may try: how each is built and which settings it has.
+
+Nothing here is fitted. All of them take the raw view of the rows and give calibrated odds by
+design (they minimise log loss), so that they can be averaged.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from imblearn.over_sampling import SMOTE, RandomOverSampler
+from imblearn.pipeline import Pipeline as ResamplingPipeline
+from imblearn.under_sampling import RandomUnderSampler
+from lightgbm import LGBMClassifier
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    OneHotEncoder,
+    PowerTransformer,
+    StandardScaler,
+)
+from xgboost import XGBClassifier
+
+from propensia.contract import Contract
+
+Settings = Mapping[str, Any]
+# What may be done to the rows that a model learns from, and to no others.
+BALANCES = ("none", "under", "over", "smote")
+CORES = max(1, min(os.cpu_count() or 1, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of the raw view: categories with their texts, numbers, and which have gaps."""
+
+    categories: Mapping[str, tuple[str, ...]]
+    numbers: tuple[str, ...]
+    gaps: tuple[str, ...]
+
+    @classmethod
+    def of(cls, contract: Contract) -> Layout:
+        """The layout of the raw view of a contract."""
+        categories = {p.feature: p.texts for p in contract.parameters if p.is_category}
+        numbers = tuple(p.feature for p in contract.parameters if not p.is_category)
+        gaps = {p.feature for p in contract.parameters if p.optional and p.fill is None}
+        return cls(categories, numbers, tuple(name for name in numbers if name in gaps))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of model.
+
+    ``first`` are the settings tried before any search: a good guess for most tables.
+    ``suggest`` draws settings from the search space; ``build`` makes the unfitted estimator from
+    settings, the layout, the number of rows that it will learn from, and a seed. ``threaded``:
+    it takes a number of threads.
+    """
+
+    name: str
+    title: str
+    first: Settings
+    suggest: Callable[[optuna.Trial], Settings]
+    build: Callable[[Settings, Layout, int, int], BaseEstimator]
+    threaded: bool = False
+
+
+def build(
+    family: Family,
+    settings: Settings,
+    layout: Layout,
+    count: int,
+    seed: int,
+    balance: str,
+    jobs: int,
+) -> BaseEstimator:
+    """An unfitted pipeline that takes the raw view.
+
+    ``count`` rows will be learnt from, by ``jobs`` threads where the library has a choice.
+
+    With a ``balance`` the classes are evened out among the rows of each fit alone, and what that
+    does to the probabilities is undone by a sigmoid fitted on rows that were left as they are.
+    """
+    pipeline: Pipeline = family.build(settings, layout, count, seed)
+    if family.threaded:
+        pipeline[-1].set_params(n_jobs=jobs)
+    if balance == "none":
+        return pipeline
+    *before, model = pipeline.steps
+    steps = [*before, ("balance", _sampler(balance, seed)), model]
+    return CalibratedClassifierCV(ResamplingPipeline(steps), method="sigmoid", cv=3)
+
+
+def _sampler(balance: str, seed: int) -> BaseEstimator:
+    if balance == "under":
+        return RandomUnderSampler(random_state=seed)
+    if balance == "over":
+        return RandomOverSampler(random_state=seed)
+    return SMOTE(random_state=seed)
+
+
+def _codes(layout: Layout) -> list[tuple[str, Any, list[str]]]:
+    """One column of 0 and 1 per text, but one where there are only two texts."""
+    names = list(layout.categories)
+    if not names:
+        return []
+    texts = [list(layout.categories[name]) for name in names]
+    encoder = OneHotEncoder(categories=texts, drop="if_binary", sparse_output=False)
+    return [("categories", encoder, names)]
+
+
+def _for_trees(layout: Layout) -> ColumnTransformer:
+    numbers = [("numbers", "passthrough", list(layout.numbers))] if layout.numbers else []
+    return ColumnTransformer([*_codes(layout), *numbers])
+
+
+def _for_lines(settings: Settings, layout: Layout) -> ColumnTransformer:
+    """Numbers bent towards a bell and scaled, and beside them in bins: a line per piece."""
+    parts = _codes(layout)
+    whole = [name for name in layout.numbers if name not in layout.gaps]
+    shape = [("power", PowerTransformer()), ("scale", StandardScaler())]
+    for label, names in (("whole", whole), ("gaps", list(layout.gaps))):
+        if not names:
+            continue
+        # A gap is told by a column of its own; what fills it then hardly matters.
+        fill = [("fill", SimpleImputer(strategy="median", add_indicator=True))]
+        before = fill if label == "gaps" else []
+        parts.append((label, Pipeline([*before, *shape]), names))
+        if settings["bins"]:
+            bins = KBinsDiscretizer(
+                n_bins=settings["bins"],
+                encode="onehot-dense",
+                strategy="quantile",
+                quantile_method="averaged_inverted_cdf",
+            )
+            plain = [("fill", SimpleImputer(strategy="median"))] if label == "gaps" else []
+            parts.append((f"{label}_bins", Pipeline([*plain, ("bins", bins)]), names))
+    return ColumnTransformer(parts)
+
+
+def _logistic(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
+    model = LogisticRegression(C=settings["C"], max_iter=2_000, random_state=seed)
+    return Pipeline([("columns", _for_lines(settings, layout)), ("model", model)])
+
+
+def _suggest_logistic(trial: optuna.Trial) -> Settings:
+    return {
+        "C": trial.suggest_float("C", 1e-3, 30.0, log=True),
+        "bins": trial.suggest_categorical("bins", [0, 4, 8, 12, 20]),
+    }
+
+
+def _forest(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
+    kind = ExtraTreesClassifier if settings["extra"] else RandomForestClassifier
+    model = kind(
+        n_estimators=settings["trees"],
+        # A share of the rows, so that the size of the file does not grow with the table.
+        min_samples_leaf=max(1, round(settings["leaf_share"] * count)),
+        max_features=settings["features"],
+        criterion="log_loss",
+        random_state=seed,
+    )
+    return Pipeline([("columns", _for_trees(layout)), ("model", model)])
+
+
+def _suggest_forest(trial: optuna.Trial) -> Settings:
+    return {
+        "extra": trial.suggest_categorical("extra", [False, True]),
+        "trees": trial.suggest_int("trees", 100, 300, step=50),
+        "leaf_share": trial.suggest_float("leaf_share", 2e-4, 2e-2, log=True),
+        "features": trial.suggest_float("features", 0.15, 1.0),
+    }
+
+
+def _histogram(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
+    model = HistGradientBoostingClassifier(
+        learning_rate=settings["rate"],
+        max_iter=settings["rounds"],
+        max_leaf_nodes=settings["leaves"],
+        min_samples_leaf=settings["least"],
+        l2_regularization=settings["l2"],
+        max_features=settings["features"],
+        early_stopping=False,
+        random_state=seed,
+    )
+    return Pipeline([("columns", _for_trees(layout)), ("model", model)])
+
+
+def _suggest_histogram(trial: optuna.Trial) -> Settings:
+    return {
+        **_suggest_boosting(trial),
+        "leaves": trial.suggest_int("leaves", 2, 48, log=True),
+        "least": trial.suggest_int("least", 5, 200, log=True),
+        "l2": trial.suggest_float("l2", 1e-3, 100.0, log=True),
+        "features": trial.suggest_float("features", 0.2, 1.0),
+    }
+
+
+def _suggest_boosting(trial: optuna.Trial) -> dict[str, Any]:
+    return {
+        "rate": trial.suggest_float("rate", 0.01, 0.2, log=True),
+        "rounds": trial.suggest_int("rounds", 40, 800, log=True),
+    }
+
+
+def _lightgbm(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
+    model = LGBMClassifier(
+        learning_rate=settings["rate"],
+        n_estimators=settings["rounds"],
+        num_leaves=settings["leaves"],
+        min_child_samples=settings["least"],
+        reg_lambda=settings["l2"],
+        reg_alpha=settings["l1"],
+        colsample_bytree=settings["features"],
+        subsample=settings["rows"],
+        subsample_freq=1,
+        random_state=seed,
+        deterministic=True,
+        force_col_wise=True,
+        verbose=-1,
+    )
+    return Pipeline([("columns", _for_trees(layout)), ("model", model)])
+
+
+def _suggest_lightgbm(trial: optuna.Trial) -> Settings:
+    return {
+        **_suggest_histogram(trial),
+        "l1": trial.suggest_float("l1", 1e-3, 10.0, log=True),
+        "rows": trial.suggest_float("rows", 0.4, 1.0),
+    }
+
+
+def _xgboost(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
+    model = XGBClassifier(
+        learning_rate=settings["rate"],
+        n_estimators=settings["rounds"],
+        max_depth=settings["depth"],
+        min_child_weight=settings["least"],
+        reg_lambda=settings["l2"],
+        reg_alpha=settings["l1"],
+        colsample_bytree=settings["features"],
+        subsample=settings["rows"],
+        random_state=seed,
+        tree_method="hist",
+    )
+    return Pipeline([("columns", _for_trees(layout)), ("model", model)])
+
+
+def _suggest_xgboost(trial: optuna.Trial) -> Settings:
+    return {
+        **_suggest_boosting(trial),
+        "depth": trial.suggest_int("depth", 1, 7),
+        "least": trial.suggest_float("least", 0.5, 50.0, log=True),
+        "l2": trial.suggest_float("l2", 1e-3, 100.0, log=True),
+        "l1": trial.suggest_float("l1", 1e-3, 10.0, log=True),
+        "features": trial.suggest_float("features", 0.2, 1.0),
+        "rows": trial.suggest_float("rows", 0.4, 1.0),
+    }
+
+
+_SHALLOW = {"rate": 0.05, "rounds": 150, "leaves": 8, "least": 30, "l2": 5.0, "features": 0.5}
+FAMILIES = (
+    Family(
+        "logistica",
+        "regresión logística",
+        {"C": 0.1, "bins": 8},
+        _suggest_logistic,
+        _logistic,
+    ),
+    Family(
+        "lightgbm",
+        "LightGBM",
+        {**_SHALLOW, "l1": 0.1, "rows": 0.8},
+        _suggest_lightgbm,
+        _lightgbm,
+        threaded=True,
+    ),
+    Family(
+        "histograma",
+        "potenciación por histogramas de scikit-learn",
+        _SHALLOW,
+        _suggest_histogram,
+        _histogram,
+    ),
+    Family(
+        "xgboost",
+        "XGBoost",
+        {
+            "rate": 0.05,
+            "rounds": 150,
+            "depth": 3,
+            "least": 5.0,
+            "l2": 5.0,
+            "l1": 0.1,
+            "features": 0.5,
+            "rows": 0.8,
+        },
+        _suggest_xgboost,
+        _xgboost,
+        threaded=True,
+    ),
+    Family(
+        "bosque",
+        "bosque aleatorio",
+        {"extra": False, "trees": 200, "leaf_share": 0.003, "features": 0.4},
+        _suggest_forest,
+        _forest,
+        threaded=True,
+    ),
+)

@@ -1,0 +1,210 @@
+"""What a search may come to: a vote of candidates, or a network; each can be fitted on any rows.
+
+They know what rows were told by models that had not seen them; whether that is good, others judge.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from sklearn.ensemble import VotingClassifier
+
+from propensia import stats
+from propensia.contract import Contract
+from propensia.training import blending, evaluation, networks, search
+from propensia.training.blending import NO_CALIBRATOR, Blend
+from propensia.training.candidates import CORES
+from propensia.training.evaluation import Candidates, Combined, CrossFitted
+from propensia.training.results import Candidate
+from propensia.training.rows import Chances, Labels, Places, Rows
+from propensia.training.search import Task, Tried
+
+# Where yes begins, for the chances of rows with those labels at those places of the task.
+Chooser = Callable[[Labels, Chances, Places], float]
+Tell = Callable[[str], None]
+# The network's search takes this part of its time; its folds and its fit the rest.
+SEARCHING = 0.5
+
+
+class Choice(Protocol):
+    """A way to make a model.
+
+    ``view`` is what it learns from; ``unseen`` what the rows of the task were told by models
+    that had not seen them; ``calibrator`` and ``candidates`` say what it is.
+    """
+
+    @property
+    def view(self) -> str: ...
+    @property
+    def calibrator(self) -> str: ...
+    @property
+    def unseen(self) -> CrossFitted: ...
+    @property
+    def candidates(self) -> tuple[Candidate, ...]: ...
+
+    def fit(self, rows: Rows) -> Any:
+        """The model, fitted on ``rows``: a plain scikit-learn or Keras object."""
+
+    def chances(self, model: Any, rows: Rows) -> Chances:
+        """What that model says of ``rows``, ``(n,)`` in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """The weighted mean of candidates; made by ``vote``."""
+
+    unseen: CrossFitted
+    candidates: tuple[Candidate, ...]
+    _contract: Contract
+    _task: Task
+    _blend: Blend
+    _taken: tuple[tuple[Tried, float], ...]
+    view: str = "raw"
+
+    @property
+    def calibrator(self) -> str:
+        """One of ``blending.CALIBRATORS``."""
+        return self._blend.calibrator
+
+    def fit(self, rows: Rows) -> Any:
+        """The vote, each member fitted on ``rows``; a single one stands for itself."""
+        table = rows.table(self._contract, self.view)
+        members = [
+            (
+                f"{one.family.name}_{number}",
+                search.estimator(self._task, one.family, one.settings, len(rows), CORES),
+            )
+            for number, (one, _) in enumerate(self._taken, start=1)
+        ]
+        model = members[0][1]
+        if len(members) > 1 or self.calibrator != NO_CALIBRATOR:
+            weights = [weight for _, weight in self._taken]
+            model = VotingClassifier(members, voting="soft", weights=weights)
+        with search.patient():
+            return self._blend.around(model.fit(table, rows.labels))
+
+    def chances(self, model: Any, rows: Rows) -> Chances:
+        """What ``model`` says of ``rows``."""
+        said: Chances = model.predict_proba(rows.table(self._contract, self.view))[:, 1]
+        return said
+
+
+def vote(contract: Contract, task: Task, tried: Sequence[Tried], choose: Chooser) -> Vote:
+    """The blend of what was tried; for ``unseen``, weights and thresholds are cross-fitted."""
+    columns = np.stack([one.chances for one in tried])
+    names = [one.family.name for one in tried]
+
+    def combine(candidates: Candidates, labels: Labels, places: Places) -> Combined:
+        chosen = blending.blend(candidates, names, labels)
+        return Combined(chosen.chances, choose(labels, chosen.chances(candidates), places))
+
+    blend = blending.blend(columns, names, task.labels)
+    pairs = list(zip(tried, map(float, blend.weights), strict=True))
+    return Vote(
+        evaluation.cross_fitted(columns, task.labels, task.folds, combine),
+        tuple(_candidate(one, weight) for one, weight in pairs),
+        contract,
+        task,
+        blend,
+        tuple((one, weight) for one, weight in pairs if weight > 0),
+    )
+
+
+def _candidate(tried: Tried, weight: float) -> Candidate:
+    return Candidate(
+        tried.family.title, tried.settings, tried.log_loss, tried.auc, tried.seconds, weight
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network on the contract's columns; made by ``network``."""
+
+    unseen: CrossFitted
+    candidates: tuple[Candidate, ...]
+    _contract: Contract
+    _settings: networks.Settings
+    _seed: int
+    _told: Chances
+    _labels: Labels
+    view: str = "columns"
+    calibrator: str = "sigmoid"
+
+    def fit(self, rows: Rows) -> Any:
+        """The network, fitted on ``rows`` and calibrated by what the task's rows were told."""
+        model = networks.fit(
+            rows.table(self._contract, self.view),
+            rows.labels,
+            self._settings,
+            seed=self._seed,
+            epochs=self._settings.epochs,
+            deadline=np.inf,
+        )
+        return networks.calibrated(model, self._told, self._labels)
+
+    def chances(self, model: Any, rows: Rows) -> Chances:
+        """What ``model`` says of ``rows``."""
+        return networks.chances(model, rows.table(self._contract, self.view))
+
+
+def network(
+    contract: Contract,
+    task: Task,
+    rows: Rows,
+    seconds: float,
+    folder: Path,
+    choose: Chooser,
+    tell: Tell,
+) -> Network | None:
+    """The best network found in about ``seconds`` on the ``rows`` of the task.
+
+    ``None`` where there was no time for one, or the contract's columns may have gaps.
+    """
+    started = time.monotonic()
+    table = rows.table(contract, "columns")
+    settings = networks.search(
+        table,
+        rows.labels,
+        task.folds,
+        seconds=SEARCHING * seconds,
+        folder=folder,
+        seed=task.seed,
+        tell=tell,
+    )
+    if settings is None:
+        return None
+    found = networks.out_of_fold(
+        table, rows.labels, task.folds, settings, seed=task.seed, deadline=started + seconds
+    )
+    if found is None:
+        return None
+    told, settings = found
+
+    def combine(candidates: Candidates, labels: Labels, places: Places) -> Combined:
+        line = networks.Line.of(candidates[0], labels)
+        return Combined(
+            lambda said: line.chances(said[0]),
+            choose(labels, line.chances(candidates[0]), places),
+        )
+
+    unseen = evaluation.cross_fitted(told[None], rows.labels, task.folds, combine)
+    loss, auc = stats.log_loss(rows.labels, unseen.chances), stats.auc(rows.labels, told)
+    spent = time.monotonic() - started
+    one = Candidate("red neuronal", settings.shown(), loss, auc, spent, 1.0)
+    return Network(unseen, (one,), contract, settings, task.seed, told, rows.labels)
+
+
+def better(first: Vote, second: Network, labels: Labels) -> Choice:
+    """``second`` only where it tells more, by more than the standard error of the difference.
+
+    Only its own trials then have a weight.
+    """
+    gain = stats.log_losses(labels, first.unseen.chances) - stats.log_losses(
+        labels, second.unseen.chances
+    )
+    return second if gain.mean() > gain.std() / np.sqrt(len(gain)) else first

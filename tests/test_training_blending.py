@@ -1,0 +1,95 @@
+"""The vote and its calibrator, held against the plain arithmetic."""
+
+from __future__ import annotations
+
+import io
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.ensemble import VotingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+
+from propensia.training import blending
+
+SIZE = 6_000
+
+
+def world(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True log-odds, labels, and a generator's noise for candidates."""
+    random = np.random.default_rng(seed)
+    odds = random.normal(-1.0, 1.2, SIZE)
+    labels = (random.random(SIZE) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    return odds, labels, random.normal(0, 0.8, (4, SIZE))
+
+
+def chance(odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-odds))
+
+
+def test_the_best_of_different_families_share_the_vote_and_beat_each_alone() -> None:
+    odds, labels, noise = world()
+    said = np.stack([chance(odds + one) for one in noise])
+    made = blending.blend(said, ["a", "b", "c", "d"], labels)
+    np.testing.assert_allclose(made.weights, 0.25)
+    assert log_loss(labels, made.chances(said)) < min(log_loss(labels, one) for one in said)
+
+
+def test_a_family_far_behind_has_no_vote() -> None:
+    odds, labels, noise = world()
+    said = np.stack([chance(odds), chance(-odds), chance(odds + noise[0] / 8)])
+    made = blending.blend(said, ["a", "b", "c"], labels)
+    assert made.weights[1] == 0 and made.weights.sum() == pytest.approx(1)
+
+
+def test_only_the_best_candidate_of_a_family_is_looked_at() -> None:
+    odds, labels, noise = world()
+    said = np.stack([chance(odds + noise[0]), chance(odds), chance(odds + noise[1])])
+    made = blending.blend(said, ["a", "a", "a"], labels)
+    assert made.weights.tolist() == [0, 1, 0]
+
+
+def test_chances_that_are_right_are_left_alone() -> None:
+    odds, labels, _ = world()
+    made = blending.blend(chance(odds)[None], ["a"], labels)
+    assert made.calibrator == "ninguna"
+    np.testing.assert_array_equal(made.chances(chance(odds)[None]), chance(odds))
+
+
+def test_chances_that_are_too_sure_get_a_temperature_or_steps() -> None:
+    odds, labels, _ = world()
+    said = chance(2.5 * odds)[None]
+    made = blending.blend(said, ["a"], labels)
+    assert made.calibrator != "ninguna"
+    fresh_odds, fresh, _ = world(seed=1)
+    before = chance(2.5 * fresh_odds)
+    after = made.chances(before[None])
+    assert log_loss(fresh, after) < log_loss(fresh, before) - 0.05
+    assert abs(log_loss(fresh, after) - log_loss(fresh, chance(fresh_odds))) < 0.01
+
+
+@pytest.mark.parametrize("bend", [2.5, 1.0])
+def test_the_calibrator_around_a_model_says_what_the_blend_says(bend: float) -> None:
+    """And it is a plain scikit-learn object that a file brings back."""
+    odds, labels, _ = world()
+    made = blending.blend(chance(bend * odds)[None], ["a"], labels)
+    rows = np.column_stack([odds, odds**2])
+    lines = [("one", LogisticRegression(C=1e-3)), ("two", LogisticRegression(C=1.0))]
+    model = VotingClassifier(lines, voting="soft").fit(rows, labels)
+    whole = made.around(model)
+    stream = io.BytesIO()
+    joblib.dump(whole, stream)
+    again = joblib.load(io.BytesIO(stream.getvalue()))
+    expected = made.chances(model.predict_proba(rows)[:, 1][None])
+    np.testing.assert_allclose(again.predict_proba(rows)[:, 1], expected, rtol=0, atol=1e-15)
+    assert type(again).__module__.startswith("sklearn.")
+
+
+def test_ranks_are_kept_by_a_temperature() -> None:
+    odds, labels, _ = world()
+    said = chance(2.5 * odds)[None]
+    made = blending.blend(said, ["a"], labels)
+    assert roc_auc_score(labels, made.chances(said)) == pytest.approx(
+        roc_auc_score(labels, odds), abs=1e-3
+    )
