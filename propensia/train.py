@@ -5,7 +5,6 @@ It writes under ``models/candidates`` only, which nobody polls; publishing is an
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import joblib
 
 from propensia import contract as contracts
 from propensia import files
@@ -23,12 +21,12 @@ from propensia.locks import Busy
 from propensia.settings import Settings
 from propensia.terminal import Parts, table
 from propensia.training import card, running, search, sidecars, thresholds, tracking
+from propensia.training.packing import packed
 from propensia.training.results import Figure, Trained
 from propensia.training.running import Job, Listener
 from propensia.training.search import Progress
 
 CANDIDATES = "candidates"
-COMPRESSION = 3
 # Lines of progress where there is no terminal to draw a bar in.
 QUIET_S = 30.0
 NO_TRACKING = ("no", "off")
@@ -154,11 +152,9 @@ def _local_store(settings: Settings) -> str:
 def _write(trained: Trained, written: Written) -> None:
     """The card and the sidecar before the model, each whole or not at all."""
     written.model.parent.mkdir(parents=True, exist_ok=True)
-    files.write(written.card, card.card(trained).encode("utf-8"))
+    files.write(written.card, card.render(trained).encode("utf-8"))
     files.write_json(written.sidecar, sidecars.sidecar(trained))
-    stream = io.BytesIO()
-    joblib.dump(trained.model, stream, compress=COMPRESSION)
-    files.write(written.model, stream.getvalue())
+    files.write(written.model, packed(trained.model))
 
 
 def _track(trained: Trained, written: Written, uri: str) -> None:

@@ -131,7 +131,9 @@ def _for_lines(settings: Settings, layout: Layout) -> ColumnTransformer:
     """Numbers bent towards a bell and scaled, and beside them in bins: a line per piece."""
     parts = _codes(layout)
     whole = [name for name in layout.numbers if name not in layout.gaps]
-    shape = [("power", PowerTransformer()), ("scale", StandardScaler())]
+    # Scaled first: the power that bends 202304..202403 as they are is in the hundreds, and then
+    # the last digits of a number decide.
+    shape = [("scale", StandardScaler()), ("power", PowerTransformer())]
     for label, names in (("whole", whole), ("gaps", list(layout.gaps))):
         if not names:
             continue
