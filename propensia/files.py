@@ -5,6 +5,7 @@ No handle outlives a function here, and nothing written is ever visible under it
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import errno
@@ -15,9 +16,9 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 Result = TypeVar("Result")
 
@@ -150,39 +151,89 @@ def read_json(path: Path) -> Any:
 def read_table(path: Path, limit_bytes: int) -> tuple[list[str], list[list[str]]]:
     """The heading and the rows of a CSV as spreadsheets write it: all texts, one for each column.
 
-    UTF-8 with or without a BOM, else Latin-1; ``;``, ``,`` or a tab between columns, whichever
-    the heading has most of. Rows without any text are left out. Raises ``TableError`` for a row
-    of another width, two columns of one name and broken quotes; otherwise as ``read``.
+    UTF-8 with or without a BOM, UTF-16 with one, else Latin-1; otherwise as ``parse_table``.
+    Raises ``TableError`` for what is not such a text; otherwise as ``read``.
     """
-    data = read(path, limit_bytes)
+    data = io.BytesIO(read(path, limit_bytes))
+    encoding = table_encoding(data, path.name)
+    with io.TextIOWrapper(data, encoding=encoding, newline="") as text:
+        heading, rows = parse_table(text, path.name)
+        return heading, list(rows)
+
+
+def table_encoding(data: BinaryIO, name: str) -> str:
+    """The encoding of a CSV, found by reading it to its end; ``data`` is at its start again.
+
+    Raises ``TableError`` for a workbook and other files that are no text.
+    """
+    data.seek(0)
+    head = data.read(4)
+    if head == b"PK\x03\x04":
+        raise TableError(f"{shown(name)}: es un libro o un zip; en Excel, guárdelo como CSV UTF-8")
+    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "utf-16" if wide else "utf-8-sig"
+    decoder = codecs.getincrementaldecoder(encoding)()
+    data.seek(0)
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    first = text.partition("\n")[0]
-    delimiter = max(";,\t", key=first.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    heading: list[str] = []
-    rows = []
-    try:
-        heading = [name.strip() for name in next(lines, [])]
-        for row in lines:
+        while chunk := data.read(1 << 20):
+            if b"\0" in chunk and not wide:
+                raise TableError(f"{shown(name)}: no es un fichero de texto")
+            decoder.decode(chunk)
+        decoder.decode(b"", True)
+    except UnicodeDecodeError as error:
+        if wide:
+            raise TableError(f"{shown(name)}: no es UTF-16, aunque empieza así") from error
+        encoding = "latin-1"
+    data.seek(0)
+    return encoding
+
+
+def parse_table(text: TextIO, name: str) -> tuple[list[str], Iterator[list[str]]]:
+    """The heading of an open CSV, and its rows one by one while they are read.
+
+    ``text`` was opened with ``newline=""``; ``name`` is the file's, for messages. ``;``, ``,`` or
+    a tab between columns, whichever the heading has most of. Rows without any text are left out.
+    Raises ``TableError`` for a row of another width, two columns of one name and broken quotes.
+    """
+    first = text.readline(1 << 20)
+    text.seek(0)
+    lines = csv.reader(text, delimiter=max(";,\t", key=first.count), strict=True)
+
+    def checked() -> Iterator[list[str]]:
+        try:
+            yield from lines
+        except csv.Error as error:
+            raise TableError(
+                f"{shown(name)}: la línea {lines.line_num} no es de un CSV ({error})"
+            ) from error
+
+    rows = checked()
+    heading = [column.strip() for column in next(rows, [])]
+    twice = sorted({column for column in heading if column and heading.count(column) > 1})
+    if twice:
+        raise TableError(f"{shown(name)}: hay dos columnas con el nombre {', '.join(twice)}")
+
+    def whole() -> Iterator[list[str]]:
+        for row in rows:
             if not any(row):
                 continue
             if len(row) != len(heading):
                 raise TableError(
-                    f"{shown(path.name)}: la línea {lines.line_num} tiene {len(row)} columnas "
+                    f"{shown(name)}: la línea {lines.line_num} tiene {len(row)} columnas "
                     f"y la cabecera {len(heading)}"
                 )
-            rows.append(row)
-    except csv.Error as error:
-        raise TableError(
-            f"{shown(path.name)}: la línea {lines.line_num} no es de un CSV ({error})"
-        ) from error
-    twice = sorted({name for name in heading if name and heading.count(name) > 1})
-    if twice:
-        raise TableError(f"{shown(path.name)}: hay dos columnas con el nombre {', '.join(twice)}")
-    return heading, rows
+            yield row
+
+    return heading, whole()
+
+
+def digest(path: Path) -> str:
+    """The hexadecimal SHA-256 of a regular file of any size. Raises as ``open_regular``."""
+    total = hashlib.sha256()
+    with open_regular(path) as stream:
+        while chunk := stream.read(1 << 20):
+            total.update(chunk)
+    return total.hexdigest()
 
 
 def remove_tree(folder: Path) -> None:

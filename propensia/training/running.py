@@ -54,8 +54,13 @@ class Refused(Exception):
     """The table cannot be learnt from as it is; ``findings`` say all that is wrong with it."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__("\n".join(finding.text for finding in findings))
+        super().__init__("\n".join(map(_sentence, findings)))
         self.findings = tuple(findings)
+
+
+def _sentence(finding: Finding) -> str:
+    """A finding as a line of its own: whether it stops the training, and what was found."""
+    return f"{'✗' if finding.fatal else '·'} {finding.text}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +108,10 @@ def train(job: Job, listener: Listener) -> Trained:
     """
     rule = thresholds.parse(job.rule)
     rows, data, findings = _read(job)
+    if any(finding.fatal for finding in findings):
+        raise Refused(findings)
     for finding in findings:
-        listener.say(finding.text)
+        listener.say(_sentence(finding))
     folder = job.state / "training" / _identity(job, data)
     folder.mkdir(parents=True, exist_ok=True)
     with Lock(folder / "lock"):

@@ -1,0 +1,92 @@
+"""What is kept of a table while it streams by: whole customers, up to a number of rows.
+
+It holds no customer's name, only keyed hashes, and never more than twice that number of rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from propensia.training.rows import Labels, Rows, join
+
+# How far the rows kept may pass the limit before they are cut: a cut costs a sort.
+SLACK = 1.5
+
+
+class Sample:
+    """The rows of the customers with the smallest hashes, at most ``most`` rows.
+
+    It depends on the table, ``most`` and the hashes' seed, not on the size of the blocks: each
+    cut leaves out only what every later one would.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._below: np.int64 | None = None
+        self._parts: list[Rows] = []
+        self._count = 0
+
+    def add(self, rows: Rows) -> None:
+        """Keep what belongs to the sample; ``rows.groups`` are ``hashes``."""
+        if self._below is not None:
+            rows = rows.take(np.flatnonzero(rows.groups < self._below))
+        self._parts.append(rows)
+        self._count += len(rows)
+        if self._count > SLACK * self._most:
+            self._cut()
+
+    def rows(self) -> tuple[Rows, bool]:
+        """The sample in the table's order, groups numbered from 0; and whether rows were left
+        out. At least one block was added."""
+        if self._count > self._most:
+            self._cut()
+        rows = join(self._parts)
+        # The order of the hashes is as good as random, and so are the numbers.
+        groups = np.unique(rows.groups, return_inverse=True)[1].astype(np.int64)
+        return replace(rows, groups=groups), self._below is not None
+
+    def _cut(self) -> None:
+        rows = join(self._parts)
+        below: np.int64 = np.partition(rows.groups, self._most)[self._most]
+        kept = np.flatnonzero(rows.groups < below)
+        if not len(kept):  # one customer has more rows than may be kept
+            kept = np.flatnonzero(rows.groups == below)[: self._most]
+        self._parts, self._count, self._below = [rows.take(kept)], len(kept), below
+
+
+def hashes(keys: Sequence[str] | None, first: int, count: int, seed: int) -> Labels:
+    """A number ``(count,) int64`` for each row, equal for equal keys and otherwise random.
+
+    A row without a key is a customer of its own, told by its place in the table, from ``first``.
+    """
+    places = np.arange(first, first + count, dtype=np.int64).view(np.uint64)
+    own = _mixed(places + np.int64(_seeded(b"row", seed)).view(np.uint64))
+    if keys is None:
+        return own
+    known = {
+        key: _seeded(key.strip().encode("utf-8", "backslashreplace"), seed)
+        for key in set(keys)
+        if key.strip()
+    }
+    return np.array(
+        [known[key] if key in known else int(other) for key, other in zip(keys, own, strict=True)],
+        dtype=np.int64,
+    )
+
+
+def _seeded(data: bytes, seed: int) -> int:
+    secret = seed.to_bytes(16, "little", signed=True)
+    digest = hashlib.blake2b(data, digest_size=8, key=secret).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def _mixed(numbers: npt.NDArray[np.uint64]) -> Labels:
+    """The finalizer of SplitMix64. Source: Steele, Lea and Flood (2014), figure 17."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (numbers ^ (numbers >> np.uint64(31))).view(np.int64)

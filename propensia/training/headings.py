@@ -1,0 +1,159 @@
+"""Which column of a table is which of the contract, and what is wrong with the heading.
+
+It never guesses: a column of almost the right name is named, and the person says whether it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from propensia.contract import Contract
+from propensia.files import shown
+from propensia.training.results import Finding
+
+LIKENESS = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The table's columns by what they are: ``parameters`` by the contract's short names.
+
+    ``date`` and ``key`` are ``None`` where the table has none.
+    """
+
+    parameters: Mapping[str, str]
+    label: str
+    date: str | None
+    key: str | None
+
+    @property
+    def names(self) -> list[str]:
+        """Every column that is read, each once."""
+        optional = [name for name in (self.date, self.key) if name is not None]
+        return list(dict.fromkeys([*self.parameters.values(), self.label, *optional]))
+
+
+def resolve(
+    heading: Sequence[str],
+    contract: Contract,
+    *,
+    renamed: Mapping[str, str],
+    allow: Collection[str],
+    date: str | None,
+    key: str | None,
+) -> tuple[Columns | None, list[Finding]]:
+    """The columns of the contract in a table, or ``None`` where one is missing; the findings.
+
+    A parameter's column has its feature name, else its short name; ``renamed`` gives the table's
+    name by either. ``date`` and ``key``: the contract's where ``None``, none where ``""``.
+    """
+    look = _Look(heading, contract, renamed)
+    parameters = {p.name: look.find(p.feature, p.name) for p in contract.parameters}
+    label = look.find(contract.label_column)
+    if label is not None and contract.label_column not in renamed:
+        look.refuse_look_alikes(label, allow)
+    training = contract.training
+    found_date = look.optional(date, training.date, *WITHOUT_DATE)
+    found_key = look.optional(key, training.key, *WITHOUT_KEY)
+    known = {name: column for name, column in parameters.items() if column is not None}
+    if label is None or len(known) < len(parameters) or any(f.fatal for f in look.findings):
+        return None, look.findings
+    return Columns(known, label, found_date, found_key), look.findings
+
+
+# Code and what follows from a table without a date, and without a key.
+WITHOUT_DATE = ("sin_fecha", "la evaluación no será por tiempo")
+WITHOUT_KEY = (
+    "sin_clave",
+    "no se sabe qué filas son del mismo cliente, y cada una va por su lado",
+)
+
+
+class _Look:
+    """A heading under inspection; ``findings`` grow as columns are looked for."""
+
+    def __init__(
+        self, heading: Sequence[str], contract: Contract, renamed: Mapping[str, str]
+    ) -> None:
+        self.heading = heading
+        self.renamed = renamed
+        self.findings: list[Finding] = []
+        training = contract.training
+        self.wanted = {
+            *(p.feature for p in contract.parameters),
+            *(p.name for p in contract.parameters),
+            contract.label_column,
+            *(name for name in (training.date, training.key) if name),
+        }
+        for name in sorted(set(renamed) - self.wanted):
+            text = f"--column {shown(name)}=…: «{shown(name)}» no es una columna del contrato"
+            self._add("columna_desconocida", name, text, fatal=True)
+
+    def find(self, *names: str) -> str | None:
+        """The table's column of the first of these names; a finding where there is none."""
+        said = next((self.renamed[name] for name in names if name in self.renamed), None)
+        tried = names if said is None else (said,)  # what the person said must be true
+        found = next((name for name in tried if name in self.heading), None)
+        if found is None:
+            self._add("falta_columna", names[0], self._missing(names[0], said), fatal=True)
+        return found
+
+    def optional(
+        self, said: str | None, usual: str | None, code: str, consequence: str
+    ) -> str | None:
+        """A column the table may lack; a person who names it must be right."""
+        if said:
+            return self.find(said)
+        if said is None and usual is not None:
+            if usual in self.renamed or usual in self.heading:
+                return self.find(usual)
+            near = self._near(usual)
+            hint = f" (¿es «{shown(near)}»? use {_option(usual, near)})" if near else ""
+            self._add(code, usual, f"la tabla no tiene {usual}{hint}: {consequence}")
+        else:
+            self._add(code, "", f"no hay columna que lo diga: {consequence}")
+        return None
+
+    def refuse_look_alikes(self, label: str, allow: Collection[str]) -> None:
+        """A finding where a second column could as well be the label."""
+        others = [n for n in self.heading if n != label and _folded(n) == _folded(label)]
+        for other in others:
+            text = (
+                f"hay dos columnas de resultado, «{label}» y «{shown(other)}»; diga cuál es con "
+                f"{_option(label, label)}, o quite la otra"
+            )
+            allowed = bool({label, other} & set(allow))
+            self.findings.append(
+                Finding("dos_objetivos", label, text, fatal=not allowed, allowable=True)
+            )
+
+    def _missing(self, wanted: str, said: str | None) -> str:
+        if said is not None:
+            return f"falta {wanted}: la tabla no tiene la columna «{shown(said)}» de --column"
+        near = self._near(wanted)
+        if near is None:
+            return f"falta {wanted}; si tiene otro nombre, dígalo con --column {wanted}=NOMBRE"
+        return f"falta {wanted}; ¿es «{shown(near)}»? use {_option(wanted, near)}"
+
+    def _near(self, wanted: str) -> str | None:
+        """The column whose name is most like it, among those that are nobody else's."""
+        free = {_folded(n): n for n in self.heading if n not in self.wanted}
+        close = difflib.get_close_matches(_folded(wanted), free, n=1, cutoff=LIKENESS)
+        return free[close[0]] if close else None
+
+    def _add(self, code: str, column: str, text: str, *, fatal: bool = False) -> None:
+        self.findings.append(Finding(code, column, text, fatal=fatal))
+
+
+def _option(wanted: str, column: str) -> str:
+    name = shown(column)
+    return f'--column {wanted}="{name}"' if " " in name else f"--column {wanted}={name}"
+
+
+def _folded(name: str) -> str:
+    """A name without case, accents, blanks and signs between its words."""
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(letter for letter in plain if letter.isalnum())

@@ -1,0 +1,146 @@
+"""What its owner must know of labelled rows before anything is learnt from them.
+
+It changes no row, and its sentences hold names and counts, never a value of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from propensia.contract import Contract, Parameter
+from propensia.training import leaks, splitting
+from propensia.training.results import Finding
+from propensia.training.rows import Rows
+
+# With fewer, the folds hold a handful of positives and every figure is luck.
+LEAST_ROWS = 200
+LEAST_OF_A_CLASS = 30
+LEAST_CUSTOMERS = 50
+LEAK = 0.98
+SUSPECT = 0.90
+
+
+def inspect(
+    rows: Rows, contract: Contract, *, allow: Collection[str], has_key: bool
+) -> list[Finding]:
+    """All findings about rows that could be read; leaks are looked for where there are enough."""
+    short = _too_few(rows, contract, has_key)
+    findings = [*short, *_constant(rows, contract)]
+    if not short:
+        findings += _leaks(rows, contract, allow)
+        findings += _without_cut(rows)
+    return [*findings, *_repeated(rows, has_key)]
+
+
+def share(part: int, whole: int) -> str:
+    """``part`` of ``whole`` as a percentage, as it is written in Spanish."""
+    return f"{100 * part / whole:.1f} %".replace(".", ",") if whole else "0 %"
+
+
+def allowed(parameter: Parameter, allow: Collection[str]) -> bool:
+    """Whether the person said that this column may stay, by either of its names."""
+    return parameter.feature in allow or parameter.name in allow
+
+
+def _too_few(rows: Rows, contract: Contract, has_key: bool) -> list[Finding]:
+    label, count, positives = contract.label_column, len(rows), int(rows.labels.sum())
+    words = {1: contract.positive_name["es"], 0: contract.negative_name["es"]}
+    found = []
+    if count < LEAST_ROWS:
+        text = f"hay {count} filas que sirvan; hacen falta al menos {LEAST_ROWS}"
+        found.append(Finding("pocas_filas", "", text, fatal=True))
+    if count and positives in (0, count):
+        text = (
+            f"en {label} solo hay una clase, «{words[int(positives > 0)]}»: sin casos de "
+            f"«{words[int(positives == 0)]}» no hay nada que aprender"
+        )
+        found.append(Finding("una_clase", label, text, fatal=True))
+    elif count and min(positives, count - positives) < LEAST_OF_A_CLASS:
+        fewest = int(positives < count - positives)
+        text = (
+            f"hay {min(positives, count - positives)} filas de «{words[fewest]}»; hacen falta "
+            f"al menos {LEAST_OF_A_CLASS} de cada clase"
+        )
+        found.append(Finding("pocos_casos", label, text, fatal=True))
+    customers = len(np.unique(rows.groups))
+    if has_key and count >= LEAST_ROWS and customers < LEAST_CUSTOMERS:
+        text = (
+            f"las {count} filas son de {customers} clientes; hacen falta al menos "
+            f"{LEAST_CUSTOMERS}. ¿Identifica esa columna al cliente?"
+        )
+        found.append(Finding("pocos_clientes", "", text, fatal=True))
+    return found
+
+
+def _constant(rows: Rows, contract: Contract) -> list[Finding]:
+    text = "{} tiene el mismo valor en todas las filas: no enseña nada"
+    return [
+        Finding("columna_constante", p.feature, text.format(p.feature))
+        for p in contract.parameters
+        if len(rows) and _one_value(rows, p)
+    ]
+
+
+def _one_value(rows: Rows, parameter: Parameter) -> bool:
+    values = rows.values[parameter.name]
+    if parameter.is_category:
+        return bool((values == values[0]).all())
+    return bool(np.isnan(values).all() or (values == values[0]).all())
+
+
+def _leaks(rows: Rows, contract: Contract, allow: Collection[str]) -> list[Finding]:
+    found = []
+    aucs = leaks.single_auc(rows)
+    for parameter in contract.parameters:
+        name, auc = parameter.feature, aucs[parameter.name]
+        told = f"{name} separa por sí sola las dos clases (AUC {auc:.3f})".replace(".", ",")
+        if auc >= LEAK:
+            text = (
+                f"{told}: parece anotada después del resultado. Quítela del contrato o, si se "
+                f"conoce antes, confírmelo con --allow {name}"
+            )
+            fatal = not allowed(parameter, allow)
+            found.append(Finding("fuga", name, text, fatal=fatal, allowable=True))
+        elif auc >= SUSPECT:
+            text = f"{told}: compruebe que se conoce antes del resultado"
+            found.append(Finding("fuga_posible", name, text))
+    return found
+
+
+def _without_cut(rows: Rows) -> list[Finding]:
+    if rows.days is None or splitting.hold_out(rows) is not None:
+        return []
+    text = (
+        "las fechas no dejan apartar las filas más nuevas (pocos días, o los mismos clientes "
+        "todos los días): la evaluación no será por tiempo"
+    )
+    return [Finding("sin_corte", "", text)]
+
+
+def _repeated(rows: Rows, has_key: bool) -> list[Finding]:
+    found = []
+    if has_key:
+        counts = np.bincount(rows.groups)
+        again = int((counts > 1).sum())
+        if again:
+            text = (
+                f"{again} clientes tienen más de una fila ({int(counts[counts > 1].sum())} "
+                "en total): las de cada uno van siempre juntas"
+            )
+            found.append(Finding("clientes_repetidos", "", text))
+    table = pd.DataFrame({**rows.values, "": rows.labels})
+    if has_key:
+        table[" group"] = rows.groups
+    if rows.days is not None:
+        table[" day"] = rows.days.astype("datetime64[s]")
+    copies = int(table.duplicated().sum())
+    if copies:
+        text = (
+            f"{copies} filas ({share(copies, len(rows))}) son copia exacta de otra: si no son "
+            "casos distintos, quítelas, porque cuentan dos veces"
+        )
+        found.append(Finding("filas_repetidas", "", text))
+    return found

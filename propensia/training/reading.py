@@ -1,0 +1,201 @@
+"""From a table to labelled rows, and everything that is wrong with it, told at once.
+
+It keeps arrays only, of a bounded number of rows, and no sentence of it holds a debtor's value.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date as Date
+
+import numpy as np
+
+from propensia import faults
+from propensia.contract import Contract
+from propensia.features import Features
+from propensia.files import shown
+from propensia.tables import Table, open_table
+from propensia.training import headings, labelling
+from propensia.training.gathering import Sample, hashes
+from propensia.training.headings import Columns
+from propensia.training.inspecting import inspect, share
+from propensia.training.labelling import NO_LABEL, STRANGE
+from propensia.training.results import Data, Finding
+from propensia.training.rows import Rows
+
+MOST_ROWS = 1_000_000
+# Rows that cannot be read are dropped with a warning, but no more than this share of them.
+MOST_UNREADABLE = 0.05
+# More spellings than this of a label are no label; then none is shown.
+MOST_SPELLINGS = 10
+
+
+def read(
+    source: str,
+    contract: Contract,
+    *,
+    query: str | None = None,
+    renamed: Mapping[str, str] | None = None,
+    allow: Collection[str] = (),
+    date: str | None = None,
+    key: str | None = None,
+    most_rows: int = MOST_ROWS,
+    seed: int = 0,
+    today: Date,
+) -> tuple[Rows, Data, tuple[Finding, ...]]:
+    """The rows of a table that can be learnt from, where they come from, and the findings.
+
+    ``renamed`` gives the table's names of columns by the contract's, ``allow`` the columns whose
+    allowable findings are accepted. ``date`` and ``key`` name columns of the table: the
+    contract's where ``None``, none at all where ``""``. Findings that stop the training come
+    first; where the heading alone has one, nothing was read and there are no rows. Of more than
+    ``most_rows`` rows, a sample of whole customers is kept, the same for the same ``seed``; all
+    counts but those of repeated rows are of the whole table. Raises ``files.TableError`` for
+    what is no table and ``OSError``.
+    """
+    table = open_table(source, query)
+    columns, findings = headings.resolve(
+        table.heading, contract, renamed=renamed or {}, allow=allow, date=date, key=key
+    )
+    if columns is None:
+        data = Data(table.source, table.sha256, rows=0, used=0, faults={})
+        return _no_rows(contract), data, _sorted(findings)
+    sample = Sample(most_rows)
+    tally = _gather(table, columns, contract, sample, seed, today)
+    rows, cut = sample.rows()
+    findings += _told(tally, columns, contract, allow)
+    findings += inspect(rows, contract, allow=allow, has_key=columns.key is not None)
+    if cut:
+        text = (
+            f"de {tally.rows} filas se aprende de una muestra de {len(rows)}, con todas las de "
+            "cada cliente"
+        )
+        findings.append(Finding("muestra", "", text))
+    counts = {f"{name} {code}": count for (name, code), count in sorted(tally.faults.items())}
+    data = Data(table.source, table.sha256, tally.rows, len(rows), counts, sampled=cut)
+    return rows, data, _sorted(findings)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was seen of a whole table, row by row."""
+
+    rows: int = 0
+    unlabelled: int = 0
+    strange: int = 0
+    spellings: Counter[str] = field(default_factory=Counter)
+    labelled: int = 0
+    undated: int = 0
+    future: int = 0
+    unreadable: int = 0
+    faults: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def _gather(
+    table: Table, columns: Columns, contract: Contract, sample: Sample, seed: int, today: Date
+) -> _Tally:
+    """Fill ``sample`` block by block; nothing else of a block is kept but what is counted."""
+    tally, features = _Tally(), Features(contract)
+    sample.add(_no_rows(contract, dated=columns.date is not None))
+    for block in table.blocks(columns.names):
+        labels, strange = labelling.labels(block[columns.label], contract)
+        count, first = len(labels), tally.rows
+        tally.rows += count
+        tally.unlabelled += int((labels == NO_LABEL).sum())
+        tally.strange += int((labels == STRANGE).sum())
+        if len(tally.spellings) <= MOST_SPELLINGS:
+            tally.spellings += strange
+        wanted = labels >= 0
+        tally.labelled += int(wanted.sum())
+        usable, days = wanted.copy(), None
+        if columns.date is not None:
+            days = labelling.days(block[columns.date])
+            usable &= ~np.isnat(days)
+            tally.undated += int((wanted & np.isnat(days)).sum())
+            tally.future += int((wanted & (days > np.datetime64(today))).sum())
+        texts = {name: block[column] for name, column in columns.parameters.items()}
+        values, found = features.read_many(texts)
+        bad = np.zeros(count, dtype=bool)
+        for row, fault in found:
+            if wanted[row]:
+                bad[row] = True
+                tally.faults[contract.parameter(fault.parameter).feature, fault.code] += 1
+        tally.unreadable += int(bad.sum())
+        keys = None if columns.key is None else block[columns.key]
+        rows = Rows(values, labels, hashes(keys, first, count, seed), days)
+        sample.add(rows.take(np.flatnonzero(usable & ~bad)))
+    return tally
+
+
+def _told(
+    tally: _Tally, columns: Columns, contract: Contract, allow: Collection[str]
+) -> list[Finding]:
+    """The findings about rows that were left out, and about days to come."""
+    found = []
+    label = columns.label
+    if tally.strange:
+        found.append(_strange(label, tally, contract))
+    if tally.unlabelled:
+        text = f"{_rows(tally.unlabelled, tally.rows)} sin dato en {label} no se usan"
+        found.append(Finding("sin_etiqueta", label, text))
+    if columns.date is not None and tally.undated:
+        text = (
+            f"{columns.date}: {_rows(tally.undated, tally.labelled)} sin fecha legible "
+            "(DD/MM/AAAA, AAAA-MM-DD o AAAAMMDD) no se usan"
+        )
+        fatal = tally.undated > MOST_UNREADABLE * tally.labelled
+        found.append(Finding("fecha_ilegible", columns.date, text, fatal=fatal))
+    if columns.date is not None and tally.future:
+        text = (
+            f"{columns.date}: {_rows(tally.future, tally.labelled)} con fecha posterior a hoy; "
+            f"corríjalas o, si es así, confírmelo con --allow {columns.date}"
+        )
+        fatal = columns.date not in allow
+        found.append(Finding("fecha_futura", columns.date, text, fatal=fatal, allowable=True))
+    return found + _unreadable(tally, contract)
+
+
+def _strange(label: str, tally: _Tally, contract: Contract) -> Finding:
+    spellings = tally.spellings.most_common()
+    what = ", ".join(f"«{shown(text)}» ({count})" for text, count in spellings)
+    if len(spellings) > MOST_SPELLINGS:  # the values of another column, perhaps a debtor's
+        what = f"más de {MOST_SPELLINGS} textos distintos; ¿es otra columna?"
+    known = ", ".join(sorted(contract.positive) + sorted(contract.negative))
+    text = (
+        f"{label}: {_rows(tally.strange, tally.rows)} con {what}. El contrato solo conoce {known}"
+    )
+    return Finding("etiqueta_desconocida", label, text, fatal=True)
+
+
+def _unreadable(tally: _Tally, contract: Contract) -> list[Finding]:
+    """One finding per column and kind of fault; fatal where too many rows have any."""
+    fatal = tally.unreadable > MOST_UNREADABLE * tally.labelled
+    known = {p.feature: p for p in contract.parameters}
+    found = []
+    for (name, code), count in tally.faults.most_common():
+        why = faults.sentence(
+            code, name, "es", admits=known[name].admits(), own=contract.own_faults
+        )
+        text = f"{_rows(count, tally.labelled)} no se leen: {why}"
+        found.append(Finding("filas_ilegibles", name, text, fatal=fatal))
+    return found
+
+
+def _rows(part: int, whole: int) -> str:
+    return f"{part} filas ({share(part, whole)})"
+
+
+def _no_rows(contract: Contract, *, dated: bool = False) -> Rows:
+    kinds = {p.name: object if p.is_category else np.float64 for p in contract.parameters}
+    return Rows(
+        values={name: np.empty(0, dtype=kind) for name, kind in kinds.items()},
+        labels=np.empty(0, dtype=np.int64),
+        groups=np.empty(0, dtype=np.int64),
+        days=np.empty(0, dtype="datetime64[D]") if dated else None,
+    )
+
+
+def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: not finding.fatal))
