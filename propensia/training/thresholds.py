@@ -1,0 +1,154 @@
+"""Where yes begins: rules that a person can state, and the threshold that each one leads to.
+
+It never looks at a model, only at chances of rows that the model had not learnt from.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from propensia import stats
+from propensia.training.results import Threshold
+from propensia.training.rows import Chances, Labels
+
+Euros = npt.NDArray[np.float64]
+_RULE = re.compile(r"(f1)|(?:(top|cost) *= *)?(\d{1,9}(?:[.,]\d{1,18})?)")
+
+
+class RuleError(ValueError):
+    """A rule that cannot be read or used; the text says what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``kind`` is ``"f1"``, ``"top"`` (``number``: the share of rows to select, in (0, 1]),
+    ``"cost"`` (``number``: euros per call) or ``"fixed"`` (``number``: the threshold itself, in
+    [0, 1])."""
+
+    kind: str
+    number: float = 0.0
+
+
+def parse(text: str) -> Rule:
+    """The rule of a text: ``f1``, ``top=0.20``, ``cost=2.50`` or a number from 0 to 1.
+
+    A decimal comma is a point. Raises ``RuleError``.
+    """
+    found = _RULE.fullmatch(text.strip().lower())
+    if found is None:
+        raise RuleError(
+            f"regla de umbral {text!r}: se admite f1, top=0.20 (parte de las filas que se llama), "
+            "cost=2.50 (euros por llamada) o un número de 0 a 1"
+        )
+    if found[1]:
+        return Rule("f1")
+    rule = Rule(found[2] or "fixed", float(found[3].replace(",", ".")))
+    if rule.kind == "top" and not 0 < rule.number <= 1:
+        raise RuleError(f"regla de umbral {text!r}: la parte va de más de 0 a 1, como top=0.20")
+    if rule.kind == "fixed" and rule.number > 1:
+        raise RuleError(f"regla de umbral {text!r}: un umbral va de 0 a 1")
+    return rule
+
+
+def choose(
+    rule: Rule,
+    labels: Labels,
+    chances: Chances,
+    amounts: Euros | None = None,
+    recovery: float = 1.0,
+) -> Threshold:
+    """The threshold that the rule leads to on n rows (at least one), and what it reaches there.
+
+    ``amounts`` ``(n,)``: the euros at stake, used by ``cost`` alone, where what is not a number
+    counts as 0; ``recovery`` in [0, 1]: the share of them that who pays does pay. A row is
+    selected when its chance is at least the threshold, which lies midway between two distinct
+    chances, so that a last digit moves nobody; of equally good ones it selects the fewest rows.
+    Raises ``RuleError`` where amounts are needed and there are none.
+    """
+    if rule.kind == "fixed":
+        text = _spanish(rule.number, 4)
+        said = {"es": f"umbral fijado en {text}", "en": f"threshold set to {rule.number:.4f}"}
+        return Threshold(rule.number, said)
+    if rule.kind == "f1":
+        return _best_f1(labels, chances)
+    if rule.kind == "top":
+        return _top(rule.number, chances)
+    if amounts is None:
+        raise RuleError(
+            "la regla cost= necesita los euros de cada fila, y el contrato no dice en qué "
+            "parámetro están ([training] amount): use f1, top= o un número"
+        )
+    return _most_euros(rule.number, labels, chances, amounts, recovery)
+
+
+def net_euros(
+    selected: npt.NDArray[np.bool_],
+    labels: Labels,
+    amounts: Euros,
+    cost: float,
+    recovery: float = 1.0,
+) -> float:
+    """What calling the ``selected`` rows brings in euros: of those who pay ``recovery`` times
+    their amount, less ``cost`` for each row. Below 0 it is a loss."""
+    return float(_brought(labels, amounts, cost, recovery)[selected].sum())
+
+
+def _brought(labels: Labels, amounts: Euros, cost: float, recovery: float) -> Euros:
+    known: Euros = np.where(np.isfinite(amounts), amounts, 0.0)
+    return known * labels * recovery - cost
+
+
+def _best_f1(labels: Labels, chances: Chances) -> Threshold:
+    found = stats.cuts(labels, chances)
+    f1 = 2 * found.sums / (found.rows + found.sums[-1])
+    best = int(np.argmax(f1))
+    reached = float(f1[best])
+    said = {"es": f"máximo F1 ({_spanish(reached, 3)})", "en": f"highest F1 ({reached:.3f})"}
+    return Threshold(_below(found.scores, best), said)
+
+
+def _top(share: float, chances: Chances) -> Threshold:
+    """The share that comes nearest, but never no row at all."""
+    found = stats.cuts(np.ones(len(chances)), chances)
+    shares = found.rows / len(chances)
+    best = int(np.argmin(np.abs(shares - share)))
+    wanted, reached = 100 * share, 100 * float(shares[best])
+    said = {
+        "es": f"el {_spanish(wanted, 1)} % de mayor probabilidad "
+        f"({_spanish(reached, 1)} % de las filas)",
+        "en": f"the {wanted:.1f}% with the highest chances ({reached:.1f}% of the rows)",
+    }
+    return Threshold(_below(found.scores, best), said)
+
+
+def _most_euros(
+    cost: float, labels: Labels, chances: Chances, amounts: Euros, recovery: float
+) -> Threshold:
+    found = stats.cuts(_brought(labels, amounts, cost, recovery), chances)
+    best = int(np.argmax(found.sums))
+    value, euros, rows = _below(found.scores, best), float(found.sums[best]), len(labels)
+    if euros <= 0 and found.scores[0] < 1:  # no call pays; only below 1 is there room for none
+        value, euros = (float(found.scores[0]) + 1) / 2, 0.0
+    said = {
+        "es": f"llamar cuando p ≥ {_spanish(value, 4)}: {_spanish(cost, 2)} € por llamada, "
+        f"ganancia esperada {_spanish(euros, 0)} € en {_spanish(rows, 0)} filas",
+        "en": f"call when p ≥ {value:.4f}: €{cost:,.2f} per call, "
+        f"expected gain €{euros:,.0f} on {rows:,} rows",
+    }
+    return Threshold(value, said)
+
+
+def _below(scores: Chances, place: int) -> float:
+    """Midway between the last selected score and the next lower one, or 0."""
+    last = float(scores[place])
+    following = float(scores[place + 1]) if place + 1 < len(scores) else 0.0
+    middle = (last + following) / 2
+    return middle if following < middle else last  # two neighbours in float64 have no middle
+
+
+def _spanish(number: float, decimals: int) -> str:
+    return f"{number:,.{decimals}f}".translate(str.maketrans(",.", ".,"))
