@@ -33,8 +33,8 @@ class Decision:
 
         With odds weights ``a = real / training`` and ``b = (1 - real) / (1 - training)``:
         ``a p / (a p + b (1 - p))``. Source: Saerens, Latinne and Decaestecker (2002), "Adjusting
-        the outputs of a classifier to new a priori probabilities", eq. 2.4. Without both rates
-        the number is returned as it is.
+        the outputs of a classifier to new a priori probabilities", eq. 2.4. Without both rates,
+        or with two equal ones, the number is returned as it is, bit for bit.
         """
         return float(self._corrected(raw))
 
@@ -45,6 +45,8 @@ class Decision:
 
     def _corrected(self, raw: Any) -> Any:
         if self.training_rate is None or self.real_rate is None:
+            return raw
+        if self.training_rate == self.real_rate:  # the formula would round
             return raw
         positive = raw * self.real_rate / self.training_rate
         negative = (1 - raw) * (1 - self.real_rate) / (1 - self.training_rate)

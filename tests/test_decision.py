@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,15 @@ def test_a_case_that_can_be_counted() -> None:
 def test_without_both_rates_nothing_is_corrected(raw: float) -> None:
     for decision in (Decision(0.5), Decision(0.5, 0.5, None), Decision(0.5, None, 0.2)):
         assert decision.probability(raw) == raw
+
+
+@given(raw=st.floats(0, 1), rate=st.floats(1e-6, 1 - 1e-6))
+def test_two_equal_rates_correct_nothing_bit_for_bit(raw: float, rate: float) -> None:
+    """A model trained on the world as it is says so, and its numbers are not rounded again."""
+    decision = Decision(0.5, rate, rate)
+    assert decision.probability(raw) == raw
+    chances = np.array([raw, raw / 3])
+    assert np.array_equal(decision.probabilities(chances), chances)
 
 
 @given(raw=st.floats(0, 1), other=st.floats(0, 1), training=shares, real=shares)

@@ -56,6 +56,13 @@ def test_what_is_not_known_is_named_and_ignored() -> None:
     assert read({"umbrall": 0.4, "autor": "yo"}).ignored == ("autor", "umbrall")
 
 
+@pytest.mark.parametrize("key", ["calibracion", "datos", "semilla", "entrenamiento"])
+def test_what_training_tells_beside_the_figures_is_kept(key: str) -> None:
+    said = read({key: [{"filas": 3}], "autora": "yo"})
+    assert said.told == {key: [{"filas": 3}]}
+    assert said.ignored == ("autora",)
+
+
 @pytest.mark.parametrize("key", ["tasa_entrenamiento", "tasa_real"])
 def test_one_rate_alone_corrects_nothing(key: str) -> None:
     said = read({key: 0.5})

@@ -11,16 +11,24 @@ from typing import Any
 
 from propensia.admission.refusal import Refusal
 
+# Kept with the version as they were told: figures, distributions, and where it all comes from.
+TOLD = (
+    "metricas",
+    "calibracion",
+    "referencia",
+    "versiones",
+    "datos",
+    "semilla",
+    "entrenamiento",
+)
 KEYS = frozenset(
     {
         "umbral",
         "tasa_entrenamiento",
         "tasa_real",
         "filas_doradas",
-        "metricas",
-        "referencia",
-        "versiones",
         "huella_contrato",
+        *TOLD,
     }
 )
 MOST_GOLDEN = 10_000
@@ -85,7 +93,7 @@ def read(data: bytes | None) -> Sidecar:
         golden=_golden(table.get("filas_doradas")),
         contract=_text(table, "huella_contrato"),
         ignored=tuple(sorted(str(key)[:40] for key in table.keys() - KEYS)[:MOST_IGNORED]),
-        told={key: table[key] for key in ("metricas", "referencia", "versiones") if key in table},
+        told={key: table[key] for key in TOLD if key in table},
     )
 
 

@@ -47,7 +47,16 @@ KINDS = (*(family.name for family in FAMILIES), NETWORK)
 # The network's part of the minutes, and the least that is worth beginning with.
 NETWORK_SHARE = 0.25
 NETWORK_LEAST_S = 45.0
-LIBRARIES = ("scikit-learn", "lightgbm", "xgboost", "imbalanced-learn", "keras", "numpy", "pandas")
+LIBRARIES = (
+    "scikit-learn",
+    "lightgbm",
+    "xgboost",
+    "xgboost-cpu",
+    "imbalanced-learn",
+    "keras",
+    "numpy",
+    "pandas",
+)
 
 
 class Refused(Exception):

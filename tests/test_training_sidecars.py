@@ -1,0 +1,284 @@
+"""What goes with a PKL made by training: admission takes it without a word, and it is true."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from propensia import admission, sampling, settings
+from propensia import contract as contracts
+from propensia.admission import Dropped
+from propensia.admission import sidecar as sidecars_read
+from propensia.contract import Contract
+from propensia.decision import Decision
+from propensia.features import Features
+from propensia.registry import Registry
+from propensia.training import reference, sidecars
+from propensia.training.demonstration import table
+from propensia.training.results import Candidate, Data, Evaluation, Figure, Threshold, Trained
+from propensia.training.rows import Rows
+
+COUNT = 900
+JUDGED = 300
+
+
+def estimator(contract: Contract, view: str) -> Any:
+    """An unfitted model of either view that takes whatever the contract may give."""
+    if view == "columns":
+        return make_pipeline(StandardScaler(), LogisticRegression())
+    texts = {p.feature: list(p.texts) for p in contract.parameters if p.is_category}
+    numbers = [p.feature for p in contract.parameters if not p.is_category]
+    codes = OneHotEncoder(categories=list(texts.values()), sparse_output=False)
+    filled = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+    columns = ColumnTransformer([("codes", codes, list(texts)), ("numbers", filled, numbers)])
+    return make_pipeline(columns, LogisticRegression(max_iter=1000))
+
+
+def made(name: str = "cobranza", view: str = "raw", *, dates: bool = False) -> Trained:
+    """A real small model of synthetic rows, judged on the last of them, then fitted on all."""
+    contract = contracts.load(name)
+    labels = table(contract, COUNT, seed=5)[1].astype(np.int64)
+    days = np.datetime64("2023-01-01") + np.arange(COUNT).astype("timedelta64[D]") // 10
+    rows = Rows(
+        sampling.draw(contract, COUNT, seed=5), labels, np.arange(COUNT), days if dates else None
+    )
+    learnt, places = np.arange(COUNT - JUDGED), np.arange(COUNT - JUDGED, COUNT)
+    data = rows.table(contract, view)
+    model = estimator(contract, view).fit(data.iloc[learnt], labels[learnt])
+    chances = model.predict_proba(data.iloc[places])[:, 1]
+    protocol = {"protocol": "time", "since": "2023-03-02"} if dates else {"protocol": "folds"}
+    return Trained(
+        name="prueba_2026-10",
+        model=model.fit(data, labels),
+        contract=contract,
+        view=view,
+        calibrator="ninguna",
+        rows=rows,
+        data=Data("clientes.csv", "ab" * 32, COUNT + 3, COUNT, {"EDAD edad_no_valida": 3}),
+        findings=(),
+        evaluation=Evaluation(
+            places=places,
+            chances=chances,
+            figures={"auc": Figure(0.81, 0.75, 0.86, 0.02), "brier": Figure(0.15, 0.1, 0.2, 0.01)},
+            folds=5,
+            next_rows=75,
+            **protocol,
+        ),
+        threshold=Threshold(0.31, {"es": "El umbral de mejor F1.", "en": "The best F1."}),
+        candidates=(
+            Candidate("logistic", {"C": 1.0, "bins": 0}, 0.45, 0.8, 1.5, 1.0),
+            Candidate("forest", {"trees": 100, "extra": True}, 0.46, 0.79, 2.5, 0.0),
+        ),
+        seed=3,
+        minutes=0.7,
+        made=datetime(2026, 10, 1, 9, 30, tzinfo=UTC),
+        versions={"python": "3.11.2", "scikit-learn": "1.9.1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    return made()
+
+
+@pytest.fixture(scope="module")
+def told(trained: Trained) -> dict[str, Any]:
+    return sidecars.sidecar(trained)
+
+
+# Admission
+
+
+@pytest.mark.parametrize(
+    ("name", "view"), [("cobranza", "raw"), ("cobranza", "columns"), ("telco_churn", "raw")]
+)
+def test_admission_takes_model_and_sidecar_without_a_single_warning(
+    name: str, view: str, tmp_path: Path, registry: Registry
+) -> None:
+    one = made(name, view)
+    out = io.BytesIO()
+    joblib.dump(one.model, out)
+    beside = json.dumps(sidecars.sidecar(one), allow_nan=False).encode()
+    place = settings.load(
+        {"PROPENSIA_STATE": str(tmp_path / "state"), "PROPENSIA_MODELS": str(tmp_path / "models")}
+    )
+    place = replace(place, contract=name)
+    outcome = admission.judge(
+        Dropped("prueba", out.getvalue(), beside), place, one.contract, registry
+    )
+    assert outcome.refusal is None
+    found = {check.name: check for check in outcome.checks}
+    assert [check for check in outcome.checks if check.outcome == "aviso"] == []
+    assert found["filas doradas"].outcome == found["igual que el original"].outcome == "bien"
+    assert "Nada de lo que el informe espera" in outcome.report
+    said = sidecars_read.read(beside)
+    assert said.ignored == () and said.unknown() == []
+
+
+def test_nothing_is_corrected(trained: Trained, told: dict[str, Any]) -> None:
+    rate = float(trained.rows.labels.sum()) / COUNT
+    assert told["tasa_entrenamiento"] == told["tasa_real"] == rate
+    rule = Decision(told["umbral"], told["tasa_entrenamiento"], told["tasa_real"])
+    chances = trained.evaluation.chances
+    assert np.array_equal(rule.probabilities(chances), chances)
+
+
+# Golden rows
+
+
+def scored_by_hand(trained: Trained, texts: dict[str, str]) -> float:
+    """The model's answer to one request, read by the reader that reads one row."""
+    values, _ = Features(trained.contract).read(texts)
+    row = dict(zip([p.feature for p in trained.contract.parameters], values, strict=True))
+    return float(trained.model.predict_proba(pd.DataFrame([row]).fillna(np.nan))[0, 1])
+
+
+def test_a_golden_row_has_the_probability_that_a_request_gets(
+    trained: Trained, told: dict[str, Any]
+) -> None:
+    for golden in told["filas_doradas"]:
+        expected = scored_by_hand(trained, golden["parametros"])
+        # One row or many: the sums of a dozen products may be taken in another order.
+        assert golden["probabilidad"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_golden_rows_span_the_deciles_of_the_score(trained: Trained, told: dict[str, Any]) -> None:
+    values = sampling.draw(trained.contract, 4_000, seed=99)
+    nobody = np.zeros(4_000, dtype=np.int64)
+    data = Rows(values, nobody, nobody).table(trained.contract, "raw")
+    limits = np.quantile(trained.model.predict_proba(data)[:, 1], np.arange(1, 10) / 10)
+    found = np.searchsorted(limits, [row["probabilidad"] for row in told["filas_doradas"]])
+    assert 40 <= len(found) <= 60
+    assert min(Counter(found.tolist())[decile] for decile in range(10)) >= 2
+
+
+@pytest.mark.parametrize("name", contracts.shipped())
+def test_golden_rows_send_every_text_and_no_data_where_it_is_allowed(name: str) -> None:
+    one = made(name, "columns")
+    rows = [golden["parametros"] for golden in sidecars.golden(one)]
+    for parameter in one.contract.parameters:
+        sent = {row[parameter.name] for row in rows}
+        assert sent >= set(parameter.texts)
+        if parameter.optional or parameter.fill is not None:
+            assert not sent.isdisjoint({"NaN", *one.contract.no_data})
+        assert Features(one.contract).read(rows[0])
+
+
+def test_golden_rows_do_not_come_from_the_training_data(trained: Trained) -> None:
+    others = trained.rows.take(np.arange(50))
+    assert sidecars.golden(replace(trained, rows=others)) == sidecars.golden(trained)
+
+
+# What is told
+
+
+def test_the_sidecar_is_small_strict_json(trained: Trained) -> None:
+    nothing = Figure(float("nan"), float("-inf"), float("inf"), float("nan"))
+    evaluation = replace(trained.evaluation, figures={"auc": nothing})
+    text = json.dumps(sidecars.sidecar(replace(trained, evaluation=evaluation)), allow_nan=False)
+    assert json.loads(text)["metricas"] == {"auc": {"valor": None, "desde": None, "hasta": None}}
+    # A twentieth of what admission takes, for 13 parameters and any number of rows.
+    assert len(text.encode()) < sidecars_read.LIMIT_BYTES / 20
+    assert set(json.loads(text)) <= sidecars_read.KEYS
+
+
+def test_figures_have_their_intervals(told: dict[str, Any]) -> None:
+    assert told["metricas"]["auc"] == {"valor": 0.81, "desde": 0.75, "hasta": 0.86}
+
+
+def test_the_calibration_table_counts_every_judged_row_once(
+    trained: Trained, told: dict[str, Any]
+) -> None:
+    bins = told["calibracion"]
+    assert sum(part["filas"] for part in bins) == JUDGED
+    positives = sum(part["filas"] * part["tasa"] for part in bins)
+    # Shares are kept to seven digits.
+    assert positives == pytest.approx(trained.rows.labels[-JUDGED:].sum(), abs=1e-3)
+    said = sum(part["filas"] * part["probabilidad"] for part in bins)
+    assert said == pytest.approx(trained.evaluation.chances.sum(), abs=1e-3)
+
+
+def test_where_the_data_come_from(told: dict[str, Any]) -> None:
+    assert told["datos"]["sha256"] == "ab" * 32
+    assert (told["datos"]["filas"], told["datos"]["usadas"]) == (COUNT + 3, COUNT)
+    assert told["datos"]["desde"] is None
+    assert sidecars.sidecar(made(dates=True))["datos"]["hasta"] == "2023-03-31"
+    assert told["entrenamiento"]["modelos"] == [{"familia": "logistic", "peso": 1.0}]
+    assert told["entrenamiento"]["hecho"] == "2026-10-01T09:30:00+00:00"
+
+
+# Reference distributions
+
+
+def test_the_shares_of_texts_are_those_counted(trained: Trained, told: dict[str, Any]) -> None:
+    for parameter in trained.contract.parameters:
+        if not parameter.is_category:
+            continue
+        counted = Counter(trained.rows.values[parameter.name].tolist())
+        said = told["referencia"]["parametros"][parameter.name]
+        expected = [counted[text] / COUNT for text in said["textos"]]
+        assert said["partes"] == pytest.approx(expected, rel=1e-6)  # seven digits are kept
+        assert said["sin_dato"] == 0.0
+
+
+def test_the_bins_of_a_number_hold_what_they_say(trained: Trained, told: dict[str, Any]) -> None:
+    for parameter in trained.contract.parameters:
+        if parameter.is_category:
+            continue
+        said = told["referencia"]["parametros"][parameter.name]
+        limits = [-np.inf, *said["bordes"], np.inf]
+        values = trained.rows.values[parameter.name].tolist()
+        for (low, high), share in zip(pairwise(limits), said["partes"], strict=True):
+            counted = sum(1 for value in values if low < value <= high)
+            assert share == pytest.approx(counted / COUNT, rel=1e-6)
+            assert counted > 0
+        missing = sum(1 for value in values if value != value)
+        assert said["sin_dato"] == pytest.approx(missing / COUNT, rel=1e-6)
+
+
+def test_a_number_without_ties_is_cut_into_tenths() -> None:
+    values = np.random.default_rng(1).permutation(np.arange(1000) * 1.5)
+    bins = {"bordes": reference.edges(values)}
+    assert reference.shares(values, bins).tolist() == pytest.approx([*[0.1] * 10, 0.0])
+
+
+def test_other_values_are_counted_in_the_same_bins() -> None:
+    bins = {"bordes": [1.0, 2.0]}
+    values = np.array([-9.0, 1.0, 1.5, 2.0, 2.0, 99.0, np.nan, np.nan])
+    assert reference.shares(values, bins).tolist() == [2 / 8, 3 / 8, 1 / 8, 2 / 8]
+
+
+@pytest.mark.parametrize("values", [[], [3.0], [3.0, 3.0, 3.0]])
+def test_few_or_equal_values_have_one_bin(values: list[float]) -> None:
+    assert reference.edges(np.array(values)) == []
+    found = reference.shares(np.array([*values, np.nan]), {"bordes": []})
+    assert found.tolist() == pytest.approx(
+        [len(values) / (len(values) + 1), 1 / (len(values) + 1)]
+    )
+
+
+def test_the_score_is_described_by_its_deciles(trained: Trained, told: dict[str, Any]) -> None:
+    score, chances = told["referencia"]["puntuacion"], trained.evaluation.chances
+    below = [np.mean(chances <= limit) for limit in score["deciles"]]
+    # A limit lies between two rows, and is kept to seven digits.
+    assert below == pytest.approx(np.arange(1, 10) / 10, abs=1.5 / JUDGED)
+    assert sum(score["partes"]) == pytest.approx(1.0, abs=1e-5)
+    first = np.mean(chances < 0.05)
+    assert score["histograma"][0] == pytest.approx(first, rel=1e-6)
+    assert len(score["histograma"]) == 20
