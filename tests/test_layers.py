@@ -22,7 +22,7 @@ LAYERS = (
     ("settings", "files", "processes", "confinement", "locks", "stats", "faults"),
     ("contract", "heartbeat", "signing", "tables", "synthetic"),
     ("features", "decision", "reasons"),
-    ("scorer", "registry", "sampling", "inbox"),
+    ("scorer", "registry", "sampling", "inbox", "skewing"),
     ("serving", "admission", "training", "terminal", "remembering", "standing"),
     ("reception",),
     ("keeper", "commands", "comparing", "doctor", "sign", "skew", "synth", "train", "web"),

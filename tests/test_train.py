@@ -1,0 +1,220 @@
+"""``propensia train`` as an analyst runs it: real tables, real files, real processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import learnable_rows
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from propensia import contract as contracts
+from propensia.__main__ import cli
+from propensia.contract import Contract
+from propensia.features import Features
+from propensia.locks import Lock
+from propensia.registry import Registry
+from propensia.scorer import Scorer
+
+COUNT = 900
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the settings of a machine of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROPENSIA_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("PROPENSIA_STATE", str(tmp_path / "var"))
+    return tmp_path
+
+
+@pytest.fixture
+def table(site: Path, contract: Contract) -> Path:
+    return learnable_rows.write(
+        site / "octubre.csv", contract, learnable_rows.rows(contract, COUNT)
+    )
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def quick(table: Path, *more: object) -> Result:
+    """The shortest training: one candidate, nothing logged."""
+    return run(
+        "train", table, "--minutes", "0.05", "--families", "logistica", "--tracking", "no", *more
+    )
+
+
+def test_a_table_becomes_a_candidate_of_three_files(site: Path, table: Path) -> None:
+    result = quick(table, "--out", "cobros_2026-10")
+    assert result.exit_code == 0, result.output
+    folder = site / "models" / "candidates"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "cobros_2026-10.html",
+        "cobros_2026-10.json",
+        "cobros_2026-10.pkl",
+    ]
+    sidecar = json.loads((folder / "cobros_2026-10.json").read_text(encoding="utf-8"))
+    assert sidecar["metricas"]["auc"]["desde"] < sidecar["metricas"]["auc"]["valor"]
+    assert f"{sidecar['metricas']['auc']['valor']:.4f}" in result.output
+    assert not any((site / "var" / "training").iterdir()), "a finished search leaves nothing"
+
+
+def test_the_pkl_loads_without_propensia_and_says_what_the_service_says(
+    site: Path, table: Path, contract: Contract
+) -> None:
+    """Loaded by another process that cannot import the package at all."""
+    assert quick(table, "--out", "m", "--publish").exit_code == 0
+    frame = pd.DataFrame({p.feature: [_value(p, p.example)] for p in contract.parameters})
+    frame.to_pickle(site / "row.pkl")
+    program = (
+        "import sys; sys.modules['propensia'] = None\n"
+        "import joblib, pandas\n"
+        "model = joblib.load('models/m.pkl')\n"
+        "print(repr(float(model.predict_proba(pandas.read_pickle('row.pkl'))[0, 1])))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=site, capture_output=True, text=True, check=True
+    )
+    registry = Registry(site / "var")
+    release = registry.current()
+    assert release is not None
+    manifest = registry.manifest(release.version)
+    view = contract.view(manifest["columns"])
+    assert view is not None
+    features = Features(view)
+    values, _ = features.read(contract.example())
+    scorer = Scorer(registry.model(release.version), manifest["onnx_sha256"])
+    served = scorer.many(np.array([features.row(values)]))[0]
+    assert float(told.stdout) == pytest.approx(served, abs=1e-9)
+
+
+def _value(parameter: object, text: str) -> object:
+    raw = Features(contracts.load("cobranza")).read(contracts.load("cobranza").example())[0]
+    names = [p.name for p in contracts.load("cobranza").parameters]
+    value = raw[names.index(parameter.name)]  # type: ignore[attr-defined]
+    return np.nan if value is None else value
+
+
+def test_publish_passes_every_check_without_a_warning(site: Path, table: Path) -> None:
+    """The figures of the sidecar, names of columns, golden rows, parity: nothing to remark."""
+    result = quick(table, "--out", "m", "--publish")
+    assert result.exit_code == 0, result.output
+    assert "ACEPTADO m.pkl" in result.output and "Publicada la versión" in result.output
+    marks = [line.strip()[0] for line in result.output.splitlines() if line.startswith("  ")]
+    assert "!" not in marks and "✗" not in marks, result.output
+    assert marks.count("✓") >= 10
+
+
+@pytest.mark.slow
+def test_the_whole_committee_passes_without_a_warning(site: Path, table: Path) -> None:
+    result = run("train", table, "--minutes", "0.2", "--tracking", "no", "--out", "m", "--publish")
+    assert result.exit_code == 0, result.output
+    assert not [line for line in result.output.splitlines() if line.startswith(("  !", "  ✗"))]
+
+
+def test_what_is_wrong_with_a_table_is_told_and_nothing_is_written(
+    site: Path, contract: Contract
+) -> None:
+    table = learnable_rows.write(site / "t.csv", contract, learnable_rows.rows(contract, 20))
+    result = quick(table, "--out", "m")
+    assert result.exit_code == 1
+    assert "hacen falta al menos 200" in result.output
+    assert not (site / "models").exists() or not list((site / "models").rglob("*.pkl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--families", "svm"], 2, "no hay svm"),
+        (["--threshold", "mucho"], 2, "regla de umbral"),
+        (["--out", "../m"], 2, "sin carpetas"),
+        (["--column", "DEUDA_TOTAL"], 2, "NOMBRE=COLUMNA"),
+        (["--contract", "nadie"], 3, "no hay contrato"),
+    ],
+)
+def test_wrong_use_says_what_it_takes(
+    table: Path, arguments: list[str], code: int, told: str
+) -> None:
+    result = run("train", table, "--minutes", "0.05", *arguments)
+    assert result.exit_code == code and told in result.output, result.output
+
+
+def test_a_table_that_is_not_there_is_named(site: Path) -> None:
+    result = quick(site / "nada.csv")
+    assert result.exit_code == 1 and "nada.csv" in result.output
+
+
+def test_a_candidate_is_not_overwritten_unless_told(site: Path, table: Path) -> None:
+    model = site / "models" / "candidates" / "m.pkl"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"mine")
+    result = quick(table, "--out", "m")
+    assert result.exit_code == 1 and "--force" in result.output
+    assert model.read_bytes() == b"mine"
+    assert quick(table, "--out", "m", "--force").exit_code == 0
+    assert joblib.load(model).n_features_in_ == 13
+
+
+def test_the_same_seed_gives_the_same_model(site: Path, table: Path) -> None:
+    for name in ("a", "b"):
+        assert quick(table, "--out", name).exit_code == 0
+    folder = site / "models" / "candidates"
+    first, second = (json.loads((folder / f"{n}.json").read_text("utf-8")) for n in "ab")
+    assert first["filas_doradas"] == second["filas_doradas"]
+    assert first["umbral"] == second["umbral"]
+
+
+def test_another_contract_needs_no_other_code(site: Path) -> None:
+    churn = contracts.load("telco_churn")
+    table = learnable_rows.write(site / "c.csv", churn, learnable_rows.rows(churn, COUNT))
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.replace(";SI\n", ";Yes\n").replace(";NO\n", ";No\n"), encoding="utf-8")
+    result = quick(table, "--contract", "telco_churn", "--out", "bajas", "--threshold", "top=0.2")
+    assert result.exit_code == 0, result.output
+    assert "20,0 % de mayor probabilidad" in result.output
+
+
+def test_a_killed_search_leaves_no_model_and_goes_on(site: Path, table: Path) -> None:
+    """Killed as a power cut would; the next run begins with what was tried."""
+    command = [sys.executable, "-m", "propensia", "train", str(table), "--out", "m"]
+    command += ["--tracking", "no", "--families", "logistica,xgboost", "--minutes"]
+    child = subprocess.Popen([*command, "5"], cwd=site, stdout=subprocess.DEVNULL)
+    training, deadline = site / "var" / "training", time.monotonic() + 60
+    while len(list(training.rglob("*.npy"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    child.kill()
+    child.wait()
+    kept = len(list(training.rglob("*.npy")))
+    assert kept >= 3 and not list((site / "models").rglob("*.pkl"))
+    again = subprocess.run(
+        [*command, "0.05"], cwd=site, capture_output=True, encoding="utf-8", check=False
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    sidecar = json.loads((site / "models" / "candidates" / "m.json").read_text("utf-8"))
+    assert sidecar["entrenamiento"]["probados"] >= kept
+
+
+def test_the_same_training_twice_at_once_is_refused(site: Path, table: Path) -> None:
+    command = [sys.executable, "-m", "propensia", "train", str(table), "--out", "m"]
+    command += ["--tracking", "no", "--families", "logistica", "--minutes", "5"]
+    child = subprocess.Popen(command, cwd=site, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not list((site / "var").rglob("*.npy")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (lock,) = (site / "var" / "training").glob("*/lock")
+        assert not Lock(lock).acquire()
+        result = quick(table, "--out", "m")
+        assert result.exit_code == 1 and "en marcha" in result.output
+    finally:
+        child.kill()
+        child.wait()
