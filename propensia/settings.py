@@ -185,6 +185,11 @@ def variable(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def for_library(name: str, value: str) -> None:
+    """Set an environment variable that a library reads once, unless a person has set it."""
+    os.environ.setdefault(name, value)
+
+
 def as_environment(settings: Settings) -> dict[str, str]:
     """The settings as environment variables, to hand them to another process unchanged."""
     return {

@@ -146,7 +146,7 @@ def place(settings: Settings, name: str) -> Written:
 
 
 def _local_store(settings: Settings) -> str:
-    return (settings.state / "mlruns").as_uri()
+    return str(settings.state / "mlruns")
 
 
 def _write(trained: Trained, written: Written) -> None:
