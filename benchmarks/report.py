@@ -28,6 +28,9 @@ _PACKAGES = (
     "keras",
     "tensorflow",
     "skl2onnx",
+    "lightgbm",
+    "xgboost",
+    "optuna",
 )
 
 

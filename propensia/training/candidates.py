@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+import pandas as pd
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from imblearn.under_sampling import RandomUnderSampler
@@ -39,25 +40,35 @@ from propensia.contract import Contract
 
 Settings = Mapping[str, Any]
 # What may be done to the rows that a model learns from, and to no others.
+# Numbers of at most so many values get an effect for each that this many rows have.
+FEW = 12
+LEAST_ROWS = 30
 BALANCES = ("none", "under", "over", "smote")
 CORES = max(1, min(os.cpu_count() or 1, 8))
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of the raw view: categories with their texts, numbers, and which have gaps."""
+    """The columns of the raw view: categories with their texts, and numbers.
+
+    Of the numbers, ``gaps`` may have no data, and ``few`` have so few values that each may have
+    an effect of its own.
+    """
 
     categories: Mapping[str, tuple[str, ...]]
     numbers: tuple[str, ...]
     gaps: tuple[str, ...]
+    few: tuple[str, ...]
 
     @classmethod
-    def of(cls, contract: Contract) -> Layout:
-        """The layout of the raw view of a contract."""
+    def of(cls, contract: Contract, table: pd.DataFrame) -> Layout:
+        """The layout of the raw view of a contract, with the values that are in ``table``."""
         categories = {p.feature: p.texts for p in contract.parameters if p.is_category}
         numbers = tuple(p.feature for p in contract.parameters if not p.is_category)
         gaps = {p.feature for p in contract.parameters if p.optional and p.fill is None}
-        return cls(categories, numbers, tuple(name for name in numbers if name in gaps))
+        whole = [name for name in numbers if name not in gaps]
+        few = [name for name in whole if 2 < table[name].nunique() <= FEW]
+        return cls(categories, numbers, tuple(n for n in numbers if n in gaps), tuple(few))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,13 @@ def _for_trees(layout: Layout) -> ColumnTransformer:
 def _for_lines(settings: Settings, layout: Layout) -> ColumnTransformer:
     """Numbers bent towards a bell and scaled, and beside them in bins: a line per piece."""
     parts = _codes(layout)
-    whole = [name for name in layout.numbers if name not in layout.gaps]
+    if layout.few:
+        each = OneHotEncoder(
+            min_frequency=LEAST_ROWS, handle_unknown="infrequent_if_exist", sparse_output=False
+        )
+        parts.append(("few", each, list(layout.few)))
+    special = {*layout.gaps, *layout.few}
+    whole = [name for name in layout.numbers if name not in special]
     # Scaled first: the power that bends 202304..202403 as they are is in the hundreds, and then
     # the last digits of a number decide.
     shape = [("scale", StandardScaler()), ("power", PowerTransformer())]
@@ -278,7 +295,7 @@ FAMILIES = (
     Family(
         "logistica",
         "regresión logística",
-        {"C": 0.1, "bins": 8},
+        {"C": 0.3, "bins": 8},
         _suggest_logistic,
         _logistic,
     ),

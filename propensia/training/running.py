@@ -259,11 +259,12 @@ def _possible(seconds: float, listener: Listener) -> bool:
 
 def _task(job: Job, learnt: Rows, folder: Path) -> Task:
     count = next((folds for most, folds in FOLDS if len(learnt) < most), FEWEST_FOLDS)
+    table = learnt.table(job.contract, "raw")
     return Task(
-        learnt.table(job.contract, "raw"),
+        table,
         learnt.labels,
         splitting.folds(learnt, count, job.seed),
-        Layout.of(job.contract),
+        Layout.of(job.contract, table),
         [family for family in FAMILIES if family.name in job.families],
         job.balance,
         job.seed,

@@ -1,0 +1,251 @@
+"""How good chances were on a hold-out, kept as JSON lines, and the table of all of them.
+
+Nothing here knows how the chances came about, and no figure is taken from who is judged.
+"""
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import (
+    brier_score_loss,
+    log_loss,
+    roc_auc_score,
+)
+
+BASELINE = "lightgbm"
+LOSS = 0.002
+CALIBRATION = 0.02
+COVERED = 0.9
+_BINS = 10
+_DRAWS = 200
+
+Labels = npt.NDArray[np.int64]
+Chances = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is asked of one side on one split of one table; equal runs are done once."""
+
+    side: str
+    table: str
+    seed: int
+    minutes: float
+    hold_out: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One run on its hold-out of `rows` rows.
+
+    `bins`: count, sum of chances and sum of labels in ten equal parts of [0, 1]. `low` and
+    `high`: the 95 % interval that the side itself stated for the AUC, if it did, for a table of
+    `stated_rows` rows.
+    """
+
+    run: Run
+    rows: int
+    columns: int
+    auc: float
+    log_loss: float
+    brier: float
+    bins: list[list[float]]
+    seconds: float
+    detail: str
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def covered(self) -> bool | None:
+        """Whether the stated interval holds the AUC; `None` where none was stated."""
+        if self.low is None or self.high is None:
+            return None
+        return self.low <= self.auc <= self.high
+
+
+def judge(
+    run: Run,
+    columns: int,
+    labels: Labels,
+    chances: Chances,
+    seconds: float,
+    detail: str,
+    stated: tuple[float, float] | None = None,
+) -> Verdict:
+    """The verdict on the chances `(n,)` of a hold-out with those labels 0 and 1."""
+    low, high = stated or (None, None)
+    return Verdict(
+        run,
+        len(labels),
+        columns,
+        float(roc_auc_score(labels, chances)),
+        float(log_loss(labels, np.clip(chances, 1e-15, 1 - 1e-15))),
+        float(brier_score_loss(labels, chances)),
+        binned(labels, chances).tolist(),
+        seconds,
+        detail,
+        low,
+        high,
+    )
+
+
+def binned(labels: Labels, chances: Chances) -> npt.NDArray[np.float64]:
+    """Count, sum of chances and sum of labels in ten equal parts of [0, 1], `(10, 3)`."""
+    places = np.minimum((chances * _BINS).astype(int), _BINS - 1)
+    weights = (np.ones(len(labels)), chances, labels)
+    return np.column_stack([np.bincount(places, w, _BINS) for w in weights])
+
+
+def calibration_error(bins: npt.NDArray[np.float64]) -> float:
+    """The expected calibration error of `binned`: mean distance of chance and rate over rows.
+
+    Source: Naeini, Cooper and Hauskrecht (2015), with ten bins of equal width.
+    """
+    return float(np.abs(bins[:, 1] - bins[:, 2]).sum() / bins[:, 0].sum())
+
+
+def by_chance(bins: npt.NDArray[np.float64], seed: int = 0) -> float:
+    """The calibration error that true probabilities would show on so many rows, on average.
+
+    Labels are drawn from the mean chance of each bin; no model can be told to be better.
+    """
+    counts = bins[:, 0].astype(int)
+    means = np.divide(bins[:, 1], bins[:, 0], out=np.zeros(len(bins)), where=counts > 0)
+    draws = np.random.default_rng(seed).binomial(counts, means, (_DRAWS, len(bins)))
+    return float(np.abs(draws - counts * means).sum(axis=1).mean() / counts.sum())
+
+
+def read(path: Path) -> list[Verdict]:
+    """The verdicts of a file of JSON lines; a last line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    verdicts = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            item = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        verdicts.append(Verdict(**{**item, "run": Run(**item["run"])}))
+    return verdicts
+
+
+def append(path: Path, verdict: Verdict) -> None:
+    """Add one line to the file, which is made where it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", newline="\n") as stream:
+        stream.write(json.dumps(asdict(verdict)) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Both sides on one table, over the seeds that both have done."""
+
+    table: str
+    ours: Sequence[Verdict]
+    theirs: Sequence[Verdict]
+
+    @property
+    def differences(self) -> list[float]:
+        """AUC of ours less theirs, split by split."""
+        return [a.auc - b.auc for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    @property
+    def difference(self) -> float:
+        """The mean of the differences."""
+        return statistics.fmean(self.differences)
+
+    @property
+    def bins(self) -> npt.NDArray[np.float64]:
+        """The bins of ours, all hold-outs together."""
+        every = np.array([verdict.bins for verdict in self.ours], dtype=np.float64)
+        return np.asarray(every.sum(axis=0))
+
+    @property
+    def covered(self) -> int:
+        """How many stated intervals hold the AUC of their hold-out."""
+        return sum(verdict.covered is True for verdict in self.ours)
+
+
+def paired(verdicts: Iterable[Verdict], name: str) -> list[Row]:
+    """A row for each table on which both the side `name` and the baseline were judged."""
+    known: dict[str, dict[str, dict[int, Verdict]]] = {}
+    for verdict in verdicts:
+        sides = known.setdefault(verdict.run.table, {})
+        sides.setdefault(verdict.run.side, {})[verdict.run.seed] = verdict
+    rows = []
+    for table, sides in known.items():
+        ours, theirs = sides.get(name, {}), sides.get(BASELINE, {})
+        seeds = sorted(ours.keys() & theirs.keys())
+        if seeds:
+            rows.append(Row(table, [ours[s] for s in seeds], [theirs[s] for s in seeds]))
+    return rows
+
+
+def targets(rows: Sequence[Row]) -> list[tuple[str, bool]]:
+    """Each target in words with what was found, and whether it is met."""
+    worst = min(rows, key=lambda row: row.difference)
+    above = sum(row.difference > 0 for row in rows)
+    widest = max(rows, key=lambda row: calibration_error(row.bins))
+    error = calibration_error(widest.bins)
+    least = min(rows, key=lambda row: row.covered / len(row.ours))
+    return [
+        (
+            f"AUC at most {LOSS} below LightGBM's on any table: the worst is "
+            f"{worst.difference:+.4f} ({worst.table})",
+            worst.difference >= -LOSS,
+        ),
+        (f"above it on most: on {above} of {len(rows)}", above > len(rows) / 2),
+        (
+            f"expected calibration error ≤ {CALIBRATION}, hold-outs together: the largest is "
+            f"{error:.4f} ({widest.table})",
+            error <= CALIBRATION,
+        ),
+        (
+            f"the stated interval covers the AUC in {COVERED:.0%} of the repeats: the fewest are "
+            f"{least.covered} of {len(least.ours)} ({least.table})",
+            least.covered >= COVERED * len(least.ours),
+        ),
+    ]
+
+
+def document(rows: Sequence[Row]) -> str:
+    """The rows and the targets in Markdown."""
+    lines = [
+        "| table | rows, columns | repeats | AUC | LightGBM | difference ± s.e. | log loss | "
+        "LightGBM | ECE (by chance) | covered | seconds | LightGBM |",
+        f"|{'---|' * 12}",
+        *(_line(row) for row in rows),
+        "",
+        *(f"- {'met' if met else '**not met**'}: {text}" for text, met in targets(rows)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Row) -> str:
+    first = row.ours[0]
+    whole = round(first.rows / first.run.hold_out)
+    spread = statistics.stdev(row.differences) if len(row.ours) > 1 else float("nan")
+    cells = (
+        row.table,
+        f"{whole:,}, {first.columns}",
+        str(len(row.ours)),
+        _mean(verdict.auc for verdict in row.ours),
+        _mean(verdict.auc for verdict in row.theirs),
+        f"{row.difference:+.4f} ± {spread / len(row.ours) ** 0.5:.4f}",
+        _mean(verdict.log_loss for verdict in row.ours),
+        _mean(verdict.log_loss for verdict in row.theirs),
+        f"{calibration_error(row.bins):.4f} ({by_chance(row.bins):.4f})",
+        f"{row.covered} of {len(row.ours)}",
+        f"{statistics.fmean(verdict.seconds for verdict in row.ours):.0f}",
+        f"{statistics.fmean(verdict.seconds for verdict in row.theirs):.0f}",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _mean(values: Iterable[float]) -> str:
+    return f"{statistics.fmean(values):.4f}"
