@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -45,20 +45,22 @@ class Request:
     """What was typed, as ``propensia train --help`` explains it; ``None`` where nothing was."""
 
     data: str
-    query: str | None = None
-    contract: str | None = None
-    minutes: float = 1.0
-    name: str | None = None
-    rule: str = "f1"
-    recovery: float = 1.0
-    families: str | None = None
-    balance: str = "none"
-    date: str | None = None
-    key: str | None = None
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    allow: tuple[str, ...] = ()
-    seed: int = 1
-    tracking: str | None = None
+    query: str | None
+    contract: str | None
+    minutes: float
+    name: str | None
+    publish: bool
+    rule: str
+    recovery: float
+    families: str | None
+    balance: str
+    date: str | None
+    key: str | None
+    renamed: Mapping[str, str]
+    allow: tuple[str, ...]
+    seed: int
+    tracking: str | None
+    force: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Written:
     card: Path
 
 
-def run(parts: Parts, request: Request, force: bool) -> Written:
+def run(parts: Parts, request: Request) -> Written:
     """Train, write the candidate and say what came out.
 
     Raises ``WrongUse``, ``NotTrained``, ``ContractError`` and ``OSError``; nothing is written
@@ -78,29 +80,51 @@ def run(parts: Parts, request: Request, force: bool) -> Written:
     """
     job = _job(parts, request)
     written = place(parts.settings, job.name)
-    if written.model.exists() and not force:
-        raise NotTrained(f"ya hay un candidato {written.model}: otro nombre (--out) o --force")
+    in_the_way = _in_the_way(parts.settings, written, request.publish)
+    if in_the_way is not None and not request.force:
+        raise NotTrained(f"ya existe {in_the_way}: use otro nombre (--out) o --force")
+
+    def deliver(trained: Trained) -> None:
+        bar.say("Escribiendo la ficha y el informe…")
+        _write(trained, written)
+
     try:
         with _Bar() as bar:
-            trained = running.train(job, Listener(bar.say, bar.progress))
+            trained = running.train(job, Listener(bar.say, bar.progress), deliver)
     except thresholds.RuleError as error:
         raise WrongUse(str(error)) from error
     except (running.Refused, search.SearchError, files.TableError) as error:
         raise NotTrained(str(error)) from error
     except Busy as error:
         raise NotTrained("este mismo entrenamiento ya está en marcha") from error
-    bar.say("Escribiendo la ficha y el informe…")
-    _write(trained, written)
     click.echo(summary(trained))
-    _track(trained, written, request.tracking or _local_store(parts.settings))
+    _track(trained, written, request.tracking or str(parts.settings.state / "mlruns"))
     click.echo(f"\nModelo:  {written.model}\nFicha:   {written.sidecar}\nInforme: {written.card}")
     return written
+
+
+def _in_the_way(settings: Settings, written: Written, publish: bool) -> Path | None:
+    """A file that training would overwrite: a candidate, or what a person dropped."""
+    ours = (written.model, written.sidecar, written.card)
+    dropped = (_dropped(settings, written.model), _dropped(settings, written.sidecar))
+    paths = (*ours, *dropped) if publish else ours
+    return next((path for path in paths if path.exists()), None)
+
+
+def _dropped(settings: Settings, path: Path) -> Path:
+    """Where a file of a candidate lies once it is published."""
+    return settings.models / path.name
 
 
 def _job(parts: Parts, request: Request) -> Job:
     contract = parts.contract
     if request.contract is not None:
         contract = contracts.load(request.contract)
+    if request.publish and contract.fingerprint != parts.contract.fingerprint:
+        raise WrongUse(
+            f"--publish: este servidor tiene el contrato {parts.contract.name} y el modelo sería "
+            f"de {contract.name}; entrene sin --publish, o cambie el ajuste 'contract'"
+        )
     today = datetime.now().astimezone().date()
     families = running.KINDS
     if request.families is not None:
@@ -136,17 +160,13 @@ def free_name(settings: Settings, contract: str, today: date) -> str:
     """A name that tells the contract and the day, and that no candidate has yet."""
     wanted = f"{contract}_{today.isoformat()}"
     names = [wanted, *(f"{wanted}_{number}" for number in range(2, 1_000))]
-    return next(name for name in names if not place(settings, name).model.exists())
+    return next(n for n in names if _in_the_way(settings, place(settings, n), True) is None)
 
 
 def place(settings: Settings, name: str) -> Written:
     """Where the files of a candidate of that name lie."""
     folder = settings.models / CANDIDATES
     return Written(folder / f"{name}.pkl", folder / f"{name}.json", folder / f"{name}.html")
-
-
-def _local_store(settings: Settings) -> str:
-    return str(settings.state / "mlruns")
 
 
 def _write(trained: Trained, written: Written) -> None:
@@ -179,15 +199,16 @@ def _track(trained: Trained, written: Written, uri: str) -> None:
 def publish(settings: Settings, written: Written) -> Path:
     """Copy a candidate into the models folder, the sidecar first; the path of the PKL there."""
     for source in (written.sidecar, written.model):
-        files.write(settings.models / source.name, files.read(source))
-    return settings.models / written.model.name
+        files.write(_dropped(settings, source), files.read(source))
+    return _dropped(settings, written.model)
 
 
 SHOWN = {
     "auc": "AUC",
     "precision_media": "precisión media",
     "brier": "Brier",
-    "ece_sin_sesgo": "error de calibración",
+    "ece": "error de calibración",
+    "ece_sin_sesgo": "… sin azar",
     "sensibilidad": "sensibilidad",
     "precision": "precisión",
     "lift_10": "lift del 10 % mejor",

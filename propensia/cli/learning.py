@@ -199,7 +199,7 @@ def _pairs(
 )
 @click.option("--force", is_flag=True, help="Sobrescribe un candidato del mismo nombre.")
 @told
-def train(publish: bool, force: bool, **given: Any) -> None:
+def train(**given: Any) -> None:
     """Entrena con DATOS (CSV, Parquet o la URL de una base de datos) un modelo del contrato.
 
     Separa antes de ajustar, por fecha y cliente si los hay; prueba varias clases de modelos
@@ -213,14 +213,14 @@ def train(publish: bool, force: bool, **given: Any) -> None:
 
     parts = compose()
     try:
-        written = train_.run(parts, train_.Request(**given), force)
+        written = train_.run(parts, train_.Request(**given))
     except train_.WrongUse as error:
         fail(str(error), Exit.WRONG_USE)
     except train_.NotTrained as error:
         fail(str(error), Exit.REFUSED)
     except KeyboardInterrupt:
         fail("Interrumpido. La misma orden sigue donde estaba.", Exit.REFUSED)
-    if publish:
+    if given["publish"]:
         from propensia import commands
 
         path = train_.publish(parts.settings, written)

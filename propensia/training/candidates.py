@@ -40,10 +40,10 @@ from propensia.contract import Contract
 
 Settings = Mapping[str, Any]
 # What may be done to the rows that a model learns from, and to no others.
+BALANCES = ("none", "under", "over", "smote")
 # Numbers of at most so many values get an effect for each that this many rows have.
 FEW = 12
 LEAST_ROWS = 30
-BALANCES = ("none", "under", "over", "smote")
 CORES = max(1, min(os.cpu_count() or 1, 8))
 
 
@@ -111,7 +111,10 @@ def build(
     if balance == "none":
         return pipeline
     *before, model = pipeline.steps
-    steps = [*before, ("balance", _sampler(balance, seed)), model]
+    # SMOTE draws rows between two others, and between a number and a gap there is none.
+    fill = SimpleImputer(strategy="median", add_indicator=True)
+    filled = [("fill", fill)] if balance == "smote" and layout.gaps else []
+    steps = [*before, *filled, ("balance", _sampler(balance, seed)), model]
     return CalibratedClassifierCV(ResamplingPipeline(steps), method="sigmoid", cv=3)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,17 +15,17 @@ import numpy as np
 from sklearn.ensemble import VotingClassifier
 
 from propensia import stats
-from propensia.contract import Contract
+from propensia.contract import Column, Contract
 from propensia.training import blending, evaluation, networks, search
 from propensia.training.blending import NO_CALIBRATOR, Blend
 from propensia.training.candidates import CORES
 from propensia.training.evaluation import Candidates, Combined, CrossFitted
-from propensia.training.results import Candidate
+from propensia.training.results import Candidate, Threshold
 from propensia.training.rows import Chances, Labels, Places, Rows
 from propensia.training.search import Task, Tried
 
 # Where yes begins, for the chances of rows with those labels at those places of the task.
-Chooser = Callable[[Labels, Chances, Places], float]
+Chooser = Callable[[Labels, Chances, Places], Threshold]
 Tell = Callable[[str], None]
 # The network's search takes this part of its time; its folds and its fit the rest.
 SEARCHING = 0.5
@@ -101,7 +101,7 @@ def vote(contract: Contract, task: Task, tried: Sequence[Tried], choose: Chooser
 
     def combine(candidates: Candidates, labels: Labels, places: Places) -> Combined:
         chosen = blending.blend(candidates, names, labels)
-        return Combined(chosen.chances, choose(labels, chosen.chances(candidates), places))
+        return Combined(chosen.chances, choose(labels, chosen.chances(candidates), places).value)
 
     blend = blending.blend(columns, names, task.labels)
     pairs = list(zip(tried, map(float, blend.weights), strict=True))
@@ -152,6 +152,10 @@ class Network:
         return networks.chances(model, rows.table(self._contract, self.view))
 
 
+class NoNetwork(Exception):
+    """There is no network for these rows; the text, in Spanish, says why."""
+
+
 def network(
     contract: Contract,
     task: Task,
@@ -160,12 +164,14 @@ def network(
     folder: Path,
     choose: Chooser,
     tell: Tell,
-) -> Network | None:
+) -> Network:
     """The best network found in about ``seconds`` on the ``rows`` of the task.
 
-    ``None`` where there was no time for one, or the contract's columns may have gaps.
+    Raises ``NoNetwork`` where a column may have gaps, or there was no time for a network.
     """
     started = time.monotonic()
+    if any(_may_be_missing(contract, column) for column in contract.columns):
+        raise NoNetwork("una columna del contrato puede quedar sin dato, y una red no lo admite")
     table = rows.table(contract, "columns")
     settings = networks.search(
         table,
@@ -176,21 +182,20 @@ def network(
         seed=task.seed,
         tell=tell,
     )
+    late = NoNetwork("no se termina en su parte del tiempo; dé más minutos (--minutes)")
     if settings is None:
-        return None
+        raise late
     found = networks.out_of_fold(
         table, rows.labels, task.folds, settings, seed=task.seed, deadline=started + seconds
     )
     if found is None:
-        return None
+        raise late
     told, settings = found
 
     def combine(candidates: Candidates, labels: Labels, places: Places) -> Combined:
         line = networks.Line.of(candidates[0], labels)
-        return Combined(
-            lambda said: line.chances(said[0]),
-            choose(labels, line.chances(candidates[0]), places),
-        )
+        threshold = choose(labels, line.chances(candidates[0]), places)
+        return Combined(lambda said: line.chances(said[0]), threshold.value)
 
     unseen = evaluation.cross_fitted(told[None], rows.labels, task.folds, combine)
     loss, auc = stats.log_loss(rows.labels, unseen.chances), stats.auc(rows.labels, told)
@@ -199,12 +204,24 @@ def network(
     return Network(unseen, (one,), contract, settings, task.seed, told, rows.labels)
 
 
-def better(first: Vote, second: Network, labels: Labels) -> Choice:
-    """``second`` only where it tells more, by more than the standard error of the difference.
+def _may_be_missing(contract: Contract, column: Column) -> bool:
+    """Whether a column is the value itself of a parameter that need not have one."""
+    starts = column.steps[0][0] if column.steps else "value"
+    return starts == "value" and contract.parameter(column.source).optional
 
-    Only its own trials then have a weight.
+
+def better(vote: Vote, network: Network, labels: Labels) -> Choice:
+    """The network only where it tells more, by more than the standard error of the difference.
+
+    What the other one tried stays among the candidates, without a weight.
     """
-    gain = stats.log_losses(labels, first.unseen.chances) - stats.log_losses(
-        labels, second.unseen.chances
+    gain = stats.log_losses(labels, vote.unseen.chances) - stats.log_losses(
+        labels, network.unseen.chances
     )
-    return second if gain.mean() > gain.std() / np.sqrt(len(gain)) else first
+    if gain.mean() > gain.std() / np.sqrt(len(gain)):
+        return replace(network, candidates=network.candidates + _unused(vote.candidates))
+    return replace(vote, candidates=vote.candidates + _unused(network.candidates))
+
+
+def _unused(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    return tuple(replace(one, weight=0.0) for one in candidates)

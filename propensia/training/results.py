@@ -63,14 +63,16 @@ class Figure:
 class Evaluation:
     """The rows that a model was judged on, none of which it had learnt from.
 
-    ``places`` ``(m,)`` into ``Trained.rows``; ``chances`` ``(m,)`` in [0, 1], out of sample.
-    ``protocol`` is ``"time"`` (the newest rows, from ``since``) or ``"folds"`` (``folds`` parts,
-    each predicted by models that never saw it). ``purged``: rows left out because their customer
-    was also held out. ``next_rows``: the size of the further table that intervals speak of.
+    ``places`` ``(m,)`` into ``Trained.rows``; ``chances`` ``(m,)`` in [0, 1], out of sample;
+    ``thresholds`` ``(m,)`` are what they were held against, chosen without them. ``protocol``
+    is ``"time"`` (the newest rows, from ``since``) or ``"folds"`` (``folds`` parts, each
+    predicted by models that never saw it). ``purged``: rows left out because their customer was
+    also held out. ``next_rows``: the size of the further table that intervals speak of.
     """
 
     places: Places
     chances: Chances
+    thresholds: Chances
     figures: Mapping[str, Figure]
     protocol: str
     folds: int
@@ -107,7 +109,7 @@ class Trained:
     """A model that learnt from all ``rows``, and everything worth keeping about it.
 
     ``model`` is a plain scikit-learn or Keras object that takes ``rows.table(contract, view)``.
-    ``calibrator`` is ``"ninguna"``, ``"isotonic"`` or ``"sigmoid"``.
+    ``calibrator`` is ``"ninguna"``, ``"temperature"``, ``"isotonic"`` or ``"sigmoid"``.
     """
 
     name: str

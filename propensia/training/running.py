@@ -6,13 +6,11 @@ It publishes nothing and writes nothing but what lets an interrupted search go o
 from __future__ import annotations
 
 import datetime
-import json
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,14 +27,14 @@ from propensia.training import (
     thresholds,
 )
 from propensia.training.candidates import FAMILIES, Layout
-from propensia.training.choices import Choice
-from propensia.training.results import Data, Evaluation, Finding, Threshold, Trained
+from propensia.training.choices import Choice, Chooser, Network, NoNetwork
+from propensia.training.libraries import versions
+from propensia.training.results import Evaluation, Finding, Threshold, Trained
 from propensia.training.rows import Chances, Labels, Places, Rows
 from propensia.training.search import Progress, Task
 from propensia.training.splitting import Split
 from propensia.training.thresholds import Rule
 
-HELD_OUT = 0.2
 # More folds where rows are few; fewer where a fit takes long.
 FOLDS = ((3_000, 10), (50_000, 5))
 FEWEST_FOLDS = 3
@@ -47,16 +45,6 @@ KINDS = (*(family.name for family in FAMILIES), NETWORK)
 # The network's part of the minutes, and the least that is worth beginning with.
 NETWORK_SHARE = 0.25
 NETWORK_LEAST_S = 45.0
-LIBRARIES = (
-    "scikit-learn",
-    "lightgbm",
-    "xgboost",
-    "xgboost-cpu",
-    "imbalanced-learn",
-    "keras",
-    "numpy",
-    "pandas",
-)
 
 
 class Refused(Exception):
@@ -98,7 +86,7 @@ class Job:
     balance: str = "none"
     rule: str = "f1"
     recovery: float = 1.0
-    most_rows: int = 1_000_000
+    most_rows: int = reading.MOST_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +97,17 @@ class Listener:
     progress: Callable[[Progress], None]
 
 
-def train(job: Job, listener: Listener) -> Trained:
+def train(
+    job: Job, listener: Listener, deliver: Callable[[Trained], None] = lambda _: None
+) -> Trained:
     """A model fitted on every row, judged on rows that its like had not seen.
 
-    Raises ``Refused``, ``search.SearchError``, ``files.TableError``, ``locks.Busy`` where the
-    same training is under way, and ``OSError``.
+    What the search kept is removed only after ``deliver``, so that nothing is lost where that
+    fails. Raises ``Refused``, ``search.SearchError``, ``thresholds.RuleError``,
+    ``files.TableError``, ``locks.Busy`` where the same training is under way, and ``OSError``.
     """
+    started = time.monotonic()
     rule = thresholds.parse(job.rule)
-    rows, data, findings = _read(job)
-    if any(finding.fatal for finding in findings):
-        raise Refused(findings)
-    for finding in findings:
-        listener.say(_sentence(finding))
-    folder = job.state / "training" / _identity(job, data)
-    folder.mkdir(parents=True, exist_ok=True)
-    with Lock(folder / "lock"):
-        trained = _train(job, rule, rows, data, findings, folder, listener)
-    files.remove_tree(folder)
-    return trained
-
-
-def _read(job: Job) -> tuple[Rows, Data, tuple[Finding, ...]]:
     rows, data, findings = reading.read(
         job.source,
         job.contract,
@@ -142,122 +120,134 @@ def _read(job: Job) -> tuple[Rows, Data, tuple[Finding, ...]]:
         seed=job.seed,
         today=job.today,
     )
-    return rows, data, findings
+    if any(finding.fatal for finding in findings):
+        raise Refused(findings)
+    for finding in findings:
+        listener.say(_sentence(finding))
+    split = splitting.hold_out(rows, splitting.HELD_OUT)
+    learnt = rows if split is None else rows.take(split.train)
+    task = _task(job, learnt)
+    folder = job.state / "training" / task.identity()
+    folder.mkdir(parents=True, exist_ok=True)
+    with Lock(folder / "lock"):
+        made = _make(job, rule, rows, split, task, folder, listener)
+        trained = Trained(
+            name=job.name,
+            model=made.model,
+            contract=job.contract,
+            view=made.choice.view,
+            calibrator=made.choice.calibrator,
+            rows=rows,
+            data=data,
+            findings=(*findings, *made.findings),
+            evaluation=made.evaluation,
+            threshold=made.threshold,
+            candidates=made.choice.candidates,
+            seed=job.seed,
+            minutes=(time.monotonic() - started) / 60,
+            made=datetime.datetime.now(datetime.UTC),
+            versions=versions(),
+        )
+        deliver(trained)
+    files.remove_tree(folder)
+    return trained
 
 
-def _identity(job: Job, data: Data) -> str:
-    """Names the task: two runs of one identity may go on with each other's trials."""
-    said = [data.sha256, data.used, job.contract.fingerprint, job.seed, job.balance]
-    said += [job.date, job.key, job.query, sorted(job.renamed.items()), versions()]
-    return files.sha256(json.dumps(said, default=str).encode("utf-8"))[:16]
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The model, what it was chosen as, how it was judged, and what was found on the way."""
+
+    model: Any
+    choice: Choice
+    threshold: Threshold
+    evaluation: Evaluation
+    findings: tuple[Finding, ...]
 
 
-def versions() -> dict[str, str]:
-    """Python's version and those of the libraries that a model may need."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _train(
+def _make(
     job: Job,
     rule: Rule,
     rows: Rows,
-    data: Data,
-    findings: tuple[Finding, ...],
+    split: Split | None,
+    task: Task,
     folder: Path,
     listener: Listener,
-) -> Trained:
-    started = time.monotonic()
-    split = splitting.hold_out(rows, HELD_OUT)
+) -> _Made:
     learnt = rows if split is None else rows.take(split.train)
-    amounts = _amounts(job.contract, learnt)
+    amount = job.contract.training.amount
+    amounts = None if amount is None else learnt.values[amount]
 
     def choose(labels: Labels, chances: Chances, places: Places) -> Threshold:
         euros = None if amounts is None else amounts[places]
         return thresholds.choose(rule, labels, chances, euros, job.recovery)
 
-    task = _task(job, learnt, folder)
-    choice = _choice(job, task, learnt, choose, listener)
+    choice, findings = _choice(job, task, learnt, folder, choose, listener)
     told = choice.unseen.chances
     threshold = choose(task.labels, told, np.arange(len(told)))
     listener.say("Ajustando el modelo elegido…")
     if split is None:
-        judged = _Judged(np.arange(len(rows)), told, choice.unseen.thresholds)
+        places, said, limits = np.arange(len(rows)), told, choice.unseen.thresholds
     else:
-        held = rows.take(split.test)
+        # Judged is a model that never saw what is held out; the one that is kept saw it all.
+        places, held = split.test, rows.take(split.test)
         said = choice.chances(choice.fit(learnt), held)
-        judged = _Judged(split.test, said, np.full(len(held), threshold.value))
-    return Trained(
-        name=job.name,
-        model=choice.fit(rows),
-        contract=job.contract,
-        view=choice.view,
-        calibrator=choice.calibrator,
-        rows=rows,
-        data=data,
-        findings=findings,
-        evaluation=_evaluation(job, rows, judged, split, int(task.folds.max()) + 1),
-        threshold=threshold,
-        candidates=choice.candidates,
-        seed=job.seed,
-        minutes=(time.monotonic() - started) / 60,
-        made=datetime.datetime.now(datetime.UTC),
-        versions=versions(),
-    )
+        limits = np.full(len(held), threshold.value)
+    folds = int(task.folds.max()) + 1
+    judged = _evaluation(job, rows, places, said, limits, split, folds)
+    return _Made(choice.fit(rows), choice, threshold, judged, findings)
 
 
 def _choice(
-    job: Job, task: Task, learnt: Rows, choose: Callable[..., Threshold], listener: Listener
-) -> Choice:
+    job: Job, task: Task, learnt: Rows, folder: Path, choose: Chooser, listener: Listener
+) -> tuple[Choice, tuple[Finding, ...]]:
     """The better one of the vote and the network, each in its part of the minutes."""
-
-    def chooser(labels: Labels, chances: Chances, places: Places) -> float:
-        return choose(labels, chances, places).value
-
     seconds, rival = 60 * job.minutes, None
-    wanted = NETWORK in job.families
-    share = 1.0 if not task.families else NETWORK_SHARE if wanted else 0.0
-    if wanted and _possible(share * seconds, listener):
-        listener.say("Buscando una red neuronal…")
-        rival = choices.network(
-            job.contract,
-            task,
-            learnt,
-            share * seconds,
-            task.folder / NETWORK,
-            chooser,
-            listener.say,
-        )
-        seconds -= share * seconds
-        if rival is None:
-            listener.say("La red neuronal no se termina en su parte del tiempo; no entra.")
-    if not task.families:
-        if rival is None:
-            raise search.SearchError("solo se pidió la red neuronal, y no se pudo entrenar")
-        return rival
-    tried = search.run(task, seconds, listener.progress)
-    vote = choices.vote(job.contract, task, tried, chooser)
-    return vote if rival is None else choices.better(vote, rival, task.labels)
+    if NETWORK in job.families:
+        share = NETWORK_SHARE if task.families else 1.0
+        began = time.monotonic()
+        try:
+            rival = _network(job, task, learnt, share * seconds, folder, choose, listener)
+        except NoNetwork as error:
+            if not task.families:
+                raise search.SearchError(f"red neuronal: {error}") from error
+            listener.say(f"Sin red neuronal: {error}.")
+        seconds = max(seconds - (time.monotonic() - began), 0.0)
+    if rival is not None and not task.families:
+        return rival, ()
+    found = search.run(task, seconds, folder, listener.progress)
+    findings = tuple(_failure(title, reason) for title, reason in found.failures.items())
+    for finding in findings:
+        listener.say(_sentence(finding))
+    vote = choices.vote(job.contract, task, found.tried, choose)
+    return (vote if rival is None else choices.better(vote, rival, task.labels)), findings
 
 
-def _possible(seconds: float, listener: Listener) -> bool:
-    """Whether a network can be looked for at all; if not, the listener hears why."""
+def _failure(title: str, reason: str) -> Finding:
+    text = f"{title}: no se ajusta a estas filas y no entra; la biblioteca dice «{reason}»"
+    return Finding("modelo_no_ajustable", "", text)
+
+
+def _network(
+    job: Job,
+    task: Task,
+    learnt: Rows,
+    seconds: float,
+    folder: Path,
+    choose: Chooser,
+    listener: Listener,
+) -> Network:
+    """Raises ``NoNetwork``."""
     if not networks.available():
-        listener.say("La red neuronal no se prueba: falta TensorFlow o keras-tuner.")
-    elif seconds < NETWORK_LEAST_S:
-        minutes = NETWORK_LEAST_S / NETWORK_SHARE / 60
-        listener.say(f"La red neuronal se prueba a partir de --minutes {minutes:g}.")
-    else:
-        return True
-    return False
+        raise NoNetwork("falta TensorFlow o keras-tuner")
+    if seconds < NETWORK_LEAST_S:
+        least = job.minutes * NETWORK_LEAST_S / seconds
+        raise NoNetwork(f"pide --minutes {least:.3g} o más")
+    listener.say("Buscando una red neuronal…")
+    place = folder / NETWORK
+    return choices.network(job.contract, task, learnt, seconds, place, choose, listener.say)
 
 
-def _task(job: Job, learnt: Rows, folder: Path) -> Task:
+def _task(job: Job, learnt: Rows) -> Task:
     count = next((folds for most, folds in FOLDS if len(learnt) < most), FEWEST_FOLDS)
     table = learnt.table(job.contract, "raw")
     return Task(
@@ -268,40 +258,32 @@ def _task(job: Job, learnt: Rows, folder: Path) -> Task:
         [family for family in FAMILIES if family.name in job.families],
         job.balance,
         job.seed,
-        folder,
     )
 
 
-def _amounts(contract: Contract, rows: Rows) -> Chances | None:
-    """The euros at stake in each row, where the contract says which parameter has them."""
-    name = contract.training.amount
-    return None if name is None else rows.values[name]
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Rows by their places, what they were told, and where yes began for each."""
-
-    places: Places
-    chances: Chances
-    thresholds: Chances
-
-
 def _evaluation(
-    job: Job, rows: Rows, judged: _Judged, split: Split | None, folds: int
+    job: Job,
+    rows: Rows,
+    places: Places,
+    chances: Chances,
+    limits: Chances,
+    split: Split | None,
+    folds: int,
 ) -> Evaluation:
-    next_rows = max(round(NEXT_SHARE * len(judged.places)), 1)
+    """What was said of the rows at ``places``, judged."""
+    next_rows = max(round(NEXT_SHARE * len(places)), 1)
     figures = evaluation.evaluate(
-        rows.labels[judged.places],
-        judged.chances,
-        judged.thresholds,
-        rows.groups[judged.places],
+        rows.labels[places],
+        chances,
+        limits,
+        rows.groups[places],
         next_rows=next_rows,
         seed=job.seed,
     )
     return Evaluation(
-        places=judged.places,
-        chances=judged.chances,
+        places=places,
+        chances=chances,
+        thresholds=limits,
         figures=figures,
         protocol="folds" if split is None else "time",
         folds=folds,

@@ -5,10 +5,10 @@ It never sees a row outside the folds that it is given, and it picks no winner.
 
 from __future__ import annotations
 
-import io
+import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,22 +18,24 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 import pandas as pd
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import TrialState
+from lightgbm.basic import LightGBMError
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
-from propensia import files, stats
-from propensia.training import candidates
+from propensia import __version__, stats
+from propensia.training import candidates, trials
 from propensia.training.candidates import CORES, Family, Layout, Settings
+from propensia.training.libraries import versions
 from propensia.training.rows import Chances, Labels, Places
+from propensia.training.trials import Ended
 
 Clock = Callable[[], float]
 Mask = npt.NDArray[np.bool_]
-JOURNAL = "busqueda.log"
 # A trial whose first fold is this much worse than the best first fold is not worth the others.
 HOPELESS = 1.04
+# A family that fails so often in a row, or at its first guess, fails with these rows.
+MOST_FAILURES = 3
 
 
 class SearchError(Exception):
@@ -53,6 +55,14 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What a search came to; ``failures``: per family that fits no more, the library's reason."""
+
+    tried: Sequence[Tried]
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a search is: seconds spent and allowed, trials finished, and the best AUC."""
 
@@ -64,10 +74,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is searched for: the rows ``table`` ``(n, k)``, their labels and fold numbers.
-
-    ``folder`` keeps what was tried, so that the same task goes on where it was stopped.
-    """
+    """What is searched for: the rows ``table`` ``(n, k)``, their labels and fold numbers."""
 
     table: pd.DataFrame
     labels: Labels
@@ -76,24 +83,30 @@ class Task:
     families: Sequence[Family]
     balance: str
     seed: int
-    folder: Path
     clock: Clock = field(default=time.monotonic)
 
+    def identity(self) -> str:
+        """Names the task by all that trials depend on, but the families: two searches of one
+        identity may go on with each other's trials."""
+        rows = pd.util.hash_pandas_object(self.table, index=False).to_numpy()
+        said = repr((__version__, versions(), self.layout, self.balance, self.seed))
+        digest = hashlib.sha256(said.encode("utf-8"))
+        for array in (rows, self.labels, self.folds):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
 
-def run(task: Task, seconds: float, tell: Callable[[Progress], None]) -> list[Tried]:
+
+def run(task: Task, seconds: float, folder: Path, tell: Callable[[Progress], None]) -> Found:
     """Everything that was tried in ``seconds``, counting what an interrupted run spent before.
 
-    Each family gets its first guess; then every second turn goes to the family that leads. A
-    trial starts only if one like it fitted in the time left; at least one is finished whatever
-    it takes. Raises ``SearchError`` where nothing could be fitted.
+    ``folder`` belongs to this task and keeps what was tried. Each family gets its first guess;
+    then every second turn goes to the family that leads. A trial starts only if one like it
+    fitted in the time left; at least one is finished whatever it takes. Raises ``SearchError``
+    where nothing could be fitted.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    task.folder.mkdir(parents=True, exist_ok=True)
-    journal = str(task.folder / JOURNAL)
-    # No symlink, which Windows forbids to most people.
-    storage = JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal)))
-    races = [_Race(task, family, storage) for family in task.families]
-    earlier = sum(race.spent() for race in races)
+    races = [_Race(task, family, folder) for family in task.families]
+    earlier = sum(race.spent for race in races)
     started = task.clock()
     while True:
         spent = earlier + task.clock() - started
@@ -104,11 +117,12 @@ def run(task: Task, seconds: float, tell: Callable[[Progress], None]) -> list[Tr
         done = [tried for other in races for tried in other.tried]
         best = max((tried.auc for tried in done), default=0.5)
         tell(Progress(earlier + task.clock() - started, seconds, len(done), best))
-    done = [tried for race in races for tried in race.tried]
-    if not done:
-        reasons = "; ".join(f"{r.family.title}: {r.failure}" for r in races if r.failure)
+    failures = {race.family.title: race.failure for race in races if race.failure is not None}
+    tried = [tried for race in races for tried in race.tried]
+    if not tried:
+        reasons = "; ".join(f"{title}: {reason}" for title, reason in failures.items())
         raise SearchError(f"ningún modelo se pudo ajustar a estas filas. {reasons}")
-    return done
+    return Found(tried, failures)
 
 
 def _next(races: Sequence[_Race], left: float) -> _Race | None:
@@ -128,31 +142,25 @@ def _next(races: Sequence[_Race], left: float) -> _Race | None:
 
 
 class _Race:
-    """The trials of one family."""
+    """The trials of one family.
 
-    def __init__(self, task: Task, family: Family, storage: JournalStorage) -> None:
-        self.task, self.family = task, family
+    ``first_fold`` is its lowest log loss on the first fold, ``failure`` why it cannot go on.
+    """
+
+    def __init__(self, task: Task, family: Family, folder: Path) -> None:
+        self.family = family
         self.tried: list[Tried] = []
-        self.first_fold = np.inf
+        self.turns, self.spent, self.first_fold = 0, 0.0, np.inf
         self.failure: str | None = None
+        self._task, self._folder, self._failed = task, folder, 0
         seed = task.seed + sum(family.name.encode())
-        self._study = optuna.create_study(
-            storage=storage,
-            study_name=f"{family.name}-{task.balance}",
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=6),
-            load_if_exists=True,
-        )
-        self._remember()
-        self._study.enqueue_trial(dict(family.first), skip_if_exists=True)
-
-    @property
-    def turns(self) -> int:
-        """The trials of this family that came to an end, here or before."""
-        return len(self._ended())
-
-    def spent(self) -> float:
-        """Seconds that all of them took."""
-        return float(sum(trial.user_attrs["seconds"] for trial in self._ended()))
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=6)
+        self._study = optuna.create_study(sampler=sampler)
+        for ended in trials.read(folder, family.name):
+            self._study.add_trial(_frozen(task.labels, ended))
+            self._count(ended)
+        if not self.turns:
+            self._study.enqueue_trial(dict(family.first))
 
     def best(self) -> float:
         """The lowest log loss so far."""
@@ -160,78 +168,97 @@ class _Race:
 
     def expected_s(self) -> float:
         """What a trial takes here: the mean so far."""
-        return self.spent() / self.turns if self.turns else 0.0
+        return self.spent / self.turns if self.turns else 0.0
 
     def turn(self, first_fold: float) -> None:
         """One trial; ``first_fold`` is the best log loss of any first fold yet."""
         trial = self._study.ask()
         settings = dict(self.family.suggest(trial))
-        trial.set_user_attr("settings", settings)
-        started = self.task.clock()
+        started = self._task.clock()
+        loss, chances, reason = np.nan, None, ""
         try:
-            chances = self._out_of_fold(trial, settings, first_fold)
-        except (ValueError, ArithmeticError) as error:  # what libraries raise for odd tables
-            self.failure = str(error).splitlines()[0] if str(error) else type(error).__name__
-            chances = None
-        seconds = self.task.clock() - started
-        trial.set_user_attr("seconds", seconds)
-        if chances is None:
-            state = TrialState.PRUNED if self.failure is None else TrialState.FAIL
-            self._study.tell(trial, state=state)
-            return
-        # The chances first: a trial that counts as finished must have them.
-        stream = io.BytesIO()
-        np.save(stream, chances, allow_pickle=False)
-        files.write(self._path(trial.number), stream.getvalue(), durable=False)
-        self.tried.append(self._tried(settings, chances, seconds))
-        self._study.tell(trial, self.tried[-1].log_loss)
+            loss, chances = self._out_of_fold(settings, first_fold)
+        except (ValueError, ArithmeticError, LightGBMError) as error:
+            # What libraries raise for settings that these rows cannot be fitted with.
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        ended = Ended(
+            trial.params,
+            trial.distributions,
+            settings,
+            chances,
+            float(loss),
+            self._task.clock() - started,
+            reason,
+        )
+        trials.write(self._folder, self.family.name, self.turns, ended)
+        self._study.tell(trial, _value(self._task.labels, ended), state=_state(ended))
+        self._count(ended)
 
-    def _out_of_fold(
-        self, trial: optuna.Trial, settings: Settings, first_fold: float
-    ) -> Chances | None:
-        """The chance of each row from a model of the other folds, ``(n,)``; ``None``: hopeless."""
-        task = self.task
+    def _count(self, ended: Ended) -> None:
+        """Take note of a trial that came to an end, here or before."""
+        self.turns += 1
+        self.spent += ended.seconds
+        self._failed = self._failed + 1 if ended.reason else 0
+        if self._failed == MOST_FAILURES or (ended.reason and self.turns == 1):
+            self.failure = ended.reason
+        if not np.isnan(ended.first_fold):
+            self.first_fold = min(self.first_fold, ended.first_fold)
+        if ended.chances is not None:
+            labels = self._task.labels
+            self.tried.append(
+                Tried(
+                    self.family,
+                    ended.settings,
+                    ended.chances,
+                    stats.log_loss(labels, ended.chances),
+                    stats.auc(labels, ended.chances),
+                    ended.seconds,
+                )
+            )
+
+    def _out_of_fold(self, settings: Settings, first_fold: float) -> tuple[float, Chances | None]:
+        """The log loss of the first fold, and the chance of each row from a model of the other
+        folds, ``(n,)``; ``None`` where the first fold is hopeless."""
+        task = self._task
         chances = np.full(len(task.labels), np.nan)
 
         def one(fold: int) -> None:
             inside = task.folds == fold
             model = estimator(task, self.family, settings, int((~inside).sum()))
-            with threadpool_limits(1):
+            with threadpool_limits(1, user_api="openmp"):  # a limit of this thread alone
                 model.fit(task.table[~inside], task.labels[~inside])
                 chances[inside] = model.predict_proba(task.table[inside])[:, 1]
 
         folds = range(int(task.folds.max()) + 1)
         # A fold per core: threads that share one small fit mostly wait for each other.
-        with patient(), ThreadPoolExecutor(CORES) as pool:
+        with patient(), threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(CORES) as pool:
             list(pool.map(one, folds[:CORES]))
             inside = task.folds == 0
             loss = stats.log_loss(task.labels[inside], chances[inside])
-            self.first_fold = min(self.first_fold, loss)
-            trial.report(loss, 0)
             if loss > first_fold * HOPELESS:
-                return None
+                return loss, None
             list(pool.map(one, folds[CORES:]))
-        return chances
+        return loss, chances
 
-    def _tried(self, settings: Settings, chances: Chances, seconds: float) -> Tried:
-        labels = self.task.labels
-        loss = stats.log_loss(labels, chances)
-        return Tried(self.family, settings, chances, loss, stats.auc(labels, chances), seconds)
 
-    def _remember(self) -> None:
-        """What an interrupted run finished; a trial that it was in the middle of is dropped."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            chances = np.load(self._path(trial.number), allow_pickle=False)
-            settings, seconds = trial.user_attrs["settings"], trial.user_attrs["seconds"]
-            self.tried.append(self._tried(settings, chances, seconds))
-            self.first_fold = min(self.first_fold, *trial.intermediate_values.values())
+def _state(ended: Ended) -> TrialState:
+    if ended.reason:
+        return TrialState.FAIL
+    return TrialState.PRUNED if ended.chances is None else TrialState.COMPLETE
 
-    def _ended(self) -> list[optuna.trial.FrozenTrial]:
-        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-        return self._study.get_trials(deepcopy=False, states=states)
 
-    def _path(self, number: int) -> Path:
-        return self.task.folder / f"{self.family.name}-{number:05}.npy"
+def _value(labels: Labels, ended: Ended) -> float | None:
+    return None if ended.chances is None else stats.log_loss(labels, ended.chances)
+
+
+def _frozen(labels: Labels, ended: Ended) -> FrozenTrial:
+    """A trial of an earlier run as Optuna would have remembered it."""
+    return create_trial(
+        params=dict(ended.params),
+        distributions=dict(ended.distributions),
+        state=_state(ended),
+        value=_value(labels, ended),
+    )
 
 
 def estimator(

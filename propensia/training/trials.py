@@ -1,0 +1,84 @@
+"""The trials of a search on disk, a file each, so that an interrupted search can go on.
+
+A file is whole or it is not read: nothing of a trial that was cut in the middle counts.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+
+from propensia import files
+from propensia.training.rows import Chances
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A trial that came to an end.
+
+    ``params`` and ``distributions`` as Optuna drew them, ``settings`` as the family uses them.
+    ``chances`` ``(n,)`` in [0, 1]; ``None`` where it was given up after the first fold, or
+    failed for ``reason``. ``first_fold``: its log loss there, NaN where it failed before.
+    """
+
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    settings: Mapping[str, Any]
+    chances: Chances | None
+    first_fold: float
+    seconds: float
+    reason: str
+
+
+def write(folder: Path, family: str, number: int, ended: Ended) -> None:
+    """Keep a trial as the ``number``-th of its family. Raises ``OSError``."""
+    told = {
+        "params": ended.params,
+        "distributions": {n: distribution_to_json(d) for n, d in ended.distributions.items()},
+        "settings": ended.settings,
+        "seconds": ended.seconds,
+        "reason": ended.reason,
+    }
+    stream = io.BytesIO()
+    np.savez(
+        stream,
+        told=np.array(json.dumps(told)),
+        first_fold=np.array(ended.first_fold),
+        chances=np.empty(0) if ended.chances is None else ended.chances,
+    )
+    files.write(folder / f"{family}-{number:05}.npz", stream.getvalue(), durable=False)
+
+
+def read(folder: Path, family: str) -> Iterator[Ended]:
+    """The trials of a family that can be read, in their order; damaged files are passed over."""
+    for path in sorted(folder.glob(f"{family}-*.npz")):
+        try:
+            yield _read(path)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            continue  # as a power cut leaves it: the trial is done again
+
+
+def _read(path: Path) -> Ended:
+    with np.load(io.BytesIO(files.read(path)), allow_pickle=False) as kept:
+        told = json.loads(str(kept["told"]))
+        return Ended(
+            told["params"],
+            {name: json_to_distribution(text) for name, text in told["distributions"].items()},
+            told["settings"],
+            kept["chances"] if kept["chances"].size else None,
+            float(kept["first_fold"]),
+            told["seconds"],
+            told["reason"],
+        )
