@@ -19,6 +19,7 @@ from propensia import contract as contracts
 from propensia import files
 from propensia.locks import Busy
 from propensia.settings import Settings
+from propensia.spanish import number, percent
 from propensia.terminal import Parts, table
 from propensia.training import card, running, search, sidecars, thresholds, tracking
 from propensia.training.packing import packed
@@ -221,22 +222,23 @@ def summary(trained: Trained) -> str:
     rows: list[tuple[str, ...]] = [("MEDIDA", "VALOR", "INTERVALO 95 %")]
     rows += [(label, *_shown(judged.figures[key])) for key, label in SHOWN.items()]
     members = ", ".join(
-        f"{one.family} {one.weight:.0%}" for one in trained.candidates if one.weight > 0
+        f"{one.family} ({percent(one.weight)})" for one in trained.candidates if one.weight > 0
     )
     how = (
         f"{len(judged.places)} filas desde el {judged.since}, que no se usaron para elegir"
         if judged.protocol == "time"
         else f"{judged.folds} partes, cada una juzgada por modelos que no la habían visto"
     )
+    threshold = trained.threshold
     return (
         f"\nEvaluado en {how}.\nIntervalos: para otra tabla de {judged.next_rows} filas.\n\n"
-        f"{table(rows)}\n\nUmbral {trained.threshold.value:.4f}: {trained.threshold.rule['es']}.\n"
+        f"{table(rows)}\n\nUmbral {number(threshold.value, 4)}: {threshold.rule['es']}.\n"
         f"Modelo: {members}."
     )
 
 
 def _shown(figure: Figure) -> tuple[str, str]:
-    return f"{figure.value:.4f}", f"{figure.low:.4f} a {figure.high:.4f}"
+    return number(figure.value, 4), f"{number(figure.low, 4)} a {number(figure.high, 4)}"
 
 
 class _Bar:
@@ -261,7 +263,7 @@ class _Bar:
 
     def progress(self, now: Progress) -> None:
         """How far the search is."""
-        best = f"{now.trials} pruebas, mejor AUC {now.auc:.4f}"
+        best = f"{now.trials} pruebas, mejor AUC {number(now.auc, 4)}"
         if not sys.stdout.isatty():
             if self._clock() - self._spoke >= QUIET_S:
                 self._spoke = self._clock()

@@ -65,7 +65,7 @@ def test_a_table_becomes_a_candidate_of_three_files(site: Path, table: Path) -> 
     ]
     sidecar = json.loads((folder / "cobros_2026-10.json").read_text(encoding="utf-8"))
     assert sidecar["metricas"]["auc"]["desde"] < sidecar["metricas"]["auc"]["valor"]
-    assert f"{sidecar['metricas']['auc']['valor']:.4f}" in result.output
+    assert f"{sidecar['metricas']['auc']['valor']:.4f}".replace(".", ",") in result.output
     assert not any((site / "var" / "training").iterdir()), "a finished search leaves nothing"
 
 

@@ -137,14 +137,8 @@ class Network:
 
     def fit(self, rows: Rows) -> Any:
         """The network, fitted on ``rows`` and calibrated by what the task's rows were told."""
-        model = networks.fit(
-            rows.table(self._contract, self.view),
-            rows.labels,
-            self._settings,
-            seed=self._seed,
-            epochs=self._settings.epochs,
-            deadline=np.inf,
-        )
+        table = rows.table(self._contract, self.view)
+        model = networks.fit(table, rows.labels, self._settings, seed=self._seed)
         return networks.calibrated(model, self._told, self._labels)
 
     def chances(self, model: Any, rows: Rows) -> Chances:
