@@ -21,12 +21,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from propensia import files, stats
+from propensia import stats
 from propensia.contract import load
 from propensia.spanish import number, percent
 from propensia.tables import open_table
-from propensia.training import card, showing, sidecars, thresholds
-from propensia.training.packing import packed
+from propensia.training import showing, thresholds
 
 with warnings.catch_warnings():  # optuna echa de menos un adorno de Jupyter que aquí no se usa
     warnings.simplefilter("ignore")
@@ -131,9 +130,7 @@ display(dibujo)
 # Modelo, ficha e informe, como los deja `propensia train`.
 
 # %%
-files.write(SALIDA.with_suffix(".html"), card.render(entrenado).encode("utf-8"))
-files.write_json(SALIDA.with_suffix(".json"), sidecars.sidecar(entrenado))
-files.write(SALIDA, packed(entrenado.model))
+train.write(entrenado, train.Written.beside(SALIDA))
 print(f"Compruébelo con «propensia check {SALIDA}».")
 
 # %% [markdown]

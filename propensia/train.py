@@ -72,6 +72,13 @@ class Written:
     sidecar: Path
     card: Path
 
+    @classmethod
+    def beside(cls, model: Path) -> Written:
+        """The files that belong to a PKL of that path."""
+        return cls(
+            model, model.with_name(f"{model.stem}.json"), model.with_name(f"{model.stem}.html")
+        )
+
 
 def run(parts: Parts, request: Request) -> Written:
     """Train, write the candidate and say what came out.
@@ -87,7 +94,7 @@ def run(parts: Parts, request: Request) -> Written:
 
     def deliver(trained: Trained) -> None:
         bar.say("Escribiendo la ficha y el informe…")
-        _write(trained, written)
+        write(trained, written)
 
     try:
         with _Bar() as bar:
@@ -166,11 +173,10 @@ def free_name(settings: Settings, contract: str, today: date) -> str:
 
 def place(settings: Settings, name: str) -> Written:
     """Where the files of a candidate of that name lie."""
-    folder = settings.models / CANDIDATES
-    return Written(folder / f"{name}.pkl", folder / f"{name}.json", folder / f"{name}.html")
+    return Written.beside(settings.models / CANDIDATES / f"{name}.pkl")
 
 
-def _write(trained: Trained, written: Written) -> None:
+def write(trained: Trained, written: Written) -> None:
     """The card and the sidecar before the model, each whole or not at all."""
     written.model.parent.mkdir(parents=True, exist_ok=True)
     files.write(written.card, card.render(trained).encode("utf-8"))
