@@ -44,8 +44,8 @@ class Verdict:
     """One run on its hold-out of `rows` rows.
 
     `bins`: count, sum of chances and sum of labels in ten equal parts of [0, 1]. `low` and
-    `high`: the 95 % interval that the side itself stated for the AUC, if it did, for a table of
-    `stated_rows` rows.
+    `high`: the 95 % interval that the side itself stated for the AUC of a further table, if it
+    did; `None` where it stated none.
     """
 
     run: Run

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propensia import contract as contracts
-from propensia import files, sampling
+from propensia import files, sampling, spanish
 from propensia.contract import Contract, ContractError
 from propensia.decision import Decision
 from propensia.features import Features
@@ -138,7 +138,7 @@ def _segments(
         inside = segments == found[i]
         up, down = inside & changes.up, inside & changes.down
         ups, downs = int(up.sum()), int(down.sum())
-        sums = (f"{euros[up].sum():.2f}", f"{euros[down].sum():.2f}")
+        sums = [spanish.number(euros[moved].sum(), 2) for moved in (up, down)]
         share = _share(ups + downs, int(counts[i]))
         rows.append((found[i] or "(sin dato)", str(counts[i]), str(ups), str(downs), share, *sums))
     text = table(rows if amount else [row[:5] for row in rows])
@@ -147,7 +147,7 @@ def _segments(
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %".replace(".", ",") if whole else "—"
+    return spanish.percent(part / whole, 1) if whole else "—"
 
 
 def _side(parts: Parts, name: str) -> Side:

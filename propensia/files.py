@@ -16,7 +16,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
 
@@ -112,15 +112,16 @@ def read(path: Path, limit_bytes: int | None = None, *, follow: bool = True) -> 
     return retry(attempt)
 
 
-def write(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
     """Write ``data`` under ``path``: readers see the old bytes or the new, never a mixture.
 
-    ``durable=False`` spares the disk: whole for every reader, but a power cut may lose it.
+    Parts are written as they come. ``durable=False`` spares the disk: whole for every reader, but
+    a power cut may lose it.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as stream:
-            stream.write(data)
+            stream.writelines([data] if isinstance(data, bytes) else data)
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())

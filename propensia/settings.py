@@ -186,7 +186,7 @@ def variable(name: str) -> str | None:
 
 
 def for_library(name: str, value: str) -> None:
-    """Set an environment variable that a library reads once, unless a person has set it."""
+    """Set an environment variable that a library reads, unless a person has set it."""
     os.environ.setdefault(name, value)
 
 

@@ -13,7 +13,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from propensia import faults, files, skewing
+from propensia import faults, files, skewing, spanish
 from propensia.contract import Contract
 from propensia.decision import Decision
 from propensia.registry import Registry, decision
@@ -99,8 +99,8 @@ def _table(found: list[Difference], count: int) -> str:
     rows: list[tuple[str, ...]] = [("COLUMNA", "FILAS", "DEL TOTAL", "DIFERENCIA TÍPICA", "MAYOR")]
     for one in found:
         bad = int(one.rows.sum())
-        sizes = (_number(one.typical), _number(one.largest))
-        rows.append((one.column, str(bad), _share(bad, count), *sizes))
+        sizes = (_size(one.typical), _size(one.largest))
+        rows.append((one.column, str(bad), spanish.percent(bad / count, 1), *sizes))
     return table(rows)
 
 
@@ -154,7 +154,7 @@ def _effects(model: _Model, pairs: Pairs, found: list[Difference]) -> str:
         after = model.probabilities(other)
         gap, was, now = np.abs(after - before), before >= threshold, after >= threshold
         moves = int((was != now).sum())
-        share = f"{moves} ({_share(moves, len(gap))})"
+        share = f"{moves} ({spanish.percent(moves / len(gap), 1)})"
         up, down = int((~was & now).sum()), int((was & ~now).sum())
         sizes = (_chance(float(gap.mean())), _chance(float(gap.max())))
         return float(gap.mean()), (*sizes, share, str(up), str(down))
@@ -176,17 +176,11 @@ def _rows(count: int) -> str:
     return "1 fila" if count == 1 else f"{count} filas"
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %".replace(".", ",")
-
-
-def _number(value: float | None) -> str:
-    """A difference in the unit of its column, to four digits."""
-    if value is None:
-        return "—"
-    return (f"{value:.0f}" if value >= 1000 else f"{value:.4g}").replace(".", ",")
+def _size(value: float | None) -> str:
+    """A difference in the unit of its column."""
+    return "—" if value is None else spanish.number(value)
 
 
 def _chance(value: float) -> str:
     """A difference of probabilities, to four decimals."""
-    return "<0,0001" if 0 < value < 5e-5 else f"{value:.4f}".replace(".", ",")
+    return "<0,0001" if 0 < value < 5e-5 else spanish.number(value, 4)

@@ -19,6 +19,8 @@ BINS = 10
 LEAST_SHARE = 1e-4
 # The nearest to a certain answer that a log loss can take: a wrong one costs 36.
 LEAST_CHANCE = float(np.finfo(np.float64).eps)
+# The 97.5 % point of the normal distribution: what a 95 % interval has to each side.
+SURE = 1.959963984540054
 
 
 class OneClass(ValueError):
@@ -298,6 +300,20 @@ def _reached(labels: Labels, scores: Vector, rows: Vector) -> Vector:
     found = cuts(labels, scores)
     reached: Vector = np.interp(rows, np.append(0.0, found.rows), np.append(0.0, found.sums))
     return reached
+
+
+def wilson(positives: Vector, counts: Vector) -> tuple[Vector, Vector]:
+    """The 95 % limits, in [0, 1], of shares ``positives / counts`` of at least one row each.
+
+    Source: Wilson (1927), "Probable inference, the law of succession, and statistical
+    inference".
+    """
+    share = positives / counts
+    middle = share + SURE**2 / (2 * counts)
+    half = SURE * np.sqrt(share * (1 - share) / counts + (SURE / (2 * counts)) ** 2)
+    scale = 1 + SURE**2 / counts
+    # Of none and of all, one limit is the share itself; rounding may put it on the other side.
+    return np.clip((middle - half) / scale, 0, share), np.clip((middle + half) / scale, share, 1)
 
 
 def population_stability(expected: Vector, observed: Vector) -> float:

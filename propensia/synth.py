@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from propensia import synthetic
+from propensia import spanish, synthetic
 from propensia.terminal import Exit
 
 
@@ -44,10 +44,10 @@ def run(
     )
     seconds = time.perf_counter() - began
     click.echo(
-        f"{path}: {summary.rows} filas, semilla {seed}, en {_comma(seconds, 1)} s. "
-        f"Paga el {_comma(100 * summary.paid / summary.rows, 2)} %; "
-        f"la verdad espera el {_comma(100 * summary.mean_truth, 2)} %, "
-        f"con AUC {_comma(summary.auc_of_truth, 3)}. Ninguna fila es de una persona real."
+        f"{path}: {summary.rows} filas, semilla {seed}, en {spanish.number(seconds, 1)} s. "
+        f"Paga el {spanish.percent(summary.paid / summary.rows, 2)}; "
+        f"la verdad espera el {spanish.percent(summary.mean_truth, 2)}, "
+        f"con AUC {spanish.number(summary.auc_of_truth, 3)}. Ninguna fila es de una persona real."
     )
     return Exit.DONE
 
@@ -55,7 +55,3 @@ def run(
 def _refused(sentence: str, code: Exit) -> Exit:
     click.echo(sentence, err=True)
     return code
-
-
-def _comma(number: float, decimals: int) -> str:
-    return f"{number:.{decimals}f}".replace(".", ",")

@@ -5,6 +5,7 @@ It writes under ``models/candidates`` only, which nobody polls; publishing is an
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +31,9 @@ from propensia.training.search import Progress
 CANDIDATES = "candidates"
 # Lines of progress where there is no terminal to draw a bar in.
 QUIET_S = 30.0
+# What Windows takes as the name of a file, and the devices that it takes for one.
+FILE_NAME = re.compile(r"""(?![ .])[^<>:"/\\|?*\x00-\x1f]{1,100}(?<![ .])""").fullmatch
+DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?").fullmatch
 NO_TRACKING = ("no", "off")
 
 
@@ -87,6 +91,12 @@ def run(parts: Parts, request: Request) -> Written:
     then but what an interrupted search needs to go on.
     """
     job = _job(parts, request)
+    current = parts.registry.current() if request.publish else None
+    if current is not None and current.pinned:
+        raise NotTrained(
+            f"--publish: está fijada la versión {current.version} (propensia pin); suéltela, o "
+            "entrene sin --publish y publique con «propensia admit»"
+        )
     written = place(parts.settings, job.name)
     in_the_way = _in_the_way(parts.settings, written, request.publish)
     if in_the_way is not None and not request.force:
@@ -142,12 +152,16 @@ def _job(parts: Parts, request: Request) -> Job:
             known = ", ".join(running.KINDS)
             raise WrongUse(f"--families: no hay {', '.join(unknown)}; hay {known}")
     name = request.name or free_name(parts.settings, contract.name, today)
-    if Path(name).name != name or not name.strip():
-        raise WrongUse(f"--out: {name!r} debe ser un nombre de fichero, sin carpetas")
+    name = name.removesuffix(".pkl")
+    if not FILE_NAME(name) or DEVICE(name):
+        raise WrongUse(
+            f"--out: {files.shown(name)!r} debe ser un nombre de fichero de hasta 100 letras, sin "
+            "carpetas ni signos que Windows no admite"
+        )
     return Job(
         source=request.data,
         contract=contract,
-        name=name.removesuffix(".pkl"),
+        name=name,
         state=parts.settings.state,
         today=today,
         query=request.query,

@@ -54,27 +54,27 @@ def test_two_versions_are_compared_by_segment_and_euros(
     assert CHANGED == [False, True, True, False, True]
     lines = desk.run("compare", *versions, table(desk, ROWS)).splitlines()
     assert lines[0] == f"{versions[0]}  →  {versions[1]}   5 filas"
-    assert lines[1] == "Pasan a pagador: 3; a no pagador: 0; cambian el 60,0 %."
+    assert lines[1] == "Pasan a pagador: 3; a no pagador: 0; cambian el 60,0\u202f%."
     heading = [cell.strip() for cell in lines[3].split("  ") if cell.strip()]
     assert heading == ["ER", "FILAS", "A SÍ", "A NO", "CAMBIAN", "dt A SÍ", "dt A NO"]
-    cells = [row.replace(" %", "").split() for row in lines[4:]]
-    assert cells[0] == ["PER", "3", "2", "0", "66,7", f"{400.50 + 500.25:.2f}", "0.00"]
+    cells = [row.replace("\u202f%", "").split() for row in lines[4:]]
+    assert cells[0] == ["PER", "3", "2", "0", "66,7", "900,75", "0,00"]
     assert sorted(cells[1:]) == [
-        ["EMP", "1", "0", "0", "0,0", "0.00", "0.00"],
-        ["FU", "1", "1", "0", "100,0", "628.83", "0.00"],
+        ["EMP", "1", "0", "0", "0,0", "0,00", "0,00"],
+        ["FU", "1", "1", "0", "100,0", "628,83", "0,00"],
     ]
 
 
 def test_the_other_way_round_they_go_the_other_way(versions: tuple[str, str], desk: Desk) -> None:
     text = desk.run("compare", *reversed(versions), table(desk, ROWS))
-    assert "Pasan a pagador: 0; a no pagador: 3; cambian el 60,0 %." in text
+    assert "Pasan a pagador: 0; a no pagador: 3; cambian el 60,0\u202f%." in text
 
 
 def test_by_and_amount_choose_the_parameters(versions: tuple[str, str], desk: Desk) -> None:
     text = desk.run("compare", *versions, table(desk, ROWS), "--by", "po", "--amount", "im")
     heading, row = text.splitlines()[3:]
     assert heading.split()[0] == "PO" and heading.endswith("im A SÍ  im A NO")
-    assert row.split()[-2:] == [f"{3 * 263.68:.2f}", "0.00"]
+    assert row.split()[-2:] == ["791,04", "0,00"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_amounts_are_read_as_the_contract_reads_them(
     rows = [("PER", "1.234,50"), ("PER", " 4e2 "), ("PER", "400,5")]
     lines = desk.run("compare", *versions, table(desk, rows)).splitlines()
     assert lines[1] == "No se leen 1 filas con el primero y 1 con el segundo."
-    assert lines[-1].split() == ["PER", "2", "2", "0", "100,0", "%", "800.50", "0.00"]
+    assert lines[-1].split() == ["PER", "2", "2", "0", "100,0", "%", "800,50", "0,00"]
 
 
 def test_rows_that_nobody_can_read_change_nothing(versions: tuple[str, str], desk: Desk) -> None:
@@ -159,7 +159,7 @@ def test_two_contracts_are_compared_with_the_active_model(
     text = desk.run("compare", "cobranza", "cobranza_compat", table(desk, ROWS))
     assert text.startswith("cobranza  →  cobranza_compat   4 filas\n")
     assert "No se leen 0 filas con el primero y 1 con el segundo." in text
-    assert "Pasan a pagador: 0; a no pagador: 0; cambian el 0,0 %." in text
+    assert "Pasan a pagador: 0; a no pagador: 0; cambian el 0,0\u202f%." in text
 
 
 def test_a_threshold_set_by_hand_holds_under_another_contract_too(
@@ -182,7 +182,7 @@ def test_euros_that_only_other_contracts_can_read_are_not_summed(desk: Desk) -> 
     easy.write_text(text.replace("threshold = 0.5", "threshold = 0.2"), encoding="utf-8")
     path = table(desk, [("PER", "1_000"), ("PER", "400")])
     row = desk.run("compare", "cobranza_compat", easy, path).splitlines()[-1]
-    assert row.split() == ["PER", "2", "2", "0", "100,0", "%", "400.00", "0.00"]
+    assert row.split() == ["PER", "2", "2", "0", "100,0", "%", "400,00", "0,00"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_one_side_is_wrong_use(desk: Desk) -> None:
 def test_without_a_file_typical_rows_are_used(versions: tuple[str, str], desk: Desk) -> None:
     text = desk.run("compare", versions[1], versions[1])
     assert f"{comparing.SYNTHETIC_ROWS} filas típicas\n" in text
-    assert "cambian el 0,0 %." in text
+    assert "cambian el 0,0\u202f%." in text
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,18 @@ PACKAGE = Path(propensia.__file__).parent
 # From the bottom up: a module imports from earlier rows only, never from its own. There are no
 # more rows than the longest chain of imports needs.
 LAYERS = (
-    ("settings", "files", "processes", "confinement", "locks", "stats", "faults"),
+    (
+        "settings",
+        "files",
+        "processes",
+        "confinement",
+        "locks",
+        "stats",
+        "faults",
+        "spanish",
+        "likeness",
+        "mixing",
+    ),
     ("contract", "heartbeat", "signing", "tables", "synthetic"),
     ("features", "decision", "reasons"),
     ("scorer", "registry", "sampling", "inbox", "skewing"),

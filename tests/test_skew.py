@@ -206,7 +206,7 @@ def test_each_mistake_of_the_old_service_is_found_alone(
     report = skew(desk, rows, matrix)
 
     assert list(report.columns) == [column]
-    share = f"{100 * count / ROWS:.1f} %".replace(".", ",")
+    share = f"{100 * count / ROWS:.1f}\u202f%".replace(".", ",")
     assert report.columns[column][:2] == [str(count), share]
     assert report.why[column] == SAID[name]
 
@@ -567,7 +567,7 @@ def effect(before: np.ndarray, after: np.ndarray) -> list[str]:
     """The cells of a row of effects, computed anew."""
     gap = np.abs(after - before)
     up, down = ((before < 0.5) & (after >= 0.5)).sum(), ((before >= 0.5) & (after < 0.5)).sum()
-    share = f"{up + down} ({100 * (up + down) / len(gap):.1f} %)"
+    share = f"{up + down} ({100 * (up + down) / len(gap):.1f}\u202f%)"
     cells = [f"{gap.mean():.4f}", f"{gap.max():.4f}", share, str(up), str(down)]
     return [cell.replace(".", ",") for cell in cells]
 
@@ -618,7 +618,7 @@ def test_a_version_may_be_chosen(desk: Desk, rows: list[Row]) -> None:
     report = skew(desk, rows, matrix, "--model", other[:6])
 
     assert f"versión {other})" in report.text
-    assert report.effects["(todas)"] == ["0,0000", "0,0000", "0 (0,0 %)", "0", "0"]
+    assert report.effects["(todas)"] == ["0,0000", "0,0000", "0 (0,0\u202f%)", "0", "0"]
     text = skew(desk, rows, matrix, "--model", "ffff").text
     assert "ninguna versión empieza por 'ffff'" in text
 

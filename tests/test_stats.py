@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.stats import spearmanr  # type: ignore[import-untyped]  # SciPy ships no types
+from scipy.stats import binomtest, spearmanr  # type: ignore[import-untyped]  # SciPy ships no types
 from sklearn import metrics
 
 from propensia import stats
@@ -352,3 +352,11 @@ def test_what_lies_at_or_above_each_score() -> None:
     assert found.scores.tolist() == [0.9, 0.5, 0.1]
     assert found.rows.tolist() == [1, 3, 4]
     assert found.sums.tolist() == [2, 7, 15]
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 1), (0, 40), (7, 40), (40, 40), (1, 100_000)])
+def test_the_limits_of_a_share_are_those_of_wilson(hits: int, count: int) -> None:
+    low, high = stats.wilson(np.array([float(hits)]), np.array([float(count)]))
+    expected = binomtest(hits, count).proportion_ci(0.95, method="wilson")
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert low[0] <= hits / count <= high[0]

@@ -30,7 +30,7 @@ def test_it_writes_the_published_number_of_rows_and_sums_up(tmp_path: Path) -> N
     assert len(rows) == 7_339 and len(rows[0]) == 25
     paid = 100 * sum(row["TARGET"] == "SI" for row in rows) / len(rows)
     assert "7339 filas, semilla 1" in result.output
-    assert f"Paga el {paid:.2f} %".replace(".", ",") in result.output
+    assert f"Paga el {paid:.2f}\u202f%".replace(".", ",") in result.output
     assert re.search(r"con AUC 0,7\d\d\. Ninguna fila es de una persona real\.", result.output)
 
 

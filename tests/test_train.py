@@ -138,6 +138,9 @@ def test_what_is_wrong_with_a_table_is_told_and_nothing_is_written(
         (["--families", "svm"], 2, "no hay svm"),
         (["--threshold", "mucho"], 2, "regla de umbral"),
         (["--out", "../m"], 2, "sin carpetas"),
+        (["--out", "CON"], 2, "Windows"),
+        (["--out", "a:b"], 2, "Windows"),
+        (["--contract", "telco_churn", "--threshold", "cost=2", "--publish"], 2, "--publish"),
         (["--column", "DEUDA_TOTAL"], 2, "NOMBRE=COLUMNA"),
         (["--contract", "nadie"], 3, "no hay contrato"),
     ],
@@ -163,6 +166,22 @@ def test_a_candidate_is_not_overwritten_unless_told(site: Path, table: Path) -> 
     assert model.read_bytes() == b"mine"
     assert quick(table, "--out", "m", "--force").exit_code == 0
     assert joblib.load(model).n_features_in_ == 13
+
+
+def test_publishing_overwrites_nothing_that_a_person_dropped(site: Path, table: Path) -> None:
+    dropped = site / "models" / "m.pkl"
+    dropped.parent.mkdir()
+    dropped.write_bytes(b"mine")
+    result = quick(table, "--out", "m", "--publish")
+    assert result.exit_code == 1 and "m.pkl" in result.output
+    assert dropped.read_bytes() == b"mine"
+
+
+def test_publishing_does_not_pass_over_a_pin(site: Path, table: Path) -> None:
+    assert quick(table, "--out", "a", "--publish").exit_code == 0
+    assert run("pin").exit_code == 0
+    result = quick(table, "--out", "b", "--publish")
+    assert result.exit_code == 1 and "fijada" in result.output
 
 
 def test_the_same_seed_gives_the_same_model(site: Path, table: Path) -> None:

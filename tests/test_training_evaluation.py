@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import norm  # type: ignore[import-untyped]  # SciPy ships no types
 from sklearn import metrics
 from sklearn.naive_bayes import GaussianNB
 
@@ -148,7 +149,7 @@ def test_the_interval_is_the_wider_the_smaller_the_further_table() -> None:
     labels, chances, groups = world(1_000, np.random.default_rng(7))
     for next_rows in (100, 1_000, 1_000_000):
         found = evaluate(labels, chances, 0.3, groups, next_rows=next_rows, seed=1)["brier"]
-        half = 1.96 * found.error * (1 + 1_000 / next_rows) ** 0.5
+        half = norm.ppf(0.975) * found.error * (1 + 1_000 / next_rows) ** 0.5
         assert found.high == pytest.approx(found.value + half, abs=1e-12)
         assert found.low == pytest.approx(found.value - half, abs=1e-12)
 

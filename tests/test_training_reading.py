@@ -209,16 +209,16 @@ def test_every_missing_column_is_told_at_once_with_what_it_may_be(
     rows, data, findings = read(str(tmp_path / "casos.csv"), small, today=TODAY)
     assert (len(rows), data.rows) == (0, 0)
     assert [(f.code, f.fatal, f.text) for f in findings] == [
-        ("falta_columna", True, "falta PORTADO; ¿es «Portádo»? use --column PORTADO=Portádo"),
+        ("falta_columna", True, "Falta PORTADO; ¿es «Portádo»? Use --column PORTADO=Portádo"),
         (
             "falta_columna",
             True,
-            'falta DEUDA_TOTAL; ¿es «deuda  total»? use --column DEUDA_TOTAL="deuda  total"',
+            'Falta DEUDA_TOTAL; ¿es «deuda  total»? Use --column DEUDA_TOTAL="deuda  total"',
         ),
         (
             "falta_columna",
             True,
-            "falta FECHA_BPI; si tiene otro nombre, dígalo con --column FECHA_BPI=NOMBRE",
+            "Falta FECHA_BPI; si tiene otro nombre, dígalo con --column FECHA_BPI=NOMBRE",
         ),
     ]
 
@@ -226,10 +226,10 @@ def test_every_missing_column_is_told_at_once_with_what_it_may_be(
 @pytest.mark.parametrize(
     ("own", "told"),
     [
-        ("DEUDA TOTAL", '¿es «DEUDA TOTAL»? use --column DEUDA_TOTAL="DEUDA TOTAL"'),
-        ("Deuda_Total", "¿es «Deuda_Total»? use --column DEUDA_TOTAL=Deuda_Total"),
-        ("DEUDÁ TOTAL", '¿es «DEUDÁ TOTAL»? use --column DEUDA_TOTAL="DEUDÁ TOTAL"'),
-        ("DEUDA_TOTL", "¿es «DEUDA_TOTL»? use --column DEUDA_TOTAL=DEUDA_TOTL"),
+        ("DEUDA TOTAL", '¿es «DEUDA TOTAL»? Use --column DEUDA_TOTAL="DEUDA TOTAL"'),
+        ("Deuda_Total", "¿es «Deuda_Total»? Use --column DEUDA_TOTAL=Deuda_Total"),
+        ("DEUDÁ TOTAL", '¿es «DEUDÁ TOTAL»? Use --column DEUDA_TOTAL="DEUDÁ TOTAL"'),
+        ("DEUDA_TOTL", "¿es «DEUDA_TOTL»? Use --column DEUDA_TOTAL=DEUDA_TOTL"),
         ("SALDO", "si tiene otro nombre, dígalo con --column DEUDA_TOTAL=NOMBRE"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_renamed_column_is_named_and_read_once_the_person_says_so(
     texts = rename(good, DEUDA_TOTAL=own)
     findings = reader(texts)[2]
     assert findings["falta_columna"].column == "DEUDA_TOTAL"
-    assert findings["falta_columna"].text == f"falta DEUDA_TOTAL; {told}"
+    assert findings["falta_columna"].text == f"Falta DEUDA_TOTAL; {told}"
     for name in ("DEUDA_TOTAL", "dt"):
         rows, _, findings = reader(texts, renamed={name: own})
         assert (len(rows), findings) == (COUNT, {})
@@ -255,7 +255,7 @@ def test_what_the_person_says_of_columns_must_be_true(good: Texts, reader: Reade
 
 def test_without_a_label_nothing_is_learnt(good: Texts, reader: Reader) -> None:
     findings = reader(rename(good, TARGET="target "))[2]
-    assert "¿es «target»? use --column TARGET=target" in findings["falta_columna"].text
+    assert "¿es «target»? Use --column TARGET=target" in findings["falta_columna"].text
 
 
 def test_two_targets_are_refused_until_the_person_says_which(good: Texts, reader: Reader) -> None:
@@ -290,7 +290,10 @@ def test_strange_labels_are_refused_by_name_and_count(good: Texts, reader: Reade
     good["TARGET"][:5] = ["PAGA", "PAGA", "quizá", "si", "0"]
     findings = reader(good)[2]
     assert fatal(findings) == {"etiqueta_desconocida"}
-    assert "3 filas (0,5 %) con «PAGA» (2), «quizá» (1)" in findings["etiqueta_desconocida"].text
+    assert findings["etiqueta_desconocida"].text == (
+        "La etiqueta TARGET tiene 3 filas (0,5\u202f%) con valores que el contrato no conoce: "
+        "«PAGA» (2), «quizá» (1). El contrato conoce 1, SI, 0, NO"
+    )
 
 
 def test_a_label_that_is_another_column_shows_none_of_its_values(
@@ -307,7 +310,7 @@ def test_rows_without_a_label_are_left_out_and_counted(good: Texts, reader: Read
     good["TARGET"][10:14] = ["", "NaN", " ", "N/A"]
     rows, data, findings = reader(good)
     assert fatal(findings) == set()
-    assert findings["sin_etiqueta"].text.startswith("4 filas (0,7 %) sin dato en TARGET")
+    assert findings["sin_etiqueta"].text.startswith("Hay 4 filas (0,7\u202f%) sin etiqueta")
     assert (data.rows, data.used, len(rows)) == (COUNT, COUNT - 4, COUNT - 4)
 
 
@@ -315,7 +318,7 @@ def test_rows_without_a_label_are_left_out_and_counted(good: Texts, reader: Read
 def test_one_class_only_is_refused(label: str, told: str, good: Texts, reader: Reader) -> None:
     findings = reader({**good, "TARGET": [label] * COUNT})[2]
     assert fatal(findings) == {"una_clase"}
-    assert f"solo hay una clase, {told}" in findings["una_clase"].text
+    assert f"Todas las filas son de la misma clase, {told}" in findings["una_clase"].text
 
 
 # The rows
@@ -326,7 +329,7 @@ def test_twenty_rows_are_too_few_and_it_says_how_many_it_takes(
 ) -> None:
     findings = reader({name: column[:20] for name, column in good.items()})[2]
     assert {"pocas_filas"} <= fatal(findings)
-    assert findings["pocas_filas"].text == "hay 20 filas que sirvan; hacen falta al menos 200"
+    assert findings["pocas_filas"].text == "Hay 20 filas útiles; hacen falta al menos 200"
 
 
 def test_a_heading_without_rows_is_too_few_rows(good: Texts, reader: Reader) -> None:
@@ -351,7 +354,7 @@ def test_days_to_come_are_refused_unless_allowed(good: Texts, reader: Reader) ->
     findings = reader(good)[2]
     assert fatal(findings) == {"fecha_futura"}
     assert findings["fecha_futura"].allowable
-    assert "2 filas (0,3 %) con fecha posterior a hoy" in findings["fecha_futura"].text
+    assert "2 filas (0,3\u202f%) con fecha posterior a hoy" in findings["fecha_futura"].text
     rows, _, findings = reader(good, allow={"FECHA_ENVIO"})
     assert (fatal(findings), set(findings), len(rows)) == (set(), {"fecha_futura"}, COUNT)
 
@@ -407,7 +410,7 @@ def test_exact_copies_are_counted(good: Texts, reader: Reader) -> None:
     texts = {name: [*column, *column[:60]] for name, column in good.items()}
     findings = reader(texts)[2]
     assert fatal(findings) == set()
-    assert findings["filas_repetidas"].text.startswith("60 filas (9,1 %) son copia exacta")
+    assert findings["filas_repetidas"].text.startswith("60 filas (9,1\u202f%) son copia exacta")
     again = {**texts, "CUST_CODE": [str(i) for i in range(660)]}
     assert "filas_repetidas" not in reader(again)[2]
 
@@ -503,7 +506,7 @@ def test_a_sample_holds_whole_customers_and_depends_on_the_seed_alone(
     assert (data.rows, data.used) == (COUNT * 40, len(rows))
     assert 2_997 <= len(rows) <= 3_000
     assert set(np.bincount(rows.groups)) == {3}
-    assert findings["muestra"].text.startswith("de 24000 filas se aprende de una muestra de")
+    assert findings["muestra"].text.startswith("De 24.000 filas se aprende de una muestra de")
     again, other = (reader(texts, most_rows=3_000, seed=seed)[0] for seed in (1, 2))
     assert np.array_equal(rows.values["dt"], again.values["dt"])
     assert not np.array_equal(rows.values["dt"], other.values["dt"])

@@ -234,7 +234,7 @@ def test_balancing_evens_out_what_each_family_learns_from_and_nothing_else(
     rows = learnable_rows.rows(contract, 1_500)
     table = rows.table(contract, "raw")
     layout = Layout.of(contract, table)
-    settings = dict(ALL[name].first) | ({"trees": 20} if name == "bosque" else {})
+    settings = dict(ALL[name].first) | ({"n_estimators": 20} if name == "bosque" else {})
 
     def watched(*given: object) -> Pipeline:
         made = ALL[name].build(*given)  # type: ignore[arg-type]

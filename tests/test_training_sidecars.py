@@ -75,6 +75,7 @@ def made(name: str = "cobranza", view: str = "raw", *, dates: bool = False) -> T
         evaluation=Evaluation(
             places=places,
             chances=chances,
+            thresholds=np.where(places % 2, 0.31, 0.25),
             figures={"auc": Figure(0.81, 0.75, 0.86, 0.02), "brier": Figure(0.15, 0.1, 0.2, 0.01)},
             folds=5,
             next_rows=75,
@@ -85,6 +86,7 @@ def made(name: str = "cobranza", view: str = "raw", *, dates: bool = False) -> T
             Candidate("logistic", {"C": 1.0, "bins": 0}, 0.45, 0.8, 1.5, 1.0),
             Candidate("forest", {"trees": 100, "extra": True}, 0.46, 0.79, 2.5, 0.0),
         ),
+        options={"balance": "none"},
         seed=3,
         minutes=0.7,
         made=datetime(2026, 10, 1, 9, 30, tzinfo=UTC),

@@ -160,7 +160,7 @@ def test_the_sentences_say_the_rule_and_what_it_reaches() -> None:
         "call when p ≥ 0.1800: €2.50 per call, expected gain €11,625 on 7,500 rows"
     )
     said = thresholds.choose(thresholds.parse("top=0.25"), labels, chances).rule
-    assert said["es"] == "el 25,0 % de mayor probabilidad (20,0 % de las filas)"
+    assert said["es"] == "el 25,0\u202f% de mayor probabilidad (20,0\u202f% de las filas)"
     assert said["en"] == "the 25.0% with the highest chances (20.0% of the rows)"
     said = thresholds.choose(thresholds.parse("0,35"), labels, chances).rule
     assert said == {"es": "umbral fijado en 0,3500", "en": "threshold set to 0.3500"}

@@ -49,6 +49,7 @@ def trained(candidates: tuple[Candidate, ...] | None = None) -> Trained:
         evaluation=Evaluation(
             np.arange(COUNT),
             np.full(COUNT, 0.5),
+            np.full(COUNT, 0.31),
             {"auc": Figure(0.81, 0.75, 0.86, 0.02), "brier": Figure(0.15, 0.1, 0.2, 0.01)},
             "folds",
             5,
@@ -61,6 +62,7 @@ def trained(candidates: tuple[Candidate, ...] | None = None) -> Trained:
             Candidate("logística", {"C": 1.5}, 0.45, 0.8, 1.5, 0.7),
             Candidate("xgboost", {"eta": 0.1}, 0.47, 0.78, 4.0, 0.0),
         ),
+        options={"balance": "none"},
         seed=3,
         minutes=0.75,
         made=datetime(2026, 10, 1, 9, 30, tzinfo=UTC),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from propensia import spanish
 from propensia.admission.nodes import Global, Node
 from propensia.admission.refusal import shown
 
@@ -107,7 +108,7 @@ def _object(node: Node) -> str:
 def _size(count: int) -> str:
     for unit, size in (("MB", 1_000_000), ("kB", 1_000)):
         if count >= size:
-            return f"{count / size:.1f} {unit}".replace(".", ",")
+            return f"{spanish.number(count / size, 1)} {unit}"
     return f"{count} bytes"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from propensia import contract as contracts
-from propensia import files, sampling
+from propensia import files, sampling, spanish
 from propensia.admission import converted, graph, results
 from propensia.admission.ladder import Check, Remark, climb
 from propensia.admission.refusal import Refusal
@@ -177,20 +177,16 @@ def compared_with_active(case: Case) -> Remark | None:
     if correlation < INVERTED_BELOW and not case.force:
         raise Refusal(
             "modelo_invertido",
-            f"correlación de orden {_spanish(correlation, 2)}",
+            f"correlación de orden {spanish.number(correlation, 2)}",
             f"rank correlation {correlation:.2f}",
         )
     share = flipped / case.typical
     outcome = "aviso" if share > 0.2 or correlation < 0.5 else "bien"
     return Remark(
         outcome,
-        f"Cambia de clase el {_spanish(100 * share, 1)} % de {case.typical} filas típicas; "
-        f"correlación de orden {_spanish(correlation, 2)}.",
+        f"Cambia de clase el {spanish.percent(share, 1)} de {case.typical} filas típicas; "
+        f"correlación de orden {spanish.number(correlation, 2)}.",
     )
-
-
-def _spanish(number: float, decimals: int) -> str:
-    return f"{number:.{decimals}f}".replace(".", ",")
 
 
 CHECKS = [

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from propensia import contract as contracts
-from propensia import files, sampling
+from propensia import files, sampling, spanish
 from propensia.admission import compiler, parity, reader, results
 from propensia.admission.families.parts import Column
 from propensia.admission.ladder import Check, Remark, climb
@@ -120,7 +120,7 @@ def compiles(case: Case) -> Remark | None:
         raise case.refusal
     if case.compiled is None or case.compiled.threshold is None:
         return None
-    threshold = f"{case.compiled.threshold:.4g}".replace(".", ",")
+    threshold = spanish.number(case.compiled.threshold)
     return Remark("bien", f"Se traduce a ONNX. El modelo trae su propio umbral: {threshold}.")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from propensia import spanish
 from propensia.contract import Contract, Parameter
 from propensia.features import BLANKS
 from propensia.skewing.pairing import Mask, Raw
@@ -198,5 +199,6 @@ def either(parts: Sequence[str]) -> str:
 
 
 def number(value: float) -> str:
-    """A number of a contract or a statistic, as people write it here."""
-    return "vacío" if np.isnan(value) else f"{value:.6g}".replace(".", ",")
+    """A number of a contract or a statistic, to six digits; nothing parts the thousands of a
+    month, 202312, or of a limit that is to be found in the contract."""
+    return "vacío" if np.isnan(value) else spanish.signs(f"{value:.6g}")

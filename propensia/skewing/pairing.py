@@ -18,6 +18,7 @@ from propensia import files
 from propensia.contract import Contract
 from propensia.faults import Fault
 from propensia.features import Features
+from propensia.likeness import nearest
 from propensia.skewing import sheets
 from propensia.skewing.sheets import Sheet, SkewError
 
@@ -28,6 +29,8 @@ Matrix = npt.NDArray[np.float64]
 DEFAULT_TOLERANCE = 1e-6
 # A column of fewer decimals was not rounded for print: it is another number for the model.
 FEWEST_DECIMALS = 3
+# How alike two names are that may be meant for one, in [0, 1].
+LIKENESS = 0.5
 FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -185,7 +188,7 @@ def _heading(contract: Contract, table: Sheet, matrix: Sheet, key: str | None) -
 
 def _nearest(names: Sequence[str], others: Iterable[str]) -> dict[str, str | None]:
     others = list(others)
-    return {name: sheets.nearest(name, others) for name in names}
+    return {name: nearest(name, others, LIKENESS) for name in names}
 
 
 def _named(names: Mapping[str, str | None]) -> str:

@@ -5,7 +5,6 @@ It knows nothing about which columns belong together, and puts no cell into a me
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -90,10 +89,3 @@ def decimals(texts: Iterable[str]) -> int:
         places = len(fraction.group(1).rstrip("eE")) if fraction else 0
         most = max(most, places - (int(exponent.group(1)) if exponent else 0))
     return most
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name most like ``name``, whatever the case, or ``None`` if none is like it."""
-    folded = {other.casefold(): other for other in names}
-    found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-    return folded[found[0]] if found else None

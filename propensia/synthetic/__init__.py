@@ -5,10 +5,7 @@ Its rows are drawn from published figures; none of them is, or was made from, a 
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -107,25 +104,20 @@ def write(
     ``truth`` and ``payments`` add the columns ``TRUTH`` and ``PAYMENTS``. Memory does not grow
     with ``rows``. Raises ``OSError``, and ``ValueError`` as ``blocks`` does.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     total, counts = 0.0, np.zeros((2, STEPS + 1))
-    try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(writing.SEPARATOR.join(writing.heading(truth, payments)) + "\n")
-            for block in blocks(rows, seed, drift=drift, start=start, days=days):
-                stream.write(writing.lines(block, truth, payments))
-                total += float(block.truth.sum())
-                for paid in (0, 1):
-                    steps = np.rint(block.truth[block.paid == paid] * STEPS).astype(np.int64)
-                    counts[paid] += np.bincount(steps, minlength=STEPS + 1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        files.retry(lambda: os.replace(temporary, path))
-        files.sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+
+    def parts() -> Iterator[bytes]:
+        nonlocal total
+        heading = writing.SEPARATOR.join(writing.heading(truth, payments))
+        yield f"{heading}\n".encode()
+        for block in blocks(rows, seed, drift=drift, start=start, days=days):
+            yield writing.lines(block, truth, payments).encode("utf-8")
+            total += float(block.truth.sum())
+            for paid in (0, 1):
+                steps = np.rint(block.truth[block.paid == paid] * STEPS).astype(np.int64)
+                counts[paid] += np.bincount(steps, minlength=STEPS + 1)
+
+    files.write(path, parts())
     return Summary(rows, int(counts[1].sum()), total / rows, _auc(*counts))
 
 

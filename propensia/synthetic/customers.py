@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from propensia.mixing import mixed
 from propensia.synthetic import figures
 from propensia.synthetic.accounts import accounts, bands
 
@@ -54,25 +55,25 @@ def describe(kind: int, places: Codes, key: int) -> Customers:
     Places of two kinds are never the same customer.
     """
     given = figures.load()["customer"]
-    mixed = _Mixed(3 * places + kind, key)
-    province = _province(kind, mixed.uniform(1))
-    postcode = 1000.0 * province + _within(province, mixed.uniform(2), mixed.uniform(3))
-    postcode[mixed.uniform(4) < given["postcode_missing"]] = np.nan
+    drawn = _Drawn(3 * places + kind, key)
+    province = _province(kind, drawn.uniform(1))
+    postcode = 1000.0 * province + _within(province, drawn.uniform(2), drawn.uniform(3))
+    postcode[drawn.uniform(4) < given["postcode_missing"]] = np.nan
     business = kind == BUSINESS
-    no_age = mixed.uniform(5) < (given["age_missing"] if business else 0.0)
-    age = np.where(no_age, NOTHING, pick(given["ages"], mixed.uniform(6)))
-    email = pick(given["emails"], mixed.uniform(7))
-    email[mixed.uniform(8) < given["email_missing"]] = NOTHING
-    person = np.where(mixed.uniform(9) < given["person"], "PER", "FU").astype(object)
-    fund = np.where(mixed.uniform(10) < figures.load()["case"]["fund_covered"], "S", "N")
+    no_age = drawn.uniform(5) < (given["age_missing"] if business else 0.0)
+    age = np.where(no_age, NOTHING, pick(given["ages"], drawn.uniform(6)))
+    email = pick(given["emails"], drawn.uniform(7))
+    email[drawn.uniform(8) < given["email_missing"]] = NOTHING
+    person = np.where(drawn.uniform(9) < given["person"], "PER", "FU").astype(object)
+    fund = np.where(drawn.uniform(10) < figures.load()["case"]["fund_covered"], "S", "N")
     return Customers(
-        number=PRIME + ((mixed.numbers + 1) * (key % (PRIME - 1) + 1)) % PRIME,
+        number=PRIME + ((drawn.numbers + 1) * (key % (PRIME - 1) + 1)) % PRIME,
         band=bands()[province - 1],
         postcode=postcode,
         segment=np.full(len(places), "EMP", dtype=object) if business else person,
         age=age,
         email=email,
-        document=_document(no_age, mixed.uniform(11), mixed.uniform(12)),
+        document=_document(no_age, drawn.uniform(11), drawn.uniform(12)),
         fund=fund.astype(object) if business else np.full(len(places), NOTHING, dtype=object),
     )
 
@@ -85,11 +86,8 @@ def pick(table: list[tuple[str, float]], uniform: Vector) -> Labels:
     return picked
 
 
-class _Mixed:
-    """Numbers in [0, 1) that follow from whole numbers and a key: SplitMix64 as a hash.
-
-    Steele, Lea and Flood (2014), Fast splittable pseudorandom number generators.
-    """
+class _Drawn:
+    """Numbers in [0, 1) that follow from whole numbers and a key: SplitMix64 as a hash."""
 
     def __init__(self, numbers: Codes, key: int) -> None:
         self.numbers = numbers
@@ -99,10 +97,7 @@ class _Mixed:
     def uniform(self, field: int) -> Vector:
         """A number per place, its own for each field."""
         with np.errstate(over="ignore"):  # the arithmetic is modulo 2**64
-            z = self._start + self._key * np.uint64(2 * field + 1)
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            z = z ^ (z >> np.uint64(31))
+            z = mixed(self._start + self._key * np.uint64(2 * field + 1))
         return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

@@ -39,6 +39,8 @@ from xgboost import XGBClassifier
 from propensia.contract import Contract
 
 Settings = Mapping[str, Any]
+# Settings of a forest that scikit-learn does not have by these names.
+OURS = ("extra_trees", "leaf_share")
 # What may be done to the rows that a model learns from, and to no others.
 BALANCES = ("none", "under", "over", "smote")
 # Numbers of at most so many values get an effect for each that this many rows have.
@@ -186,114 +188,95 @@ def _suggest_logistic(trial: optuna.Trial) -> Settings:
 
 
 def _forest(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
-    kind = ExtraTreesClassifier if settings["extra"] else RandomForestClassifier
-    model = kind(
-        n_estimators=settings["trees"],
-        # A share of the rows, so that the size of the file does not grow with the table.
-        min_samples_leaf=max(1, round(settings["leaf_share"] * count)),
-        max_features=settings["features"],
-        criterion="log_loss",
-        random_state=seed,
-    )
+    rest = {name: value for name, value in settings.items() if name not in OURS}
+    kind = ExtraTreesClassifier if settings["extra_trees"] else RandomForestClassifier
+    # A share of the rows, so that the size of the file does not grow with the table.
+    leaf = max(1, round(settings["leaf_share"] * count))
+    model = kind(min_samples_leaf=leaf, criterion="log_loss", random_state=seed, **rest)
     return Pipeline([("columns", _for_trees(layout)), ("model", model)])
 
 
 def _suggest_forest(trial: optuna.Trial) -> Settings:
     return {
-        "extra": trial.suggest_categorical("extra", [False, True]),
-        "trees": trial.suggest_int("trees", 100, 300, step=50),
+        "extra_trees": trial.suggest_categorical("extra_trees", [False, True]),
+        "n_estimators": trial.suggest_int("n_estimators", 100, 300, step=50),
         "leaf_share": trial.suggest_float("leaf_share", 2e-4, 2e-2, log=True),
-        "features": trial.suggest_float("features", 0.15, 1.0),
+        "max_features": trial.suggest_float("max_features", 0.15, 1.0),
     }
 
 
 def _histogram(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
-    model = HistGradientBoostingClassifier(
-        learning_rate=settings["rate"],
-        max_iter=settings["rounds"],
-        max_leaf_nodes=settings["leaves"],
-        min_samples_leaf=settings["least"],
-        l2_regularization=settings["l2"],
-        max_features=settings["features"],
-        early_stopping=False,
-        random_state=seed,
-    )
+    model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **settings)
     return Pipeline([("columns", _for_trees(layout)), ("model", model)])
 
 
 def _suggest_histogram(trial: optuna.Trial) -> Settings:
     return {
-        **_suggest_boosting(trial),
-        "leaves": trial.suggest_int("leaves", 2, 48, log=True),
-        "least": trial.suggest_int("least", 5, 200, log=True),
-        "l2": trial.suggest_float("l2", 1e-3, 100.0, log=True),
-        "features": trial.suggest_float("features", 0.2, 1.0),
+        "learning_rate": _rate(trial),
+        "max_iter": _rounds(trial, "max_iter"),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 2, 48, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 200, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 100.0, log=True),
+        "max_features": trial.suggest_float("max_features", 0.2, 1.0),
     }
 
 
-def _suggest_boosting(trial: optuna.Trial) -> dict[str, Any]:
-    return {
-        "rate": trial.suggest_float("rate", 0.01, 0.2, log=True),
-        "rounds": trial.suggest_int("rounds", 40, 800, log=True),
-    }
+def _rate(trial: optuna.Trial) -> float:
+    return trial.suggest_float("learning_rate", 0.01, 0.2, log=True)
+
+
+def _rounds(trial: optuna.Trial, name: str = "n_estimators") -> int:
+    return trial.suggest_int(name, 40, 800, log=True)
 
 
 def _lightgbm(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
     model = LGBMClassifier(
-        learning_rate=settings["rate"],
-        n_estimators=settings["rounds"],
-        num_leaves=settings["leaves"],
-        min_child_samples=settings["least"],
-        reg_lambda=settings["l2"],
-        reg_alpha=settings["l1"],
-        colsample_bytree=settings["features"],
-        subsample=settings["rows"],
         subsample_freq=1,
         random_state=seed,
         deterministic=True,
         force_col_wise=True,
         verbose=-1,
+        **settings,
     )
     return Pipeline([("columns", _for_trees(layout)), ("model", model)])
 
 
 def _suggest_lightgbm(trial: optuna.Trial) -> Settings:
     return {
-        **_suggest_histogram(trial),
-        "l1": trial.suggest_float("l1", 1e-3, 10.0, log=True),
-        "rows": trial.suggest_float("rows", 0.4, 1.0),
+        "learning_rate": _rate(trial),
+        "n_estimators": _rounds(trial),
+        "num_leaves": trial.suggest_int("num_leaves", 2, 48, log=True),
+        "min_child_samples": trial.suggest_int("min_child_samples", 5, 200, log=True),
+        **_suggest_shrinking(trial),
+    }
+
+
+def _suggest_shrinking(trial: optuna.Trial) -> Settings:
+    """What LightGBM and XGBoost call by the same names."""
+    return {
+        "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 100.0, log=True),
+        "reg_alpha": trial.suggest_float("reg_alpha", 1e-3, 10.0, log=True),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.2, 1.0),
+        "subsample": trial.suggest_float("subsample", 0.4, 1.0),
     }
 
 
 def _xgboost(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
-    model = XGBClassifier(
-        learning_rate=settings["rate"],
-        n_estimators=settings["rounds"],
-        max_depth=settings["depth"],
-        min_child_weight=settings["least"],
-        reg_lambda=settings["l2"],
-        reg_alpha=settings["l1"],
-        colsample_bytree=settings["features"],
-        subsample=settings["rows"],
-        random_state=seed,
-        tree_method="hist",
-    )
+    model = XGBClassifier(random_state=seed, tree_method="hist", **settings)
     return Pipeline([("columns", _for_trees(layout)), ("model", model)])
 
 
 def _suggest_xgboost(trial: optuna.Trial) -> Settings:
     return {
-        **_suggest_boosting(trial),
-        "depth": trial.suggest_int("depth", 1, 7),
-        "least": trial.suggest_float("least", 0.5, 50.0, log=True),
-        "l2": trial.suggest_float("l2", 1e-3, 100.0, log=True),
-        "l1": trial.suggest_float("l1", 1e-3, 10.0, log=True),
-        "features": trial.suggest_float("features", 0.2, 1.0),
-        "rows": trial.suggest_float("rows", 0.4, 1.0),
+        "learning_rate": _rate(trial),
+        "n_estimators": _rounds(trial),
+        "max_depth": trial.suggest_int("max_depth", 1, 7),
+        "min_child_weight": trial.suggest_float("min_child_weight", 0.5, 50.0, log=True),
+        **_suggest_shrinking(trial),
     }
 
 
-_SHALLOW = {"rate": 0.05, "rounds": 150, "leaves": 8, "least": 30, "l2": 5.0, "features": 0.5}
+_SHRINKING = {"reg_lambda": 5.0, "reg_alpha": 0.1, "colsample_bytree": 0.5, "subsample": 0.8}
 FAMILIES = (
     Family(
         "logistica",
@@ -305,15 +288,28 @@ FAMILIES = (
     Family(
         "lightgbm",
         "LightGBM",
-        {**_SHALLOW, "l1": 0.1, "rows": 0.8},
+        {
+            "learning_rate": 0.05,
+            "n_estimators": 150,
+            "num_leaves": 8,
+            "min_child_samples": 30,
+            **_SHRINKING,
+        },
         _suggest_lightgbm,
         _lightgbm,
         threaded=True,
     ),
     Family(
         "histograma",
-        "potenciación por histogramas de scikit-learn",
-        _SHALLOW,
+        "potenciación por histogramas",
+        {
+            "learning_rate": 0.05,
+            "max_iter": 150,
+            "max_leaf_nodes": 8,
+            "min_samples_leaf": 30,
+            "l2_regularization": 5.0,
+            "max_features": 0.5,
+        },
         _suggest_histogram,
         _histogram,
     ),
@@ -321,14 +317,11 @@ FAMILIES = (
         "xgboost",
         "XGBoost",
         {
-            "rate": 0.05,
-            "rounds": 150,
-            "depth": 3,
-            "least": 5.0,
-            "l2": 5.0,
-            "l1": 0.1,
-            "features": 0.5,
-            "rows": 0.8,
+            "learning_rate": 0.05,
+            "n_estimators": 150,
+            "max_depth": 3,
+            "min_child_weight": 5.0,
+            **_SHRINKING,
         },
         _suggest_xgboost,
         _xgboost,
@@ -337,7 +330,7 @@ FAMILIES = (
     Family(
         "bosque",
         "bosque aleatorio",
-        {"extra": False, "trees": 200, "leaf_share": 0.003, "features": 0.4},
+        {"extra_trees": False, "n_estimators": 200, "leaf_share": 0.003, "max_features": 0.4},
         _suggest_forest,
         _forest,
         threaded=True,

@@ -19,9 +19,9 @@ from markupsafe import Markup
 
 from propensia import stats
 from propensia.contract import Contract, Parameter
+from propensia.spanish import number, percent
 from propensia.training import importance, plots
 from propensia.training.importance import Dependence, Importance
-from propensia.training.plots import percent, spanish
 from propensia.training.results import Figure, Trained
 from propensia.training.rows import Labels
 
@@ -31,7 +31,6 @@ DEPENDENCES, DEPENDENCE_ROWS = 6, 400
 BUDGET_S = 4.0  # of the model's own time, once for the importances and once for the dependences
 FEWEST_IN_GROUP, MOST_GROUPS = 30, 30
 REST, NO_DATA = "resto", "sin dato"
-Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 
 # How figures are written; those that are not named here are plain numbers.
 WRITTEN = {
@@ -50,7 +49,7 @@ def render(trained: Trained) -> str:
     environment = Environment(
         loader=PackageLoader("propensia.training"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters |= {"percent": percent, "spanish": spanish, "plain": _plain}
+    environment.filters |= {"percent": percent, "number": number, "plain": _plain}
     evaluation, contract = trained.evaluation, trained.contract
     labels = trained.rows.labels[evaluation.places]
     figures = {name: _figure(name, one) for name, one in evaluation.figures.items()}
@@ -95,29 +94,15 @@ def _written(value: float, kind: str) -> str:
     if kind == "share":
         return percent(value, 1)
     if kind == "points":
-        return spanish(100 * value, 1)
-    return spanish(value, 2 if kind == "times" else 3)
+        return number(100 * value, 1)
+    return number(value, 2 if kind == "times" else 3)
 
 
 def _plain(value: object) -> str:
     """A setting as a person writes it."""
     if isinstance(value, bool):
         return "sí" if value else "no"
-    return spanish(value) if isinstance(value, int | float) else str(value)
-
-
-def interval(positives: Vector, counts: Vector) -> tuple[Vector, Vector]:
-    """The 95 % limits, in [0, 1], of shares ``positives / counts`` of at least one row each.
-
-    Source: Wilson (1927), "Probable inference, the law of succession, and statistical
-    inference".
-    """
-    share = positives / counts
-    middle = share + Z95**2 / (2 * counts)
-    half = Z95 * np.sqrt(share * (1 - share) / counts + (Z95 / (2 * counts)) ** 2)
-    scale = 1 + Z95**2 / counts
-    # Of none and of all, one limit is the share itself; rounding may put it on the other side.
-    return np.clip((middle - half) / scale, 0, share), np.clip((middle + half) / scale, share, 1)
+    return number(value) if isinstance(value, int | float) else str(value)
 
 
 def _curves(trained: Trained, labels: Labels) -> dict[str, str]:
@@ -127,7 +112,7 @@ def _curves(trained: Trained, labels: Labels) -> dict[str, str]:
     false_rates, true_rates, _ = stats.roc_curve(labels, chances)
     precisions, recalls, _ = stats.precision_recall_curve(labels, chances)
     table = stats.calibration_table(labels, chances)
-    limits = interval(table.rate * table.count, table.count)
+    limits = stats.wilson(table.rate * table.count, table.count)
     gains = stats.gains(labels, chances)
     base = float(labels.mean())
     classes = {negative: chances[labels == 0], positive: chances[labels == 1]}
@@ -187,7 +172,7 @@ def _segment(trained: Trained, labels: Labels, name: str) -> dict[str, Any]:
     """A parameter's groups of judged rows: how many are chosen and wrong, drawn and listed."""
     contract, evaluation = trained.contract, trained.evaluation
     parameter = contract.parameter(name)
-    chosen = evaluation.chances >= trained.threshold.value
+    chosen = evaluation.chances >= evaluation.thresholds
     wrong = chosen != (labels == 1)
     names = groups(contract, parameter, trained.rows.values[name][evaluation.places])
     order = pooled(names, parameter)
@@ -195,7 +180,7 @@ def _segment(trained: Trained, labels: Labels, name: str) -> dict[str, Any]:
     panels, columns = {}, {}
     for title, hit in {"Mal clasificados": wrong, "Elegidos": chosen}.items():
         hits = np.array([hit[places].sum() for places in order.values()], dtype=np.float64)
-        panels[title] = (hits / counts, *interval(hits, counts), float(hit.mean()))
+        panels[title] = (hits / counts, *stats.wilson(hits, counts), float(hit.mean()))
         columns[title] = hits / counts
     columns["De verdad"] = np.array([labels[places].mean() for places in order.values()])
     rows = [
@@ -245,7 +230,7 @@ def _divisor(contract: Contract, parameter: Parameter) -> float | None:
 
 
 def _spans(limits: Vector) -> list[str]:
-    texts = [spanish(float(limit)) for limit in limits]
+    texts = [number(float(limit)) for limit in limits]
     between = [f"{low} a {high}" for low, high in pairwise(texts)]
     return [f"hasta {texts[0]}", *between, f"más de {texts[-1]}"]
 

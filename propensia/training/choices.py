@@ -16,7 +16,7 @@ from sklearn.ensemble import VotingClassifier
 
 from propensia import stats
 from propensia.contract import Column, Contract
-from propensia.training import blending, evaluation, networks, search
+from propensia.training import blending, evaluation, networks, scoring, search
 from propensia.training.blending import NO_CALIBRATOR, Blend
 from propensia.training.candidates import CORES
 from propensia.training.evaluation import Candidates, Combined, CrossFitted
@@ -90,8 +90,7 @@ class Vote:
 
     def chances(self, model: Any, rows: Rows) -> Chances:
         """What ``model`` says of ``rows``."""
-        said: Chances = model.predict_proba(rows.table(self._contract, self.view))[:, 1]
-        return said
+        return scoring.chances(model, self._contract, self.view, rows)
 
 
 def vote(contract: Contract, task: Task, tried: Sequence[Tried], choose: Chooser) -> Vote:
@@ -143,7 +142,7 @@ class Network:
 
     def chances(self, model: Any, rows: Rows) -> Chances:
         """What ``model`` says of ``rows``."""
-        return networks.chances(model, rows.table(self._contract, self.view))
+        return scoring.chances(model, self._contract, self.view, rows)
 
 
 class NoNetwork(Exception):

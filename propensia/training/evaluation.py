@@ -19,7 +19,6 @@ from propensia.training.rows import Chances, Labels, Places
 Candidates = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-SURE: Final = 1.96  # standard errors to each side of a 95 % interval
 RESAMPLES: Final = 300
 # Errors are measured on about so many rows at most, and carried over by the root of their number,
 MOST_RESAMPLED: Final = 10_000
@@ -107,7 +106,7 @@ def evaluate(
     gaps = _further_gaps(judged, next_rows, random)
     figures = {"auc": _auc(judged, wider)}
     for name, value in values.items():
-        half, most = SURE * wider * errors[name], MOST.get(name, 1.0)
+        half, most = stats.SURE * wider * errors[name], MOST.get(name, 1.0)
         low, high = value - half, value + half
         if name in gaps:
             low, high = gaps[name]
@@ -224,7 +223,7 @@ def _auc(judged: _Judged, wider: float) -> Figure:
     error = stats.auc_error(judged.labels, judged.chances, judged.cluster)
     if not 0 < value < 1:
         return _unmixed(judged, value, wider)
-    low, high = _ends(value, SURE * wider * error)
+    low, high = _ends(value, stats.SURE * wider * error)
     return Figure(value, max(low, 0.0), min(high, 1.0), error)
 
 

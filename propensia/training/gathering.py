@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from propensia.mixing import mixed
 from propensia.training.rows import Labels, Rows, join
 
 # How far the rows kept may pass the limit before they are cut: a cut costs a sort.
@@ -65,7 +65,7 @@ def hashes(keys: Sequence[str] | None, first: int, count: int, seed: int) -> Lab
     A row without a key is a customer of its own, told by its place in the table, from ``first``.
     """
     places = np.arange(first, first + count, dtype=np.int64).view(np.uint64)
-    own = _mixed(places + np.int64(_seeded(b"row", seed)).view(np.uint64))
+    own: Labels = mixed(places + np.int64(_seeded(b"row", seed)).view(np.uint64)).view(np.int64)
     if keys is None:
         return own
     known = {
@@ -83,10 +83,3 @@ def _seeded(data: bytes, seed: int) -> int:
     secret = seed.to_bytes(16, "little", signed=True)
     digest = hashlib.blake2b(data, digest_size=8, key=secret).digest()
     return int.from_bytes(digest, "little", signed=True)
-
-
-def _mixed(numbers: npt.NDArray[np.uint64]) -> Labels:
-    """The finalizer of SplitMix64. Source: Steele, Lea and Flood (2014), figure 17."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (numbers ^ (numbers >> np.uint64(31))).view(np.int64)

@@ -5,13 +5,12 @@ It never guesses: a column of almost the right name is named, and the person say
 
 from __future__ import annotations
 
-import difflib
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from propensia.contract import Contract
 from propensia.files import shown
+from propensia.likeness import folded, nearest
 from propensia.training.results import Finding
 
 LIKENESS = 0.8
@@ -64,10 +63,11 @@ def resolve(
     return Columns(known, label, found_date, found_key), look.findings
 
 
-# Code and what follows from a table without a date, and without a key.
-WITHOUT_DATE = ("sin_fecha", "la evaluación no será por tiempo")
+# Code, what lacks, and what follows from that, for a table without a date, and without a key.
+WITHOUT_DATE = ("sin_fecha", "fecha", "la evaluación no será por tiempo")
 WITHOUT_KEY = (
     "sin_clave",
+    "cliente",
     "no se sabe qué filas son del mismo cliente, y cada una va por su lado",
 )
 
@@ -89,7 +89,7 @@ class _Look:
             *(name for name in (training.date, training.key) if name),
         }
         for name in sorted(set(renamed) - self.wanted):
-            text = f"--column {shown(name)}=…: «{shown(name)}» no es una columna del contrato"
+            text = f"En --column {shown(name)}=…, «{shown(name)}» no es una columna del contrato"
             self._add("columna_desconocida", name, text, fatal=True)
 
     def find(self, *names: str) -> str | None:
@@ -102,7 +102,7 @@ class _Look:
         return found
 
     def optional(
-        self, said: str | None, usual: str | None, code: str, consequence: str
+        self, said: str | None, usual: str | None, code: str, what: str, consequence: str
     ) -> str | None:
         """A column the table may lack; a person who names it must be right."""
         if said:
@@ -111,19 +111,19 @@ class _Look:
             if usual in self.renamed or usual in self.heading:
                 return self.find(usual)
             near = self._near(usual)
-            hint = f" (¿es «{shown(near)}»? use {_option(usual, near)})" if near else ""
-            self._add(code, usual, f"la tabla no tiene {usual}{hint}: {consequence}")
+            hint = f" (¿es «{shown(near)}»? Use {_option(usual, near)})" if near else ""
+            self._add(code, usual, f"La tabla no tiene la columna {usual}{hint}: {consequence}")
         else:
-            self._add(code, "", f"no hay columna que lo diga: {consequence}")
+            self._add(code, "", f"No se usa ninguna columna de {what}: {consequence}")
         return None
 
     def refuse_look_alikes(self, label: str, allow: Collection[str]) -> None:
         """A finding where a second column could as well be the label."""
-        others = [n for n in self.heading if n != label and _folded(n) == _folded(label)]
+        others = [n for n in self.heading if n != label and folded(n) == folded(label)]
         for other in others:
             text = (
-                f"hay dos columnas de resultado, «{label}» y «{shown(other)}»; diga cuál es con "
-                f"{_option(label, label)}, o quite la otra"
+                f"Dos columnas pueden ser la etiqueta, «{label}» y «{shown(other)}»: diga cuál es "
+                f"con {_option(label, label)}, o quite la otra"
             )
             allowed = bool({label, other} & set(allow))
             self.findings.append(
@@ -132,17 +132,15 @@ class _Look:
 
     def _missing(self, wanted: str, said: str | None) -> str:
         if said is not None:
-            return f"falta {wanted}: la tabla no tiene la columna «{shown(said)}» de --column"
+            return f"Falta {wanted}: la tabla no tiene la columna «{shown(said)}» de --column"
         near = self._near(wanted)
         if near is None:
-            return f"falta {wanted}; si tiene otro nombre, dígalo con --column {wanted}=NOMBRE"
-        return f"falta {wanted}; ¿es «{shown(near)}»? use {_option(wanted, near)}"
+            return f"Falta {wanted}; si tiene otro nombre, dígalo con --column {wanted}=NOMBRE"
+        return f"Falta {wanted}; ¿es «{shown(near)}»? Use {_option(wanted, near)}"
 
     def _near(self, wanted: str) -> str | None:
         """The column whose name is most like it, among those that are nobody else's."""
-        free = {_folded(n): n for n in self.heading if n not in self.wanted}
-        close = difflib.get_close_matches(_folded(wanted), free, n=1, cutoff=LIKENESS)
-        return free[close[0]] if close else None
+        return nearest(wanted, (n for n in self.heading if n not in self.wanted), LIKENESS)
 
     def _add(self, code: str, column: str, text: str, *, fatal: bool = False) -> None:
         self.findings.append(Finding(code, column, text, fatal=fatal))
@@ -151,9 +149,3 @@ class _Look:
 def _option(wanted: str, column: str) -> str:
     name = shown(column)
     return f'--column {wanted}="{name}"' if " " in name else f"--column {wanted}={name}"
-
-
-def _folded(name: str) -> str:
-    """A name without case, accents, blanks and signs between its words."""
-    plain = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(letter for letter in plain if letter.isalnum())

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from propensia import stats
 from propensia.contract import Parameter
+from propensia.training import scoring
 from propensia.training.results import Trained
 from propensia.training.rows import Chances, Labels, Places, Rows, join
 
@@ -55,29 +55,16 @@ class Dependence:
         return self.chances if self.missing is None else (*self.chances, self.missing)
 
 
-def predict(trained: Trained, rows: Rows) -> Chances:
-    """The chances ``(n,)`` in [0, 1] that the model itself gives, float64."""
-    table = rows.table(trained.contract, trained.view)
-    # Many small questions: threads wait for each other longer than they help, and on a busy
-    # machine ten times as long.
-    with threadpool_limits(1):
-        if hasattr(trained.model, "predict_proba"):
-            chances = trained.model.predict_proba(table)[:, -1]
-        else:  # a Keras network: one sigmoid, or two softmax outputs
-            chances = trained.model.predict(table.to_numpy(np.float32), verbose=0)[:, -1]
-    return np.asarray(chances, dtype=np.float64)
-
-
 def affordable(trained: Trained, tables: int, budget_s: float) -> int:
     """How many rows fit ``tables`` times into ``budget_s`` seconds of this model's time.
 
     Between 100 and 2,000. Only what one more row costs is counted, not what a call costs.
     """
     few, many = (trained.rows.take(np.arange(n) % len(trained.rows)) for n in TIMED_ROWS)
-    predict(trained, few)  # the first call may pay for what later ones find ready
+    _told(trained, few)  # the first call may pay for what later ones find ready
     moments = [time.perf_counter()]
     for rows in (few, many):
-        predict(trained, rows)
+        _told(trained, rows)
         moments.append(time.perf_counter())
     more_s = moments[2] - 2 * moments[1] + moments[0]
     row_s = max(more_s / (TIMED_ROWS[1] - TIMED_ROWS[0]), 1e-7)
@@ -103,14 +90,14 @@ def permutation(trained: Trained, rows: Rows, repeats: int, seed: int) -> list[I
     parameter moves together. Source: Breiman (2001), "Random forests", section 10.
     """
     random = np.random.default_rng(seed)
-    whole = stats.auc(rows.labels, predict(trained, rows))
+    whole = stats.auc(rows.labels, _told(trained, rows))
     found = []
     for parameter in trained.contract.parameters:
         values = rows.values[parameter.name]
         shuffled = [
             with_values(rows, parameter, random.permutation(values)) for _ in range(repeats)
         ]
-        chances = np.split(predict(trained, join(shuffled)), repeats)
+        chances = np.split(_told(trained, join(shuffled)), repeats)
         drops = [whole - stats.auc(rows.labels, part) for part in chances]
         found.append(Importance(parameter.name, float(np.mean(drops)), float(np.std(drops))))
     return sorted(found, key=lambda item: -item.drop)
@@ -127,9 +114,13 @@ def dependence(trained: Trained, rows: Rows, name: str) -> Dependence:
     grid = texts_of(parameter, known) if parameter.is_category else numbers_of(known)
     asked: list[Any] = [*grid, *([np.nan] if lacking else [])]
     changed = [with_values(rows, parameter, np.full(len(rows), v, known.dtype)) for v in asked]
-    means = [float(part.mean()) for part in np.split(predict(trained, join(changed)), len(asked))]
+    means = [float(part.mean()) for part in np.split(_told(trained, join(changed)), len(asked))]
     missing = means.pop() if lacking else None
     return Dependence(name, tuple(grid), tuple(means), missing)
+
+
+def _told(trained: Trained, rows: Rows) -> Chances:
+    return scoring.chances(trained.model, trained.contract, trained.view, rows)
 
 
 def with_values(rows: Rows, parameter: Parameter, values: npt.NDArray[Any]) -> Rows:

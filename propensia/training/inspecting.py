@@ -10,6 +10,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from propensia import spanish
 from propensia.contract import Contract, Parameter
 from propensia.training import leaks, splitting
 from propensia.training.results import Finding
@@ -35,11 +36,6 @@ def inspect(
     return [*findings, *_repeated(rows, has_key)]
 
 
-def share(part: int, whole: int) -> str:
-    """``part`` of ``whole`` as a percentage, as it is written in Spanish."""
-    return f"{100 * part / whole:.1f} %".replace(".", ",") if whole else "0 %"
-
-
 def allowed(parameter: Parameter, allow: Collection[str]) -> bool:
     """Whether the person said that this column may stay, by either of its names."""
     return parameter.feature in allow or parameter.name in allow
@@ -50,33 +46,33 @@ def _too_few(rows: Rows, contract: Contract, has_key: bool) -> list[Finding]:
     words = {1: contract.positive_name["es"], 0: contract.negative_name["es"]}
     found = []
     if count < LEAST_ROWS:
-        text = f"hay {count} filas que sirvan; hacen falta al menos {LEAST_ROWS}"
+        text = f"Hay {count} filas útiles; hacen falta al menos {LEAST_ROWS}"
         found.append(Finding("pocas_filas", "", text, fatal=True))
     if count and positives in (0, count):
         text = (
-            f"en {label} solo hay una clase, «{words[int(positives > 0)]}»: sin casos de "
+            f"Todas las filas son de la misma clase, «{words[int(positives > 0)]}»: sin casos de "
             f"«{words[int(positives == 0)]}» no hay nada que aprender"
         )
         found.append(Finding("una_clase", label, text, fatal=True))
     elif count and min(positives, count - positives) < LEAST_OF_A_CLASS:
         fewest = int(positives < count - positives)
         text = (
-            f"hay {min(positives, count - positives)} filas de «{words[fewest]}»; hacen falta "
+            f"Hay {min(positives, count - positives)} filas de «{words[fewest]}»; hacen falta "
             f"al menos {LEAST_OF_A_CLASS} de cada clase"
         )
         found.append(Finding("pocos_casos", label, text, fatal=True))
     customers = len(np.unique(rows.groups))
     if has_key and count >= LEAST_ROWS and customers < LEAST_CUSTOMERS:
         text = (
-            f"las {count} filas son de {customers} clientes; hacen falta al menos "
-            f"{LEAST_CUSTOMERS}. ¿Identifica esa columna al cliente?"
+            f"Las {_count(count)} filas son de {customers} clientes; hacen falta al menos "
+            f"{LEAST_CUSTOMERS}. Compruebe que la columna de cliente (--key) es la suya"
         )
         found.append(Finding("pocos_clientes", "", text, fatal=True))
     return found
 
 
 def _constant(rows: Rows, contract: Contract) -> list[Finding]:
-    text = "{} tiene el mismo valor en todas las filas: no enseña nada"
+    text = "La columna {} vale siempre lo mismo: no enseña nada"
     return [
         Finding("columna_constante", p.feature, text.format(p.feature))
         for p in contract.parameters
@@ -96,7 +92,7 @@ def _leaks(rows: Rows, contract: Contract, allow: Collection[str]) -> list[Findi
     aucs = leaks.single_auc(rows)
     for parameter in contract.parameters:
         name, auc = parameter.feature, aucs[parameter.name]
-        told = f"{name} separa por sí sola las dos clases (AUC {auc:.3f})".replace(".", ",")
+        told = f"La columna {name} sola casi adivina la etiqueta (AUC {spanish.number(auc, 3)})"
         if auc >= LEAK:
             text = (
                 f"{told}: parece anotada después del resultado. Quítela del contrato o, si se "
@@ -111,10 +107,10 @@ def _leaks(rows: Rows, contract: Contract, allow: Collection[str]) -> list[Findi
 
 
 def _without_cut(rows: Rows) -> list[Finding]:
-    if rows.days is None or splitting.hold_out(rows) is not None:
+    if rows.days is None or splitting.hold_out(rows, splitting.HELD_OUT) is not None:
         return []
     text = (
-        "las fechas no dejan apartar las filas más nuevas (pocos días, o los mismos clientes "
+        "Las fechas no dejan apartar las filas más nuevas (pocos días, o los mismos clientes "
         "todos los días): la evaluación no será por tiempo"
     )
     return [Finding("sin_corte", "", text)]
@@ -127,8 +123,9 @@ def _repeated(rows: Rows, has_key: bool) -> list[Finding]:
         again = int((counts > 1).sum())
         if again:
             text = (
-                f"{again} clientes tienen más de una fila ({int(counts[counts > 1].sum())} "
-                "en total): las de cada uno van siempre juntas"
+                f"{_count(again)} clientes tienen más de una fila "
+                f"({_count(int(counts[counts > 1].sum()))} en total): las de cada uno van siempre "
+                "juntas"
             )
             found.append(Finding("clientes_repetidos", "", text))
     table = pd.DataFrame({**rows.values, "": rows.labels})
@@ -139,8 +136,12 @@ def _repeated(rows: Rows, has_key: bool) -> list[Finding]:
     copies = int(table.duplicated().sum())
     if copies:
         text = (
-            f"{copies} filas ({share(copies, len(rows))}) son copia exacta de otra: si no son "
-            "casos distintos, quítelas, porque cuentan dos veces"
+            f"{_count(copies)} filas ({spanish.percent(copies / len(rows), 1)}) son copia exacta "
+            "de otra: si no son casos distintos, quítelas, porque cuentan dos veces"
         )
         found.append(Finding("filas_repetidas", "", text))
     return found
+
+
+def _count(number: int) -> str:
+    return spanish.number(number, 0)

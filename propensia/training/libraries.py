@@ -15,6 +15,7 @@ NAMES = (
     "xgboost-cpu",
     "imbalanced-learn",
     "keras",
+    "tensorflow",
     "numpy",
     "pandas",
 )

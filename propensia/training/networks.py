@@ -139,19 +139,16 @@ def fit(
     settings: Settings,
     *,
     seed: int,
-    epochs: int,
-    deadline: float,
-) -> Any | None:
-    """A Keras ``Sequential`` that learnt ``epochs`` times from all rows, without an optimizer.
+) -> Any:
+    """A Keras ``Sequential`` that learnt from all rows, ``settings.epochs`` times; no optimizer.
 
     It takes the columns as they are, ``(n, k)``, and gives the chance of 1, ``(n, 1)`` float32.
     The same seed gives the same network on the same machine; it also seeds Python's and numpy's
-    global generators. ``None`` if it is not done by ``deadline``, a time of ``time.monotonic``.
+    global generators.
     """
     with _quiet():
-        wanted = replace(settings, epochs=epochs)
-        model = _learn(_matrix(table), labels, wanted, seed, deadline, None)
-        return None if model is None else _with_weights(model, model.get_weights())
+        model = _learn(_matrix(table), labels, settings, seed, math.inf, None)
+        return _with_weights(model, model.get_weights())
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +244,9 @@ def _learn(
     seed: int,
     deadline: float,
     course: _Course | None,
-) -> Any | None:
-    """The network after its epochs; ``None`` if the deadline came first."""
+) -> Any:
+    """The network after its epochs, or as far as it came by the ``deadline``; ``course`` looks
+    at each epoch that was done."""
     keras = _keras()
     keras.backend.clear_session()  # it would keep the graph of every network that ever was
     keras.utils.set_random_seed(seed)
@@ -272,7 +270,7 @@ def _learn(
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=watch, on_epoch_end=look)],
     )
-    return None if late else model
+    return model
 
 
 def _network(keras: Any, columns: Matrix, settings: Settings) -> Any:

@@ -18,6 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from propensia.spanish import number, percent
+
 Vector = npt.NDArray[np.float64]
 # Blue and orange stay apart for every kind of colour blindness, and in grey by their darkness.
 INK, SOFT, GRID, LINE = "#17252d", "#50626c", "#dfe6e9", "#9fb0b8"
@@ -65,26 +67,6 @@ UNUSED = re.compile(
     re.DOTALL,
 )
 POINTS = 300
-
-
-def spanish(value: float, decimals: int | None = None) -> str:
-    """A number as Spanish readers write it: a decimal comma, thousands apart from 10 000 on.
-
-    Without ``decimals``, four significant digits, or a whole number from 1000 on.
-    """
-    if decimals is not None:
-        text = f"{value:,.{decimals}f}"
-    else:
-        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    if not text.strip("-0.,"):  # there is no minus zero
-        text = text.lstrip("-")
-    apart = "\u202f" if abs(value) >= 10_000 else ""
-    return text.replace(",", apart).replace(".", ",").replace("-", "\u2212")
-
-
-def percent(share: float, decimals: int = 0) -> str:
-    """A share in [0, 1] as hundredths."""
-    return f"{spanish(100 * share, decimals)}\u202f%"
 
 
 def roc(false_rates: Vector, true_rates: Vector, names: tuple[str, str]) -> str:
@@ -159,7 +141,7 @@ def lift(lifts: Vector) -> str:
         axes.axhline(1.0, color=SOFT, linewidth=1.2, dashes=(4, 3), zorder=0.8)
         axes.bar(places, lifts, width=0.72, color=BLUE)
         for place, value in zip(places, lifts, strict=True):
-            text = axes.text(place, value, spanish(value, 1), ha="center", va="bottom", color=INK)
+            text = axes.text(place, value, number(value, 1), ha="center", va="bottom", color=INK)
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
         axes.set(xlabel="Decila, de más a menos probable", ylabel="Veces sobre la media")
         axes.set(xticks=places, ylim=(0, 1.12 * max(float(lifts.max()), 1.0)))
@@ -305,13 +287,12 @@ def _shares(axes: Axes, top: float = 1.0) -> None:
 
 def _hundredths(axis: Any, most: int) -> None:
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{spanish(round(100 * value, 6))}\u202f%")
-    )
+    # A place on an axis is 0.30000000000000004, or minus nothing.
+    axis.set_major_formatter(FuncFormatter(lambda value, _: percent(round(value, 8), None)))
 
 
 def _commas(axis: Any) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: spanish(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 8))))
 
 
 def _thinned(x: Vector, y: Vector) -> tuple[Vector, Vector]:

@@ -12,7 +12,7 @@ from datetime import date as Date
 
 import numpy as np
 
-from propensia import faults
+from propensia import faults, spanish
 from propensia.contract import Contract
 from propensia.features import Features
 from propensia.files import shown
@@ -20,7 +20,7 @@ from propensia.tables import Table, open_table
 from propensia.training import headings, labelling
 from propensia.training.gathering import Sample, hashes
 from propensia.training.headings import Columns
-from propensia.training.inspecting import inspect, share
+from propensia.training.inspecting import inspect
 from propensia.training.labelling import NO_LABEL, STRANGE
 from propensia.training.results import Data, Finding
 from propensia.training.rows import Rows
@@ -69,8 +69,8 @@ def read(
     findings += inspect(rows, contract, allow=allow, has_key=columns.key is not None)
     if cut:
         text = (
-            f"de {tally.rows} filas se aprende de una muestra de {len(rows)}, con todas las de "
-            "cada cliente"
+            f"De {_count(tally.rows)} filas se aprende de una muestra de {_count(len(rows))}, con "
+            "todas las de cada cliente"
         )
         findings.append(Finding("muestra", "", text))
     counts = {f"{name} {code}": count for (name, code), count in sorted(tally.faults.items())}
@@ -138,19 +138,19 @@ def _told(
     if tally.strange:
         found.append(_strange(label, tally, contract))
     if tally.unlabelled:
-        text = f"{_rows(tally.unlabelled, tally.rows)} sin dato en {label} no se usan"
+        text = f"Hay {_rows(tally.unlabelled, tally.rows)} sin etiqueta en {label}: no se usan"
         found.append(Finding("sin_etiqueta", label, text))
     if columns.date is not None and tally.undated:
         text = (
-            f"{columns.date}: {_rows(tally.undated, tally.labelled)} sin fecha legible "
-            "(DD/MM/AAAA, AAAA-MM-DD o AAAAMMDD) no se usan"
+            f"La columna {columns.date} tiene {_rows(tally.undated, tally.labelled)} sin fecha "
+            "legible (DD/MM/AAAA, AAAA-MM-DD o AAAAMMDD): no se usan"
         )
         fatal = tally.undated > MOST_UNREADABLE * tally.labelled
         found.append(Finding("fecha_ilegible", columns.date, text, fatal=fatal))
     if columns.date is not None and tally.future:
         text = (
-            f"{columns.date}: {_rows(tally.future, tally.labelled)} con fecha posterior a hoy; "
-            f"corríjalas o, si es así, confírmelo con --allow {columns.date}"
+            f"La columna {columns.date} tiene {_rows(tally.future, tally.labelled)} con fecha "
+            f"posterior a hoy: corríjalas o, si es así, confírmelo con --allow {columns.date}"
         )
         fatal = columns.date not in allow
         found.append(Finding("fecha_futura", columns.date, text, fatal=fatal, allowable=True))
@@ -161,10 +161,11 @@ def _strange(label: str, tally: _Tally, contract: Contract) -> Finding:
     spellings = tally.spellings.most_common()
     what = ", ".join(f"«{shown(text)}» ({count})" for text, count in spellings)
     if len(spellings) > MOST_SPELLINGS:  # the values of another column, perhaps a debtor's
-        what = f"más de {MOST_SPELLINGS} textos distintos; ¿es otra columna?"
+        what = f"más de {MOST_SPELLINGS} textos distintos, como los de otra columna"
     known = ", ".join(sorted(contract.positive) + sorted(contract.negative))
     text = (
-        f"{label}: {_rows(tally.strange, tally.rows)} con {what}. El contrato solo conoce {known}"
+        f"La etiqueta {label} tiene {_rows(tally.strange, tally.rows)} con valores que el "
+        f"contrato no conoce: {what}. El contrato conoce {known}"
     )
     return Finding("etiqueta_desconocida", label, text, fatal=True)
 
@@ -178,13 +179,17 @@ def _unreadable(tally: _Tally, contract: Contract) -> list[Finding]:
         why = faults.sentence(
             code, name, "es", admits=known[name].admits(), own=contract.own_faults
         )
-        text = f"{_rows(count, tally.labelled)} no se leen: {why}"
+        text = f"El contrato no lee {_rows(count, tally.labelled)}: {why}"
         found.append(Finding("filas_ilegibles", name, text, fatal=fatal))
     return found
 
 
 def _rows(part: int, whole: int) -> str:
-    return f"{part} filas ({share(part, whole)})"
+    return f"{_count(part)} filas ({spanish.percent(part / whole, 1)})"
+
+
+def _count(number: int) -> str:
+    return spanish.number(number, 0)
 
 
 def _no_rows(contract: Contract, *, dated: bool = False) -> Rows:

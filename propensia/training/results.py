@@ -110,6 +110,7 @@ class Trained:
 
     ``model`` is a plain scikit-learn or Keras object that takes ``rows.table(contract, view)``.
     ``calibrator`` is ``"ninguna"``, ``"temperature"``, ``"isotonic"`` or ``"sigmoid"``.
+    ``options`` are what was asked for, by the names of the command line.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Trained:
     evaluation: Evaluation
     threshold: Threshold
     candidates: tuple[Candidate, ...]
+    options: Mapping[str, Any]
     seed: int
     minutes: float
     made: datetime

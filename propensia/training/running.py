@@ -29,7 +29,7 @@ from propensia.training import (
 from propensia.training.candidates import FAMILIES, Layout
 from propensia.training.choices import Choice, Chooser, Network, NoNetwork
 from propensia.training.libraries import versions
-from propensia.training.results import Evaluation, Finding, Threshold, Trained
+from propensia.training.results import Data, Evaluation, Finding, Threshold, Trained
 from propensia.training.rows import Chances, Labels, Places, Rows
 from propensia.training.search import Progress, Task
 from propensia.training.splitting import Split
@@ -40,6 +40,11 @@ FOLDS = ((3_000, 10), (50_000, 5))
 FEWEST_FOLDS = 3
 # The further table that intervals speak of has a quarter of the rows that were judged.
 NEXT_SHARE = 0.25
+NOBODY = Finding(
+    "umbral_sin_nadie",
+    "",
+    "Con este umbral no se señala a nadie de las filas juzgadas: revise la regla (--threshold)",
+)
 NETWORK = "red"
 KINDS = (*(family.name for family in FAMILIES), NETWORK)
 # The network's part of the minutes, and the least that is worth beginning with.
@@ -107,7 +112,52 @@ def train(
     ``files.TableError``, ``locks.Busy`` where the same training is under way, and ``OSError``.
     """
     started = time.monotonic()
+    rule = _rule(job)
+    rows, data, findings = _read(job, listener)
+    split = splitting.hold_out(rows, splitting.HELD_OUT)
+    learnt = rows if split is None else rows.take(split.train)
+    task = _task(job, learnt)
+    folder = job.state / "training" / task.identity()
+    folder.mkdir(parents=True, exist_ok=True)
+    with Lock(folder / "lock"):
+        if any(folder.glob("*.npz")):
+            listener.say("Sigue una búsqueda que se interrumpió.")
+        made = _make(job, rule, rows, split, task, folder, listener)
+        trained = Trained(
+            name=job.name,
+            model=made.model,
+            contract=job.contract,
+            view=made.choice.view,
+            calibrator=made.choice.calibrator,
+            rows=rows,
+            data=data,
+            findings=(*findings, *made.findings),
+            evaluation=made.evaluation,
+            threshold=made.threshold,
+            candidates=made.choice.candidates,
+            options=_options(job),
+            seed=job.seed,
+            minutes=(time.monotonic() - started) / 60,
+            made=datetime.datetime.now(datetime.UTC),
+            versions=versions(),
+        )
+        deliver(trained)
+    files.remove_tree(folder)
+    return trained
+
+
+def _rule(job: Job) -> Rule:
+    """The rule of the threshold; one that needs euros is refused where there are none."""
     rule = thresholds.parse(job.rule)
+    if rule.kind == "cost" and job.contract.training.amount is None:
+        raise thresholds.RuleError(
+            "la regla cost= necesita los euros de cada fila, y el contrato no dice en qué "
+            "parámetro están ([training] amount): use f1, top= o un número"
+        )
+    return rule
+
+
+def _read(job: Job, listener: Listener) -> tuple[Rows, Data, tuple[Finding, ...]]:
     rows, data, findings = reading.read(
         job.source,
         job.contract,
@@ -124,33 +174,21 @@ def train(
         raise Refused(findings)
     for finding in findings:
         listener.say(_sentence(finding))
-    split = splitting.hold_out(rows, splitting.HELD_OUT)
-    learnt = rows if split is None else rows.take(split.train)
-    task = _task(job, learnt)
-    folder = job.state / "training" / task.identity()
-    folder.mkdir(parents=True, exist_ok=True)
-    with Lock(folder / "lock"):
-        made = _make(job, rule, rows, split, task, folder, listener)
-        trained = Trained(
-            name=job.name,
-            model=made.model,
-            contract=job.contract,
-            view=made.choice.view,
-            calibrator=made.choice.calibrator,
-            rows=rows,
-            data=data,
-            findings=(*findings, *made.findings),
-            evaluation=made.evaluation,
-            threshold=made.threshold,
-            candidates=made.choice.candidates,
-            seed=job.seed,
-            minutes=(time.monotonic() - started) / 60,
-            made=datetime.datetime.now(datetime.UTC),
-            versions=versions(),
-        )
-        deliver(trained)
-    files.remove_tree(folder)
-    return trained
+    return rows, data, findings
+
+
+def _options(job: Job) -> dict[str, Any]:
+    return {
+        "minutes": job.minutes,
+        "families": list(job.families),
+        "balance": job.balance,
+        "threshold": job.rule,
+        "recovery": job.recovery,
+        "allow": sorted(job.allow),
+        "column": dict(job.renamed),
+        "date": job.date,
+        "key": job.key,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +230,10 @@ def _make(
         places, held = split.test, rows.take(split.test)
         said = choice.chances(choice.fit(learnt), held)
         limits = np.full(len(held), threshold.value)
-    folds = int(task.folds.max()) + 1
-    judged = _evaluation(job, rows, places, said, limits, split, folds)
+    judged = _evaluation(job, rows, places, said, limits, split, int(task.folds.max()) + 1)
+    if not (said >= limits).any():
+        findings = (*findings, NOBODY)
+        listener.say(_sentence(NOBODY))
     return _Made(choice.fit(rows), choice, threshold, judged, findings)
 
 
@@ -223,7 +263,8 @@ def _choice(
 
 
 def _failure(title: str, reason: str) -> Finding:
-    text = f"{title}: no se ajusta a estas filas y no entra; la biblioteca dice «{reason}»"
+    name = f"{title[:1].upper()}{title[1:]}"
+    text = f"{name}: no se ajusta a estas filas; la biblioteca dice «{reason}»"
     return Finding("modelo_no_ajustable", "", text)
 
 

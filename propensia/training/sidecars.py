@@ -13,8 +13,7 @@ import numpy as np
 from propensia import sampling, stats
 from propensia.contract import Contract, Parameter
 from propensia.features import Features
-from propensia.training import reference
-from propensia.training.importance import predict
+from propensia.training import reference, scoring
 from propensia.training.reference import short
 from propensia.training.results import Figure, Trained
 from propensia.training.rows import Chances, Labels, Rows
@@ -113,11 +112,11 @@ def golden(trained: Trained) -> list[dict[str, Any]]:
     """
     contract = trained.contract
     pool = _readable(contract, _texts(contract, sampling.draw(contract, POOL, trained.seed)))
-    order = np.argsort(predict(trained, _rows(contract, pool)), kind="stable")
+    order = np.argsort(_told(trained, pool), kind="stable")
     spread = order[np.linspace(0, len(order) - 1, min(SPREAD, len(order))).round().astype(int)]
     sent = [contract.example(), *(pool[place] for place in spread)]
     sent = _readable(contract, [*sent, *_extra(contract, sent)])
-    chances = predict(trained, _rows(contract, sent))
+    chances = _told(trained, sent)
     return [
         {"parametros": texts, "probabilidad": float(chance)}
         for texts, chance in zip(sent, chances, strict=True)
@@ -174,11 +173,12 @@ def _readable(contract: Contract, sent: list[Texts]) -> list[Texts]:
     return [texts for place, texts in enumerate(sent) if place not in wrong]
 
 
-def _rows(contract: Contract, sent: list[Texts]) -> Rows:
-    """The rows as the contract reads the texts: exactly what the server will compute from."""
-    values, _ = Features(contract).read_many(_columns(contract, sent))
+def _told(trained: Trained, sent: list[Texts]) -> Chances:
+    """What the model says of the texts as the contract reads them, as the server will."""
+    values, _ = Features(trained.contract).read_many(_columns(trained.contract, sent))
     nobody = np.zeros(len(sent), dtype=np.int64)
-    return Rows(values, labels=nobody, groups=nobody)
+    rows = Rows(values, labels=nobody, groups=nobody)
+    return scoring.chances(trained.model, trained.contract, trained.view, rows)
 
 
 def _columns(contract: Contract, sent: list[Texts]) -> dict[str, list[str | None]]:

@@ -12,6 +12,10 @@ import numpy.typing as npt
 
 from propensia.training.rows import Labels, Places, Rows
 
+# The share of the rows, the newest, that a model is judged on.
+HELD_OUT = 0.2
+# The part of the rows that is held out, where there is a date.
+HELD_OUT = 0.2
 # Days are whole: the held-out part may be so many times smaller or larger than was asked for.
 TOLERANCE = 2.0
 
@@ -30,7 +34,7 @@ class Split:
     purged: int
 
 
-def hold_out(rows: Rows, share: float = 0.2) -> Split | None:
+def hold_out(rows: Rows, share: float) -> Split | None:
     """The newest rows, in whole days, about ``share`` of all; the rest is to be learnt from.
 
     ``None`` where there is no date, where no day cuts off about that share, or where what is left

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from propensia import stats
+from propensia import spanish, stats
 from propensia.training.results import Threshold
 from propensia.training.rows import Chances, Labels
 
@@ -70,8 +70,10 @@ def choose(
     Raises ``RuleError`` where amounts are needed and there are none.
     """
     if rule.kind == "fixed":
-        text = _spanish(rule.number, 4)
-        said = {"es": f"umbral fijado en {text}", "en": f"threshold set to {rule.number:.4f}"}
+        said = {
+            "es": f"umbral fijado en {spanish.number(rule.number, 4)}",
+            "en": f"threshold set to {rule.number:.4f}",
+        }
         return Threshold(rule.number, said)
     if rule.kind == "f1":
         return _best_f1(labels, chances)
@@ -107,7 +109,7 @@ def _best_f1(labels: Labels, chances: Chances) -> Threshold:
     f1 = 2 * found.sums / (found.rows + found.sums[-1])
     best = int(np.argmax(f1))
     reached = float(f1[best])
-    said = {"es": f"máximo F1 ({_spanish(reached, 3)})", "en": f"highest F1 ({reached:.3f})"}
+    said = {"es": f"máximo F1 ({spanish.number(reached, 3)})", "en": f"highest F1 ({reached:.3f})"}
     return Threshold(_below(found.scores, best), said)
 
 
@@ -116,11 +118,11 @@ def _top(share: float, chances: Chances) -> Threshold:
     found = stats.cuts(np.ones(len(chances)), chances)
     shares = found.rows / len(chances)
     best = int(np.argmin(np.abs(shares - share)))
-    wanted, reached = 100 * share, 100 * float(shares[best])
+    reached = float(shares[best])
     said = {
-        "es": f"el {_spanish(wanted, 1)} % de mayor probabilidad "
-        f"({_spanish(reached, 1)} % de las filas)",
-        "en": f"the {wanted:.1f}% with the highest chances ({reached:.1f}% of the rows)",
+        "es": f"el {spanish.percent(share, 1)} de mayor probabilidad "
+        f"({spanish.percent(reached, 1)} de las filas)",
+        "en": f"the {share:.1%} with the highest chances ({reached:.1%} of the rows)",
     }
     return Threshold(_below(found.scores, best), said)
 
@@ -134,8 +136,9 @@ def _most_euros(
     if euros <= 0 and found.scores[0] < 1:  # no call pays; only below 1 is there room for none
         value, euros = (float(found.scores[0]) + 1) / 2, 0.0
     said = {
-        "es": f"llamar cuando p ≥ {_spanish(value, 4)}: {_spanish(cost, 2)} € por llamada, "
-        f"ganancia esperada {_spanish(euros, 0)} € en {_spanish(rows, 0)} filas",
+        "es": f"llamar cuando p ≥ {spanish.number(value, 4)}: {spanish.number(cost, 2)} € por "
+        f"llamada, ganancia esperada {spanish.number(euros, 0)} € en "
+        f"{spanish.number(rows, 0)} filas",
         "en": f"call when p ≥ {value:.4f}: €{cost:,.2f} per call, "
         f"expected gain €{euros:,.0f} on {rows:,} rows",
     }
@@ -148,7 +151,3 @@ def _below(scores: Chances, place: int) -> float:
     following = float(scores[place + 1]) if place + 1 < len(scores) else 0.0
     middle = (last + following) / 2
     return middle if following < middle else last  # two neighbours in float64 have no middle
-
-
-def _spanish(number: float, decimals: int) -> str:
-    return f"{number:,.{decimals}f}".translate(str.maketrans(",.", ".,"))
