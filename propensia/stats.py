@@ -103,6 +103,14 @@ def _both(labels: Labels) -> npt.NDArray[np.bool_]:
     return positive
 
 
+def mean_error(values: Vector, groups: Labels) -> float:
+    """The standard error of the mean of ``values`` ``(n,)`` where rows of one of the ``groups``
+    ``(n,)`` are not independent: from the sums of the groups."""
+    _, places = np.unique(groups, return_inverse=True)
+    sums = np.bincount(places, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum()) / len(values))
+
+
 def brier(labels: Labels, chances: Vector) -> float:
     """The mean squared distance of chances and labels, in [0, 1]. Source: Brier (1950)."""
     return float(np.mean((chances - labels) ** 2))

@@ -175,8 +175,9 @@ def test_the_network_is_taken_only_if_it_tells_more_than_chance_would() -> None:
         choice(choices.Network, 0.1),
         choice(choices.Network, 1.0),
     )
-    assert isinstance(choices.better(vote, good, labels), choices.Network)
-    assert isinstance(choices.better(vote, alike, labels), choices.Vote)
+    rows = Rows({}, labels, np.arange(4_000))
+    assert isinstance(choices.better(vote, good, rows), choices.Network)
+    assert isinstance(choices.better(vote, alike, rows), choices.Vote)
 
 
 def test_a_network_is_not_looked_for_without_time_and_says_how_much_it_takes(

@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from propensia.contract import Contract
 from propensia.training import candidates, search, splitting, trials
-from propensia.training.candidates import FAMILIES, Family, Layout
+from propensia.training.candidates import FAMILIES, Family
 from propensia.training.search import Found, Progress, SearchError, Task
+from propensia.training.shaping import Layout
 
 ALL = {family.name: family for family in FAMILIES}
 
@@ -159,7 +160,7 @@ def test_an_interruption_in_the_first_guess_does_not_lose_it(
         with pytest.raises(KeyboardInterrupt):
             search.run(made, 30.0, tmp_path, silent)
     (tried,) = search.run(made, 0.0, tmp_path, silent).tried
-    assert dict(tried.settings) == dict(ALL["logistica"].first)
+    assert dict(tried.settings) == dict(ALL["logistica"].few)
 
 
 def test_what_trials_depend_on_names_the_task(contract: Contract) -> None:
@@ -204,6 +205,7 @@ def test_a_failing_trial_is_told_and_the_others_go_on(contract: Contract, tmp_pa
         "rara",
         "familia rara",
         {"C": 1.0},
+        {"C": 2.0},
         lambda trial: {"C": trial.suggest_float("C", 0.1, 10.0)},
         lambda *_: Pipeline([("model", Failing(strategy="prior"))]),
     )
@@ -234,7 +236,7 @@ def test_balancing_evens_out_what_each_family_learns_from_and_nothing_else(
     rows = learnable_rows.rows(contract, 1_500)
     table = rows.table(contract, "raw")
     layout = Layout.of(contract, table)
-    settings = dict(ALL[name].first) | ({"n_estimators": 20} if name == "bosque" else {})
+    settings = dict(ALL[name].few) | ({"n_estimators": 20} if name == "bosque" else {})
 
     def watched(*given: object) -> Pipeline:
         made = ALL[name].build(*given)  # type: ignore[arg-type]

@@ -139,3 +139,21 @@ def test_150_000_customers_are_dealt_out_at_once() -> None:
     found = folds(table, 5, 1)
     assert np.ptp(np.bincount(found)) < 200
     assert np.ptp(per_fold(table.labels, found, 5)) < 50
+
+
+def test_customers_who_stay_until_they_pay_are_not_cut_by_time() -> None:
+    """Without those who are held out, nearly only payers would be left to learn from."""
+    random = np.random.default_rng(2)
+    groups, days, labels = [], [], []
+    for customer in range(900):
+        start = int(random.integers(0, 12))
+        for month in range(start, 12):
+            paid = random.random() < 0.25
+            groups.append(customer)
+            days.append(np.datetime64("2025-01-01") + 30 * month)
+            labels.append(int(paid))
+            if paid:
+                break
+    stay = rows(labels, groups, np.array(days))
+    assert hold_out(stay, 0.2) is None
+    assert hold_out(rows(labels, None, np.array(days)), 0.2) is not None

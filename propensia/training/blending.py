@@ -17,7 +17,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
 from propensia import stats
-from propensia.training.rows import Chances, Labels
+from propensia.training.rows import Chances, Labels, Places
 
 Weights = npt.NDArray[np.float64]
 NO_CALIBRATOR = "ninguna"
@@ -25,7 +25,15 @@ CALIBRATORS = (NO_CALIBRATOR, "temperature", "isotonic")
 # More members cost time in every request, and bring little.
 MEMBERS = 4
 LEAST_FOR_ISOTONIC = 2_000
-PARTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """n rows whose outcome is known: labels, folds and customers, each ``(n,)``."""
+
+    labels: Labels
+    folds: Places
+    groups: Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +77,22 @@ class Blend:
         return calibrated
 
 
-def blend(candidates: npt.NDArray[np.float64], families: Sequence[str], labels: Labels) -> Blend:
-    """The blend of ``(c, n)`` out-of-fold chances with a low log loss on ``labels`` ``(n,)``.
+def blend(columns: npt.NDArray[np.float64], families: Sequence[str], known: Known) -> Blend:
+    """The blend of ``(c, n)`` out-of-fold chances with a low log loss on the rows ``known``.
 
     The best candidates of the best ``families`` ``(c,)`` have one vote each: kinds of models
-    that err in different ways. A calibrator is taken only if it helps rows that it was not
+    that err in different ways. A calibrator is taken only if it helps customers that it was not
     fitted on, by more than the standard error of that gain.
     """
-    weights = _votes(candidates, families, labels)
-    mean = weights @ candidates
-    calibrator = _choose(mean, labels)
-    fitted = None if calibrator == NO_CALIBRATOR else _fitted(calibrator, mean, labels)
+    weights = _votes(columns, families, known.labels)
+    mean = weights @ columns
+    calibrator = _choose(mean, known)
+    fitted = None if calibrator == NO_CALIBRATOR else _fitted(calibrator, mean, known.labels)
     return Blend(weights, calibrator, fitted)
 
 
-def _votes(
-    candidates: npt.NDArray[np.float64], families: Sequence[str], labels: Labels
-) -> Weights:
-    losses = [stats.log_loss(labels, chances) for chances in candidates]
+def _votes(columns: npt.NDArray[np.float64], families: Sequence[str], labels: Labels) -> Weights:
+    losses = [stats.log_loss(labels, chances) for chances in columns]
     best: dict[str, int] = {}
     for place in np.argsort(losses, kind="stable"):
         best.setdefault(families[place], int(place))
@@ -94,33 +100,32 @@ def _votes(
     # Who makes the vote worse has none: on some tables one kind is far behind.
     while len(taken) > 1:
         without = [
-            stats.log_loss(labels, candidates[[p for p in taken if p != place]].mean(axis=0))
+            stats.log_loss(labels, columns[[p for p in taken if p != place]].mean(axis=0))
             for place in taken
         ]
-        if min(without) >= stats.log_loss(labels, candidates[taken].mean(axis=0)):
+        if min(without) >= stats.log_loss(labels, columns[taken].mean(axis=0)):
             break
         taken.pop(int(np.argmin(without)))
-    weights = np.zeros(len(candidates))
+    weights = np.zeros(len(columns))
     weights[taken] = 1 / len(taken)
     return weights
 
 
-def _choose(mean: Chances, labels: Labels) -> str:
-    """The calibrator that helps on rows that it has not seen, by more than chance would."""
-    parts = np.random.default_rng(0).permutation(len(labels)) % PARTS
+def _choose(mean: Chances, known: Known) -> str:
+    """The calibrator that helps on folds that it has not seen, by more than chance would."""
     best, least = NO_CALIBRATOR, 0.0
     for kind in CALIBRATORS[1:]:
-        if kind == "isotonic" and len(labels) < LEAST_FOR_ISOTONIC:
+        if kind == "isotonic" and len(mean) < LEAST_FOR_ISOTONIC:
             continue
-        said = np.empty(len(labels))
-        for part in range(PARTS):
-            inside = parts == part
-            if len(np.unique(labels[~inside])) < 2:
+        said = np.empty(len(mean))
+        for fold in np.unique(known.folds):
+            inside = known.folds == fold
+            if len(np.unique(known.labels[~inside])) < 2:
                 return best
-            fitted = _fitted(kind, mean[~inside], labels[~inside])
+            fitted = _fitted(kind, mean[~inside], known.labels[~inside])
             said[inside] = fitted.predict_proba(mean[inside][:, None])[:, 1]
-        gain = stats.log_losses(labels, mean) - stats.log_losses(labels, said)
-        sure = float(gain.mean() - gain.std() / np.sqrt(len(gain)))
+        gain = stats.log_losses(known.labels, mean) - stats.log_losses(known.labels, said)
+        sure = float(gain.mean()) - stats.mean_error(gain, known.groups)
         if sure > least:
             best, least = kind, sure
     return best

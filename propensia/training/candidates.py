@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-import pandas as pd
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from imblearn.under_sampling import RandomUnderSampler
 from lightgbm import LGBMClassifier
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     HistGradientBoostingClassifier,
@@ -28,56 +26,26 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import (
-    KBinsDiscretizer,
-    OneHotEncoder,
-    PowerTransformer,
-    StandardScaler,
-)
 from xgboost import XGBClassifier
 
-from propensia.contract import Contract
+from propensia.training.shaping import Layout, for_lines, for_trees
 
 Settings = Mapping[str, Any]
 # Settings of a forest that scikit-learn does not have by these names.
 OURS = ("extra_trees", "leaf_share")
 # What may be done to the rows that a model learns from, and to no others.
 BALANCES = ("none", "under", "over", "smote")
-# Numbers of at most so many values get an effect for each that this many rows have.
-FEW = 12
-LEAST_ROWS = 30
+# From so many rows on, larger models are tried first.
+MANY = 15_000
 CORES = max(1, min(os.cpu_count() or 1, 8))
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The columns of the raw view: categories with their texts, and numbers.
-
-    Of the numbers, ``gaps`` may have no data, and ``few`` have so few values that each may have
-    an effect of its own.
-    """
-
-    categories: Mapping[str, tuple[str, ...]]
-    numbers: tuple[str, ...]
-    gaps: tuple[str, ...]
-    few: tuple[str, ...]
-
-    @classmethod
-    def of(cls, contract: Contract, table: pd.DataFrame) -> Layout:
-        """The layout of the raw view of a contract, with the values that are in ``table``."""
-        categories = {p.feature: p.texts for p in contract.parameters if p.is_category}
-        numbers = tuple(p.feature for p in contract.parameters if not p.is_category)
-        gaps = {p.feature for p in contract.parameters if p.optional and p.fill is None}
-        whole = [name for name in numbers if name not in gaps]
-        few = [name for name in whole if 2 < table[name].nunique() <= FEW]
-        return cls(categories, numbers, tuple(n for n in numbers if n in gaps), tuple(few))
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """One kind of model.
 
-    ``first`` are the settings tried before any search: a good guess for most tables.
+    ``few`` and ``many`` are guesses tried before any search: good for most tables of few, and
+    of ``MANY`` rows or more.
     ``suggest`` draws settings from the search space; ``build`` makes the unfitted estimator from
     settings, the layout, the number of rows that it will learn from, and a seed. ``threaded``:
     it takes a number of threads.
@@ -85,10 +53,15 @@ class Family:
 
     name: str
     title: str
-    first: Settings
+    few: Settings
+    many: Settings
     suggest: Callable[[optuna.Trial], Settings]
     build: Callable[[Settings, Layout, int, int], BaseEstimator]
     threaded: bool = False
+
+    def guesses(self, count: int) -> tuple[Settings, Settings]:
+        """Both guesses, the likelier one for a table of ``count`` rows first."""
+        return (self.few, self.many) if count < MANY else (self.many, self.few)
 
 
 def build(
@@ -128,56 +101,9 @@ def _sampler(balance: str, seed: int) -> BaseEstimator:
     return SMOTE(random_state=seed)
 
 
-def _codes(layout: Layout) -> list[tuple[str, Any, list[str]]]:
-    """One column of 0 and 1 per text, but one where there are only two texts."""
-    names = list(layout.categories)
-    if not names:
-        return []
-    texts = [list(layout.categories[name]) for name in names]
-    encoder = OneHotEncoder(categories=texts, drop="if_binary", sparse_output=False)
-    return [("categories", encoder, names)]
-
-
-def _for_trees(layout: Layout) -> ColumnTransformer:
-    numbers = [("numbers", "passthrough", list(layout.numbers))] if layout.numbers else []
-    return ColumnTransformer([*_codes(layout), *numbers])
-
-
-def _for_lines(settings: Settings, layout: Layout) -> ColumnTransformer:
-    """Numbers bent towards a bell and scaled, and beside them in bins: a line per piece."""
-    parts = _codes(layout)
-    if layout.few:
-        each = OneHotEncoder(
-            min_frequency=LEAST_ROWS, handle_unknown="infrequent_if_exist", sparse_output=False
-        )
-        parts.append(("few", each, list(layout.few)))
-    special = {*layout.gaps, *layout.few}
-    whole = [name for name in layout.numbers if name not in special]
-    # Scaled first: the power that bends 202304..202403 as they are is in the hundreds, and then
-    # the last digits of a number decide.
-    shape = [("scale", StandardScaler()), ("power", PowerTransformer())]
-    for label, names in (("whole", whole), ("gaps", list(layout.gaps))):
-        if not names:
-            continue
-        # A gap is told by a column of its own; what fills it then hardly matters.
-        fill = [("fill", SimpleImputer(strategy="median", add_indicator=True))]
-        before = fill if label == "gaps" else []
-        parts.append((label, Pipeline([*before, *shape]), names))
-        if settings["bins"]:
-            bins = KBinsDiscretizer(
-                n_bins=settings["bins"],
-                encode="onehot-dense",
-                strategy="quantile",
-                quantile_method="averaged_inverted_cdf",
-            )
-            plain = [("fill", SimpleImputer(strategy="median"))] if label == "gaps" else []
-            parts.append((f"{label}_bins", Pipeline([*plain, ("bins", bins)]), names))
-    return ColumnTransformer(parts)
-
-
 def _logistic(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
     model = LogisticRegression(C=settings["C"], max_iter=2_000, random_state=seed)
-    return Pipeline([("columns", _for_lines(settings, layout)), ("model", model)])
+    return Pipeline([("columns", for_lines(layout, settings["bins"])), ("model", model)])
 
 
 def _suggest_logistic(trial: optuna.Trial) -> Settings:
@@ -193,7 +119,7 @@ def _forest(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeli
     # A share of the rows, so that the size of the file does not grow with the table.
     leaf = max(1, round(settings["leaf_share"] * count))
     model = kind(min_samples_leaf=leaf, criterion="log_loss", random_state=seed, **rest)
-    return Pipeline([("columns", _for_trees(layout)), ("model", model)])
+    return Pipeline([("columns", for_trees(layout)), ("model", model)])
 
 
 def _suggest_forest(trial: optuna.Trial) -> Settings:
@@ -207,7 +133,7 @@ def _suggest_forest(trial: optuna.Trial) -> Settings:
 
 def _histogram(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **settings)
-    return Pipeline([("columns", _for_trees(layout)), ("model", model)])
+    return Pipeline([("columns", for_trees(layout)), ("model", model)])
 
 
 def _suggest_histogram(trial: optuna.Trial) -> Settings:
@@ -238,7 +164,7 @@ def _lightgbm(settings: Settings, layout: Layout, count: int, seed: int) -> Pipe
         verbose=-1,
         **settings,
     )
-    return Pipeline([("columns", _for_trees(layout)), ("model", model)])
+    return Pipeline([("columns", for_trees(layout)), ("model", model)])
 
 
 def _suggest_lightgbm(trial: optuna.Trial) -> Settings:
@@ -263,7 +189,7 @@ def _suggest_shrinking(trial: optuna.Trial) -> Settings:
 
 def _xgboost(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
     model = XGBClassifier(random_state=seed, tree_method="hist", **settings)
-    return Pipeline([("columns", _for_trees(layout)), ("model", model)])
+    return Pipeline([("columns", for_trees(layout)), ("model", model)])
 
 
 def _suggest_xgboost(trial: optuna.Trial) -> Settings:
@@ -282,6 +208,7 @@ FAMILIES = (
         "logistica",
         "regresión logística",
         {"C": 0.3, "bins": 8},
+        {"C": 1.0, "bins": 20},
         _suggest_logistic,
         _logistic,
     ),
@@ -293,6 +220,13 @@ FAMILIES = (
             "n_estimators": 150,
             "num_leaves": 8,
             "min_child_samples": 30,
+            **_SHRINKING,
+        },
+        {
+            "learning_rate": 0.05,
+            "n_estimators": 400,
+            "num_leaves": 28,
+            "min_child_samples": 50,
             **_SHRINKING,
         },
         _suggest_lightgbm,
@@ -310,6 +244,14 @@ FAMILIES = (
             "l2_regularization": 5.0,
             "max_features": 0.5,
         },
+        {
+            "learning_rate": 0.05,
+            "max_iter": 350,
+            "max_leaf_nodes": 24,
+            "min_samples_leaf": 50,
+            "l2_regularization": 5.0,
+            "max_features": 0.5,
+        },
         _suggest_histogram,
         _histogram,
     ),
@@ -323,6 +265,13 @@ FAMILIES = (
             "min_child_weight": 5.0,
             **_SHRINKING,
         },
+        {
+            "learning_rate": 0.05,
+            "n_estimators": 350,
+            "max_depth": 6,
+            "min_child_weight": 10.0,
+            **_SHRINKING,
+        },
         _suggest_xgboost,
         _xgboost,
         threaded=True,
@@ -331,6 +280,7 @@ FAMILIES = (
         "bosque",
         "bosque aleatorio",
         {"extra_trees": False, "n_estimators": 200, "leaf_share": 0.003, "max_features": 0.4},
+        {"extra_trees": False, "n_estimators": 200, "leaf_share": 0.0003, "max_features": 0.4},
         _suggest_forest,
         _forest,
         threaded=True,

@@ -17,7 +17,7 @@ from sklearn.ensemble import VotingClassifier
 from propensia import stats
 from propensia.contract import Column, Contract
 from propensia.training import blending, evaluation, networks, scoring, search
-from propensia.training.blending import NO_CALIBRATOR, Blend
+from propensia.training.blending import NO_CALIBRATOR, Blend, Known
 from propensia.training.candidates import CORES
 from propensia.training.evaluation import Candidates, Combined, CrossFitted
 from propensia.training.results import Candidate, Threshold
@@ -93,16 +93,19 @@ class Vote:
         return scoring.chances(model, self._contract, self.view, rows)
 
 
-def vote(contract: Contract, task: Task, tried: Sequence[Tried], choose: Chooser) -> Vote:
+def vote(
+    contract: Contract, task: Task, rows: Rows, tried: Sequence[Tried], choose: Chooser
+) -> Vote:
     """The blend of what was tried; for ``unseen``, weights and thresholds are cross-fitted."""
     columns = np.stack([one.chances for one in tried])
     names = [one.family.name for one in tried]
 
     def combine(candidates: Candidates, labels: Labels, places: Places) -> Combined:
-        chosen = blending.blend(candidates, names, labels)
+        known = Known(labels, task.folds[places], rows.groups[places])
+        chosen = blending.blend(candidates, names, known)
         return Combined(chosen.chances, choose(labels, chosen.chances(candidates), places).value)
 
-    blend = blending.blend(columns, names, task.labels)
+    blend = blending.blend(columns, names, Known(task.labels, task.folds, rows.groups))
     pairs = list(zip(tried, map(float, blend.weights), strict=True))
     return Vote(
         evaluation.cross_fitted(columns, task.labels, task.folds, combine),
@@ -203,15 +206,14 @@ def _may_be_missing(contract: Contract, column: Column) -> bool:
     return starts == "value" and contract.parameter(column.source).optional
 
 
-def better(vote: Vote, network: Network, labels: Labels) -> Choice:
+def better(vote: Vote, network: Network, rows: Rows) -> Choice:
     """The network only where it tells more, by more than the standard error of the difference.
 
     What the other one tried stays among the candidates, without a weight.
     """
-    gain = stats.log_losses(labels, vote.unseen.chances) - stats.log_losses(
-        labels, network.unseen.chances
-    )
-    if gain.mean() > gain.std() / np.sqrt(len(gain)):
+    losses = [stats.log_losses(rows.labels, one.unseen.chances) for one in (vote, network)]
+    gain = losses[0] - losses[1]
+    if gain.mean() > stats.mean_error(gain, rows.groups):
         return replace(network, candidates=network.candidates + _unused(vote.candidates))
     return replace(vote, candidates=vote.candidates + _unused(network.candidates))
 

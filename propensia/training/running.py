@@ -26,12 +26,13 @@ from propensia.training import (
     splitting,
     thresholds,
 )
-from propensia.training.candidates import FAMILIES, Layout
+from propensia.training.candidates import FAMILIES
 from propensia.training.choices import Choice, Chooser, Network, NoNetwork
 from propensia.training.libraries import versions
 from propensia.training.results import Data, Evaluation, Finding, Threshold, Trained
 from propensia.training.rows import Chances, Labels, Places, Rows
 from propensia.training.search import Progress, Task
+from propensia.training.shaping import Layout
 from propensia.training.splitting import Split
 from propensia.training.thresholds import Rule
 
@@ -258,8 +259,8 @@ def _choice(
     findings = tuple(_failure(title, reason) for title, reason in found.failures.items())
     for finding in findings:
         listener.say(_sentence(finding))
-    vote = choices.vote(job.contract, task, found.tried, choose)
-    return (vote if rival is None else choices.better(vote, rival, task.labels)), findings
+    vote = choices.vote(job.contract, task, learnt, found.tried, choose)
+    return (vote if rival is None else choices.better(vote, rival, learnt)), findings
 
 
 def _failure(title: str, reason: str) -> Finding:

@@ -25,9 +25,10 @@ from threadpoolctl import threadpool_limits
 
 from propensia import __version__, stats
 from propensia.training import candidates, trials
-from propensia.training.candidates import CORES, Family, Layout, Settings
+from propensia.training.candidates import CORES, Family, Settings
 from propensia.training.libraries import versions
 from propensia.training.rows import Chances, Labels, Places
+from propensia.training.shaping import Layout
 from propensia.training.trials import Ended
 
 Clock = Callable[[], float]
@@ -159,8 +160,8 @@ class _Race:
         for ended in trials.read(folder, family.name):
             self._study.add_trial(_frozen(task.labels, ended))
             self._count(ended)
-        if not self.turns:
-            self._study.enqueue_trial(dict(family.first))
+        for guess in family.guesses(len(task.labels))[self.turns :]:
+            self._study.enqueue_trial(dict(guess))
 
     def best(self) -> float:
         """The lowest log loss so far."""

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from propensia.training.rows import Labels, Places, Rows
 
-# The share of the rows, the newest, that a model is judged on.
-HELD_OUT = 0.2
 # The part of the rows that is held out, where there is a date.
 HELD_OUT = 0.2
 # Days are whole: the held-out part may be so many times smaller or larger than was asked for.
 TOLERANCE = 2.0
+# Standard errors by which leaving rows out may move the rate of what is left to learn from.
+MOST_MOVED = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,9 @@ def hold_out(rows: Rows, share: float) -> Split | None:
     """The newest rows, in whole days, about ``share`` of all; the rest is to be learnt from.
 
     ``None`` where there is no date, where no day cuts off about that share, or where what is left
-    to learn from has not both classes or is smaller than the held-out part (the same customers
-    come back every month, say): then rows are to be judged in folds.
+    to learn from has not both classes, is smaller than the held-out part, or has another rate
+    than all older rows: where the same customers come back every month until they pay, say, who
+    is left is who paid. Then rows are to be judged in folds.
     """
     if rows.days is None or not len(rows):
         return None
@@ -52,6 +53,10 @@ def hold_out(rows: Rows, share: float) -> Split | None:
     seen = np.isin(rows.groups, rows.groups[held])
     train, test = np.flatnonzero(~held & ~seen), np.flatnonzero(held)
     if len(train) < len(test) or any(len(np.unique(rows.labels[p])) < 2 for p in (train, test)):
+        return None
+    older = rows.labels[~held]
+    rate, error = older.mean(), np.sqrt(older.mean() * (1 - older.mean()) / len(older))
+    if abs(rows.labels[train].mean() - rate) > MOST_MOVED * error:
         return None
     return Split(train, test, days[cut], len(rows) - len(train) - len(test))
 
