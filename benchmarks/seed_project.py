@@ -21,9 +21,9 @@ from benchmarks import seed_report
 from benchmarks.rows import COLUMNS
 from benchmarks.seed_report import Figures
 from benchmarks.training import keep_to
-from benchmarks.verdicts import Chances, Labels, binned, calibration_error
+from benchmarks.verdicts import Chances, Labels
 from propensia import contract as contracts
-from propensia import synthetic
+from propensia import stats, synthetic
 from propensia.features import Features
 
 _WHOLE = ("ESCENARIO_RECOBRO", "PORTADO", "VPT", "ESTADO_CLIENTE", "VAP_SCF", "VAP_OB", "BAJA")
@@ -53,9 +53,13 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large everything is; the defaults are those of the recipe."""
+    """How large everything is; the defaults are those of the recipe.
+
+    `further`: debtors of another table that every model is judged on, besides its test part.
+    """
 
     rows: int = 7_339
+    further: int = 20_000
     trees: int = 500
     searched_trees: int = 200
     epochs: int = 48
@@ -144,7 +148,7 @@ def judged(
         float(roc_auc_score(labels, chances)),
         float(log_loss(labels, np.clip(chances, 1e-7, 1 - 1e-7))),
         float(brier_score_loss(labels, np.clip(chances, 0, 1))),
-        calibration_error(binned(labels, chances)),
+        stats.calibration_error(labels, chances)[0],
         float(chances.mean()),
         float(labels.mean()),
     )
@@ -169,12 +173,15 @@ def recipe(name: str, rows: Rows, further: Rows, sizes: Sizes, seed: int) -> dic
     model = MODELS[name](train, train_labels, sizes, seed)
     return {
         "recipe": judged(model, test, test_labels, learnt(name, model, train, train_labels)),
-        "served": judged(model, further.columns, further.labels, None),
+        "recipe_new": judged(model, further.columns, further.labels, None),
     }
 
 
-def honest(name: str, rows: Rows, sizes: Sizes, seed: int) -> dict[str, Figures]:
-    """Split first, nothing made up in the test part; with and without balancing the rest."""
+def honest(name: str, rows: Rows, further: Rows, sizes: Sizes, seed: int) -> dict[str, Figures]:
+    """Split first, nothing made up in the test part; with and without balancing the rest.
+
+    Each is judged on its test part and on the further debtors, and so is the truth.
+    """
     places, kept = train_test_split(
         np.arange(len(rows.labels)), test_size=0.2, random_state=1, stratify=rows.labels
     )
@@ -187,8 +194,15 @@ def honest(name: str, rows: Rows, sizes: Sizes, seed: int) -> dict[str, Figures]
         model = MODELS[name](columns, labels, sizes, seed)
         own = learnt(name, model, columns, labels)
         found[way] = judged(model, test.columns, test.labels, own)
-    found["truth"] = judged(lambda _: test.truth, test.columns, test.labels, None)
+        found[f"{way}_new"] = judged(model, further.columns, further.labels, None)
+    for way, part in (("truth", test), ("truth_new", further)):
+        found[way] = _ceiling(part)
     return found
+
+
+def _ceiling(part: Rows) -> Figures:
+    """What the probabilities that the labels were drawn from reach on these rows."""
+    return judged(lambda _: part.truth, part.columns, part.labels, None)
 
 
 def measure(
@@ -198,10 +212,12 @@ def measure(
     found: dict[str, dict[str, list[Figures]]] = {}
     for seed in seeds:
         rows = debtors(sizes.rows, seed)
-        further = debtors(sizes.rows, seed + _OTHER_TABLE)
+        further = debtors(sizes.further, seed + _OTHER_TABLE)
         for name in names:
             tell(f"{name}, seed {seed} …")
-            ways = recipe(name, rows, further, sizes, seed) | honest(name, rows, sizes, seed)
+            ways = recipe(name, rows, further, sizes, seed) | honest(
+                name, rows, further, sizes, seed
+            )
             for way, figures in ways.items():
                 found.setdefault(name, {}).setdefault(way, []).append(figures)
     return found
@@ -211,10 +227,10 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, print, and write between the marks of a page. Returns 0."""
     asked = _arguments(arguments)
     keep_to(asked.cores)
-    sizes = Sizes(rows=asked.rows, cores=asked.cores)
+    sizes = Sizes(rows=asked.rows, further=asked.further, cores=asked.cores)
     names = asked.model or list(MODELS)
     found = measure(names, sizes, range(1, asked.repeats + 1), partial(print, flush=True))
-    text = seed_report.document(found, sizes.rows, asked.repeats)
+    text = seed_report.document(found, sizes.rows, sizes.further, asked.repeats)
     print(text)
     if asked.out:
         page = asked.out.read_text(encoding="utf-8")
@@ -226,6 +242,9 @@ def main(arguments: Sequence[str]) -> int:
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks seed", description=__doc__)
     parser.add_argument("--rows", type=int, default=Sizes().rows, help="debtors in a table")
+    parser.add_argument(
+        "--further", type=int, default=Sizes().further, help="debtors of the table to judge on"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="tables, each of another seed")
     parser.add_argument(
         "--model", action="append", choices=list(MODELS), help="one model; may be repeated"

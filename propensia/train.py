@@ -232,7 +232,8 @@ SHOWN = {
     "ece_sin_sesgo": "… sin azar",
     "sensibilidad": "sensibilidad",
     "precision": "precisión",
-    "lift_10": "lift del 10 % mejor",
+    "lift_10": "elevación del 10 %",
+    "euros_por_fila": "euros por fila",
 }
 
 
@@ -240,7 +241,8 @@ def summary(trained: Trained) -> str:
     """What the analyst reads at the end: how it was judged, figures, threshold, members."""
     judged = trained.evaluation
     rows: list[tuple[str, ...]] = [("MEDIDA", "VALOR", "INTERVALO 95 %")]
-    rows += [(label, *_shown(judged.figures[key])) for key, label in SHOWN.items()]
+    shown = {key: label for key, label in SHOWN.items() if key in judged.figures}
+    rows += [(label, *_shown(judged.figures[key])) for key, label in shown.items()]
     members = ", ".join(
         f"{one.family} ({percent(one.weight)})" for one in trained.candidates if one.weight > 0
     )
@@ -283,7 +285,7 @@ class _Bar:
 
     def progress(self, now: Progress) -> None:
         """How far the search is."""
-        best = f"{now.trials} pruebas, mejor AUC {number(now.auc, 4)}"
+        best = f"pruebas: {now.trials}, mejor AUC {number(now.auc, 4)}"
         if not sys.stdout.isatty():
             if self._clock() - self._spoke >= QUIET_S:
                 self._spoke = self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -89,6 +90,25 @@ def test_numbered_columns_count_as_columns_without_names() -> None:
     assert not compiled_from(framed.fit(columns.to_numpy(), labels)).named_columns
     numbered = pd.DataFrame(columns.to_numpy())
     assert not compiled_from(XGBClassifier(n_estimators=3).fit(numbered, labels)).named_columns
+
+
+def told_of(told: tuple[str, ...]) -> tuple[Finding, Refusal | None]:
+    """What is said of the columns of a model whose own names are in another order."""
+    columns, _, labels = learnt_from()
+    case = case_of(logistic().fit(columns[columns.columns[::-1]], labels))
+    checks, refusal = climb(reading.CHECKS, replace(case, told=told))
+    return next(check for check in checks if check.name == "columnas del contrato"), refusal
+
+
+def test_a_file_with_names_goes_by_them_whatever_order_its_sidecar_has() -> None:
+    """Each side may have an order of its own; none may have a column of its own."""
+    names = CONTRACT.column_names
+    for told in (names, names[::-1]):
+        found, refusal = told_of(told)
+        assert refusal is None and found.outcome == "bien" and "por su nombre" in found.sentence
+    found, refusal = told_of((*names[1:], "OTRA"))
+    assert refusal is not None and refusal.code == "columnas_distintas"
+    assert found.outcome == "fallo" and f"faltan {names[0]}; sobran OTRA" in refusal.detail
 
 
 def own_score(truth: np.ndarray, said: np.ndarray) -> float:

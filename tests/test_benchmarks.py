@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import statistics
 import sys
 import threading
 import time
@@ -570,32 +571,61 @@ def test_a_trained_model_is_asked_with_the_view_that_it_learnt(tmp_path: Path) -
     assert tuple(columns.asked) == contract.column_names
 
 
-def test_the_calibration_error_is_that_of_its_definition() -> None:
-    chances = np.array([0.0, 0.05, 0.31, 0.39, 0.9, 1.0])
-    labels = np.array([0, 1, 0, 1, 1, 1])
+def _row(
+    truth: np.ndarray, said: list[np.ndarray], random: np.random.Generator, size: int
+) -> verdicts.Row:
+    """A table with labels drawn from the truth; each model judged on a hold-out of its own."""
+    labels = (random.random(len(truth)) < truth).astype(np.int64)
+    ours = []
+    for seed, chances in enumerate(said):
+        kept = random.choice(len(truth), size, replace=False)
+        ours.append(verdicts.judge(_run("ours", seed), 4, labels[kept], chances[kept], 60, ""))
+    return verdicts.Row("table", ours, ours)
 
-    bins = verdicts.binned(labels, chances)
 
-    # Three bins of two rows: |0.5 - 0.025|, |0.5 - 0.35| and |1 - 0.95|, a third of the rows each.
-    assert bins[:, 0].tolist() == [2, 0, 0, 2, 0, 0, 0, 0, 0, 2]
-    assert verdicts.calibration_error(bins) == pytest.approx((0.475 + 0.15 + 0.05) / 3)
+def _calibrated(row: verdicts.Row) -> bool:
+    """Whether the target of the calibration is met."""
+    [met] = [met for text, met in verdicts.targets([row]) if "calibration" in text]
+    return met
 
 
-def test_what_chance_does_to_the_calibration_error_is_told() -> None:
-    """All in one bin: the mean distance of a binomial share from its mean, sqrt(2 p q / pi n)."""
-    bins = np.zeros((10, 3))
-    bins[2] = 1000, 250, 240
+def test_models_that_miss_to_either_side_do_not_pass_as_calibrated() -> None:
+    """Half say too much and half too little: together their gaps are none."""
+    random = np.random.default_rng(1)
+    truth = random.beta(2, 6, 30_000)
+    off = [0.35 if seed % 2 else -0.35 for seed in range(10)]
+    said = [1 / (1 + (1 / truth - 1) * np.exp(-by)) for by in off]
 
-    expected = np.sqrt(2 * 0.25 * 0.75 / (np.pi * 1000))
+    row = _row(truth, said, random, 6_000)
 
-    # 200 draws: the mean of a half-normal is known to 5 %, one standard error.
-    assert verdicts.by_chance(bins) == pytest.approx(expected, rel=0.2)
+    gap = np.sqrt(np.mean([(chances - truth) ** 2 for chances in said]))
+    # The bins smooth it a little; 60,000 rows know it to 0.002.
+    assert row.error == pytest.approx(gap, abs=0.005) and gap > 0.05
+    assert row.limit == verdicts.CALIBRATION
+    assert not _calibrated(row)
+
+
+def test_true_probabilities_are_as_far_off_as_chance_puts_them() -> None:
+    random = np.random.default_rng(2)
+    rows = []
+    for _ in range(40):
+        truth = random.beta(2, 6, 1_000)
+        rows.append(_row(truth, [truth], random, 1_000))
+
+    errors = [row.error for row in rows]
+    by_chance = [statistics.fmean(row.errors_by_chance) for row in rows]
+
+    assert statistics.fmean(errors) > 0.005  # that is what so few rows show
+    four = 4 * statistics.stdev(errors) / 40**0.5  # standard errors of the mean
+    assert statistics.fmean(errors) == pytest.approx(statistics.fmean(by_chance), abs=four)
+    # One in twenty fails, so two of 40: more than eight in one case of 4,000.
+    assert sum(not _calibrated(row) for row in rows) <= 8
+    assert sum(row.error > verdicts.CALIBRATION for row in rows) > 2  # the limit is what saves
 
 
 def _verdict(side: str, seed: int, auc: float, **changes: object) -> verdicts.Verdict:
-    bins = [[10.0, 2.0, 2.0]] + [[0.0] * 3] * 9
     made = verdicts.Verdict(
-        _run(side, seed), 10, 4, auc, 0.4, 0.1, bins, 60.0, "", low=0.7, high=0.8
+        _run(side, seed), 10, 4, auc, 0.4, 0.1, 0.0, [0.0], 60.0, "", low=0.7, high=0.8
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # names are the caller's business
 
@@ -637,7 +667,8 @@ def test_sides_are_compared_split_by_split() -> None:
     [
         ({"auc": 0.7479}, 2),  # more than 0.002 below, and so not above on most
         ({"auc": 0.749}, 1),
-        ({"bins": [[10.0, 2.0, 2.21]] + [[0.0] * 3] * 9}, 1),
+        ({"square": 0.021**2}, 1),
+        ({"square": 0.021**2, "chance_squares": [0.022**2]}, 0),  # so few rows cannot tell
         ({"low": 0.752}, 1),
     ],
 )

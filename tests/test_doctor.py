@@ -93,7 +93,7 @@ def test_a_broken_contract_is_a_finding_and_the_rest_is_looked_at(
     (desk.folder / "roto.toml").write_text("name = 'roto'", encoding="utf-8")
     monkeypatch.setenv("PROPENSIA_CONTRACT", "roto.toml")
     found = findings(desk, Exit.REFUSED)
-    assert mark(found, "al contrato le falta o le sobra algo") == "fallo"
+    assert mark(found, "contrato: falta title, reading.no_data") == "fallo"
     assert mark(found, "activa: uno") == "bien"
 
 

@@ -42,11 +42,13 @@ def test_everything_that_a_sidecar_may_say() -> None:
             "referencia": {"im": [1, 2]},
             "versiones": {"sklearn": "1.6"},
             "huella_contrato": "abc",
+            "columnas": ["EMP", "PER"],
         }
     )
     assert (said.threshold, said.training_rate, said.real_rate) == (0.42, 0.5, 0.2567)
     assert said.golden == (({"er": "EMP", "im": "263.68", "ed": ""}, 0.25),)
     assert said.contract == "abc"
+    assert said.columns == ("EMP", "PER")
     assert said.told["metricas"] == {"auc": 0.83}
     assert said.unknown() == []
     assert said.ignored == ()
@@ -106,6 +108,13 @@ def test_a_rate_of_nobody_or_everybody_refuses_the_model(key: str, value: float)
 )
 def test_golden_rows_of_another_shape_refuse_the_model(rows: object) -> None:
     assert "filas_doradas" in refusal(json.dumps({"filas_doradas": rows}).encode()).detail
+
+
+@pytest.mark.parametrize(
+    "names", [[], {}, "EDAD", 3, False, [1], ["EDAD", None], [["EDAD"]], ["a"] * 10_001]
+)
+def test_columns_that_are_no_list_of_names_refuse_the_model(names: object) -> None:
+    assert "columnas" in refusal(json.dumps({"columnas": names}).encode()).detail
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,20 @@ def test_an_empty_bin_is_a_large_change_and_not_an_infinite_one() -> None:
     assert index == pytest.approx(0.1 * 0.1053605157 + 0.0999 * 6.907755279, abs=1e-9)
 
 
+@pytest.mark.parametrize(("bins", "before", "now"), [(10, 5_000, 1_000), (4, 500, 20_000)])
+def test_the_index_of_two_samples_of_one_population_is_what_chance_gives(
+    bins: int, before: int, now: int
+) -> None:
+    random, even = np.random.default_rng(7), np.full(bins, 1 / bins)
+    first = random.multinomial(before, even, 4_000) / before
+    second = random.multinomial(now, even, 4_000) / now
+    found = [stats.population_stability(e, o) for e, o in zip(first, second, strict=True)]
+    expected = stats.stability_by_chance(bins, before, now)
+    # Four standard errors of the mean of 4,000, whose deviation is at most 0.82 of the mean
+    # (a chi square of three degrees), are 5 %; what the first order leaves out is below 1 %.
+    assert np.mean(found) == pytest.approx(expected, rel=0.06)
+
+
 def test_what_lies_at_or_above_each_score() -> None:
     found = stats.cuts(np.array([1.0, 2.0, 4.0, 8.0]), np.array([0.5, 0.9, 0.5, 0.1]))
     assert found.scores.tolist() == [0.9, 0.5, 0.1]

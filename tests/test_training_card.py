@@ -16,7 +16,7 @@ from sklearn.inspection import partial_dependence, permutation_importance
 from test_training_sidecars import COUNT, JUDGED, made
 
 from propensia.contract import Contract, Parameter
-from propensia.training import card, importance, plots
+from propensia.training import card, importance, plots, running
 from propensia.training.results import Figure, Finding, Trained
 
 
@@ -101,11 +101,15 @@ def test_a_name_within_the_page_means_one_thing(html: str) -> None:
         "0,810",
         "0,750 a 0,860",
         "logistic",
-        "C 1; bins 0",
-        "trees 100; extra sí",
+        "C = 1; bins = 0",
+        "n_estimators = 100; extra_trees = sí; max_features = nada",
+        "learning_rate = 1·10⁻⁵; reg_alpha = 3,21·10⁻⁸; units = 27, 64",
         "scikit-learn 1.9.1",
         "semilla 3",
         "una tabla nueva de 75 filas",
+        "INFORME DEL MODELO",
+        "3 intentos, 0,7 minutos",
+        "Recibe 13 valores tal como llegan",
         "La tabla se repartió en 5 partes",
     ],
 )
@@ -143,6 +147,7 @@ def test_a_figure_without_a_number_and_one_without_a_name(trained: Trained) -> N
         "ece": Figure(0.0123, 0.01, 0.015, 0.001),
         "ece_sin_sesgo": Figure(0.0047, 0.0, 0.0091, 0.002),
         "lift_10": Figure(2.5, 2.0, 3.0, 0.1),
+        "euros_por_fila": Figure(-0.25, -1.0, 0.5, 0.4),
     }
     one = replace(trained, evaluation=replace(trained.evaluation, figures=figures))
     text = Page(card.render(one)).text
@@ -151,6 +156,32 @@ def test_a_figure_without_a_number_and_one_without_a_name(trained: Trained) -> N
     assert "1,2 puntos 1,0 a 1,5 Error de calibración distancia" in text
     assert "0,5 puntos 0,0 a 0,9 Error de calibración sin azar" in text
     assert "\N{MULTIPLICATION SIGN} 2,50 2,00 a 3,00 Elevación" in text
+    assert "\N{MINUS SIGN}0,25 € \N{MINUS SIGN}1,00 a 0,50 Ganancia por fila" in text
+
+
+def test_a_model_of_columns_is_told_by_how_many_it_takes() -> None:
+    one = made(view="columns")
+    page = Page(card.render(replace(one, candidates=one.candidates[:1])))
+    assert "Recibe 16 columnas del contrato" in page.text
+    assert "1 intento, 0,7 minutos" in page.text
+
+
+def test_what_was_asked_for_is_told_where_it_is_not_the_usual(trained: Trained) -> None:
+    usual = {
+        **{"minutes": 10.0, "families": list(running.KINDS), "balance": "none"},
+        **{"threshold": "f1", "recovery": 1.0, "allow": [], "column": {}, "date": None},
+        "key": None,
+    }
+    assert "Opciones" not in Page(card.render(replace(trained, options=usual))).text
+    asked = {
+        **{"balance": "smote", "recovery": 0.25, "allow": ["CP", "EDAD"]},
+        **{"column": {"EDAD": "LA EDAD"}, "date": "", "families": ["logistica", "red"]},
+    }
+    text = Page(card.render(replace(trained, options=usual | asked))).text
+    assert (
+        "Opciones --families logistica,red , --balance smote , --recovery 0,25 , --allow CP , "
+        '--allow EDAD , --column "EDAD=LA EDAD" , --date "" '
+    ) in text
 
 
 def test_the_same_model_gives_the_same_curves(trained: Trained) -> None:

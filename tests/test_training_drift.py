@@ -50,7 +50,7 @@ def test_chances_are_compared_with_those_that_were_judged() -> None:
     edges = [-np.inf, *np.quantile(then, np.arange(1, 10) / 10), np.inf]
     shares = np.histogram(now, edges)[0] / 5_000
     wanted = float(((shares - 0.1) * np.log(shares / 0.1)).sum())
-    # Edges are kept with seven digits: a row or two may lie on the other side.
+    # Edges are values and not between two: a row or two may lie on the other side.
     assert drift.scores(table, now, 5_000).index == pytest.approx(wanted, abs=0.002)
 
 
@@ -60,6 +60,15 @@ def test_the_limit_of_chance_is_that_of_the_chi_square(bins: int) -> None:
     # Wilson and Hilferty's approximation is good to 3 % with one degree of freedom.
     assert drift.by_chance(bins, 4_000, 1_000) == pytest.approx(exact, rel=0.03)
     assert drift.by_chance(1, 4_000, 1_000) == 0
+
+
+def test_a_limit_of_habit_is_passed_by_chance_where_rows_are_few() -> None:
+    """0.1 is no sign of anything in a hundred rows, so the limit of chance lies above it."""
+    random = np.random.default_rng(5)
+    table = {"puntuacion": reference.scores(random.random(1_000))}
+    found = [drift.scores(table, random.random(100), 1_000) for _ in range(200)]
+    assert sum(one.index > drift.CALM for one in found) > 50
+    assert all(one.by_chance > drift.CALM for one in found)
 
 
 def test_nineteen_samples_of_twenty_stay_below_the_limit_of_chance() -> None:

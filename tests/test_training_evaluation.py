@@ -95,6 +95,37 @@ def test_a_chance_at_the_threshold_is_a_yes() -> None:
     assert found["exactitud"].value == 1.0
 
 
+def test_euros_are_those_of_the_rows_that_are_called_over_all_that_were_judged() -> None:
+    """Judged by the threshold that a row was given, not by the best one; a loss is below 0."""
+    labels, chances, groups = world(2_000, np.random.default_rng(12))
+    each = np.where(np.arange(2_000) % 2, 0.2, 0.6)
+    euros = np.random.default_rng(13).exponential(30, 2_000) * labels - 9.0
+    for brought in (euros, euros - 50):
+        found = evaluate(labels, chances, each, groups, next_rows=500, seed=1, euros=brought)
+        assert set(found) == {*KEYS, "euros_por_fila"}
+        figure, called = found["euros_por_fila"], chances >= each
+        assert figure.value == pytest.approx(brought[called].sum() / 2_000, abs=1e-12)
+        # A deviation of 300 resamples is known to 4 %; four times that.
+        error = (brought * called).std() / 2_000**0.5
+        assert figure.error == pytest.approx(error, rel=0.16)
+        half = norm.ppf(0.975) * figure.error * 5**0.5
+        assert (figure.low, figure.high) == pytest.approx(
+            (figure.value - half, figure.value + half), abs=1e-9
+        )
+    assert figure.high < 0
+
+
+def test_errors_of_euros_count_customers() -> None:
+    """Each row four times: as rows of their own the error would be half as large."""
+    labels, chances, groups = world(1_000, np.random.default_rng(14))
+    euros = np.random.default_rng(15).exponential(30, 1_000) * labels - 9.0
+    once = evaluate(labels, chances, 0.3, groups, next_rows=1_000, seed=1, euros=euros)
+    four = [np.repeat(part, 4) for part in (labels, chances, groups, euros)]
+    found = evaluate(four[0], four[1], 0.3, four[2], next_rows=4_000, seed=1, euros=four[3])
+    # Two sets of 300 resamples, each known to 4 %.
+    assert found["euros_por_fila"].error == pytest.approx(once["euros_por_fila"].error, rel=0.25)
+
+
 def test_errors_of_shares_and_means_are_those_of_the_textbook() -> None:
     labels, chances, groups = world(2_000, np.random.default_rng(3))
     found = evaluate(labels, chances, 0.3, groups, next_rows=500, seed=1)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pandas as pd
 import pytest
 
 from propensia import contract as contracts
-from propensia.contract import Contract
+from propensia.contract import Contract, Training
 from propensia.training import leaks
 from propensia.training.gathering import Sample, hashes
 from propensia.training.reading import read
@@ -250,7 +251,52 @@ def test_what_the_person_says_of_columns_must_be_true(good: Texts, reader: Reade
     assert fatal(findings) == {"columna_desconocida", "falta_columna"}
     assert "«DEUDA» no es una columna del contrato" in findings["columna_desconocida"].text
     assert "la tabla no tiene la columna «NUM»" in findings["falta_columna"].text
-    assert fatal(reader(good, date="DIA")[2]) == {"falta_columna"}
+
+
+@pytest.mark.parametrize("option", ["date", "key"])
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("NADA", "diga una de las suyas"),
+        ("ALTA", "¿es «Alta»? Use --{option} Alta"),
+        ("FECHA-ALTA", '¿es «FECHA  ALTA»? Use --{option} "FECHA  ALTA"'),
+    ],
+)
+def test_a_date_or_a_key_that_is_not_there_is_told_by_its_own_option(
+    option: str, said: str, hint: str, good: Texts, reader: Reader
+) -> None:
+    texts = {**good, "Alta": good["FECHA_ENVIO"], "FECHA  ALTA": good["FECHA_ENVIO"]}
+    findings = reader(texts, **{option: said})[2]
+    assert fatal(findings) == {"falta_columna"}
+    assert findings["falta_columna"].text == (
+        f"La tabla no tiene la columna «{said}» de --{option}; {hint.format(option=option)}"
+    )
+
+
+def test_a_date_may_be_named_by_the_contract_s_name_that_is_renamed(
+    good: Texts, reader: Reader
+) -> None:
+    texts = rename(good, FECHA_ENVIO="DIA")
+    rows, _, findings = reader(texts, date="FECHA_ENVIO", renamed={"FECHA_ENVIO": "DIA"})
+    assert (rows.days is not None, findings) == (True, {})
+
+
+def test_a_contract_without_day_and_customer_says_which_it_means(
+    good: Texts, reader: Reader, small: Contract, tmp_path: Path
+) -> None:
+    reader(good)
+    bare = replace(small, training=Training())
+    findings = read(str(tmp_path / "casos.csv"), bare, today=TODAY)[2]
+    assert [finding.text for finding in findings] == [
+        "El contrato no dice qué columna es la fecha (--date): la evaluación no será por tiempo",
+        "El contrato no dice qué columna es el cliente (--key): no se sabe qué filas son del "
+        "mismo cliente, y cada una va por su lado",
+    ]
+    findings = read(str(tmp_path / "casos.csv"), small, date="", key="", today=TODAY)[2]
+    assert [finding.text.partition(":")[0] for finding in findings] == [
+        "Como pide --date, ninguna columna es la fecha",
+        "Como pide --key, ninguna columna es el cliente",
+    ]
 
 
 def test_without_a_label_nothing_is_learnt(good: Texts, reader: Reader) -> None:
@@ -265,7 +311,9 @@ def test_two_targets_are_refused_until_the_person_says_which(good: Texts, reader
     assert len(rows) == 0
     assert "«TARGET» y «Target»" in findings["dos_objetivos"].text
     assert fatal(reader(texts, renamed={"TARGET": "Target"})[2]) == set()
-    assert fatal(reader(texts, allow={"Target"})[2]) == set()
+    accepted = reader(texts, allow={"Target"})[2]
+    assert fatal(accepted) == set()
+    assert accepted["dos_objetivos"].text.endswith("se usa la primera, aceptado con --allow")
 
 
 def test_without_a_day_or_a_customer_the_person_is_told_and_it_goes_on(
@@ -357,6 +405,25 @@ def test_days_to_come_are_refused_unless_allowed(good: Texts, reader: Reader) ->
     assert "2 filas (0,3\u202f%) con fecha posterior a hoy" in findings["fecha_futura"].text
     rows, _, findings = reader(good, allow={"FECHA_ENVIO"})
     assert (fatal(findings), set(findings), len(rows)) == (set(), {"fecha_futura"}, COUNT)
+    assert findings["fecha_futura"].text.endswith("posterior a hoy: aceptado con --allow")
+
+
+def test_what_was_accepted_comes_before_the_other_warnings(
+    good: Texts, reader: Reader, small: Contract, tmp_path: Path
+) -> None:
+    good["FECHA_ENVIO"][:3] = ["02/06/2024", "", ""]
+    good["TARGET"][5] = ""
+    reader({**good, "LINEAS": ["1"] * COUNT})
+    findings = read(
+        str(tmp_path / "casos.csv"), small, allow={"FECHA_ENVIO"}, key="", today=TODAY
+    )[2]
+    assert findings[0].code == "fecha_futura"
+    assert {f.code for f in findings[1:]} == {
+        "sin_clave",
+        "sin_etiqueta",
+        "fecha_ilegible",
+        "columna_constante",
+    }
 
 
 @pytest.mark.parametrize(("bad", "stops"), [(30, False), (31, True)])
@@ -368,6 +435,8 @@ def test_days_that_cannot_be_read_are_counted_up_to_a_share(
     rows, _, findings = reader(good)
     assert (fatal(findings) == {"fecha_ilegible"}) is stops
     assert f"{bad} filas" in findings["fecha_ilegible"].text
+    end = "son más del 5\u202f%, que es lo admitido: corríjalas" if stops else "no se usan"
+    assert findings["fecha_ilegible"].text.endswith(f": {end}")
     assert len(rows) == COUNT - bad
 
 
@@ -389,6 +458,10 @@ def test_rows_that_cannot_be_read_are_counted_by_column_and_kind(
     assert not any("secreto" in finding.text for finding in findings.values())
     assert f"{bad - 1} filas" in findings["filas_ilegibles"].text
     assert "DEUDA_TOTAL no es un número" in findings["filas_ilegibles"].text
+    total = f"En total no se leen {bad} filas (5,"
+    assert (total in findings["filas_ilegibles"].text) is bool(fatal(findings))
+    todo = ", más del 5\u202f%, que es lo admitido: corríjalas"
+    assert findings["filas_ilegibles"].text.endswith(todo) is bool(fatal(findings))
 
 
 def test_rows_of_one_customer_stay_together(good: Texts, reader: Reader) -> None:
@@ -399,6 +472,30 @@ def test_rows_of_one_customer_stay_together(good: Texts, reader: Reader) -> None
     assert len(set(groups)) == 3 + COUNT - 8
     text = findings["clientes_repetidos"].text
     assert text.startswith("3 clientes tienen más de una fila (8 en total)")
+
+
+def test_rows_without_a_customer_are_told_with_their_share(good: Texts, reader: Reader) -> None:
+    good["CUST_CODE"][:60] = ["", " ", "NaN", "n/a"] * 15
+    rows, _, findings = reader(good)
+    assert len(set(rows.groups)) == COUNT
+    assert set(findings) == {"sin_cliente"}
+    assert not findings["sin_cliente"].fatal
+    assert findings["sin_cliente"].text == (
+        "La columna CUST_CODE tiene 60 filas (10,0\u202f%) sin cliente: cada una cuenta como un "
+        "cliente distinto, y las que sean del mismo no van juntas"
+    )
+    findings = reader({**good, "CUST_CODE": [""] * COUNT})[2]
+    assert "600 filas (100,0\u202f%) sin cliente" in findings["sin_cliente"].text
+
+
+def test_the_share_of_filled_gaps_is_counted(good: Texts, reader: Reader) -> None:
+    """The fill of LINEAS is 1: a 1 that was there is no gap. DEUDA_TOTAL has no fill."""
+    good["LINEAS"] = ["", "NaN ", " n/a", "1", "1,0", "1.0"] * 100
+    assert reader(good)[1].assumed == {"LINEAS": 0.5}
+    good["TARGET"][0] = good["FECHA_ENVIO"][1] = ""  # two gaps that are not learnt from
+    good["PORTADO"][3] = "?"
+    assert reader(good)[1].assumed == {"LINEAS": 298 / 597}
+    assert reader({**good, "LINEAS": ["1"] * COUNT})[1].assumed == {}
 
 
 def test_a_key_that_tells_no_customer_is_refused(good: Texts, reader: Reader) -> None:
@@ -443,6 +540,7 @@ def test_a_column_that_knows_the_answer_is_refused_by_name_unless_allowed(
     assert f"--allow {name}" in findings["fuga"].text
     rows, _, findings = reader(good, allow={name})
     assert (fatal(findings), "fuga" in findings, len(rows)) == (set(), True, COUNT)
+    assert findings["fuga"].text.endswith("): aceptado con --allow")
 
 
 def test_a_column_that_knows_almost_the_answer_is_a_warning(good: Texts, reader: Reader) -> None:

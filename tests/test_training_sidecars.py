@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -36,6 +37,8 @@ from propensia.training.rows import Rows
 
 COUNT = 900
 JUDGED = 300
+FOREST = {"n_estimators": 100, "extra_trees": True, "max_features": None}
+NETWORK = {"learning_rate": 1e-5, "reg_alpha": 3.21e-8, "units": [27, 64]}
 
 
 def estimator(contract: Contract, view: str) -> Any:
@@ -84,9 +87,10 @@ def made(name: str = "cobranza", view: str = "raw", *, dates: bool = False) -> T
         threshold=Threshold(0.31, {"es": "El umbral de mejor F1.", "en": "The best F1."}),
         candidates=(
             Candidate("logistic", {"C": 1.0, "bins": 0}, 0.45, 0.8, 1.5, 1.0),
-            Candidate("forest", {"trees": 100, "extra": True}, 0.46, 0.79, 2.5, 0.0),
+            Candidate("forest", FOREST, 0.46, 0.79, 2.5, 0.0),
+            Candidate("network", NETWORK, 0.47, 0.78, 9.5, 0.0),
         ),
-        options={"balance": "none"},
+        options={"balance": "none", "allow": ["CP"]},
         seed=3,
         minutes=0.7,
         made=datetime(2026, 10, 1, 9, 30, tzinfo=UTC),
@@ -111,18 +115,17 @@ def told(trained: Trained) -> dict[str, Any]:
     ("name", "view"), [("cobranza", "raw"), ("cobranza", "columns"), ("telco_churn", "raw")]
 )
 def test_admission_takes_model_and_sidecar_without_a_single_warning(
-    name: str, view: str, tmp_path: Path, registry: Registry
+    name: str, view: str, place: settings.Settings, registry: Registry
 ) -> None:
     one = made(name, view)
     out = io.BytesIO()
     joblib.dump(one.model, out)
     beside = json.dumps(sidecars.sidecar(one), allow_nan=False).encode()
-    place = settings.load(
-        {"PROPENSIA_STATE": str(tmp_path / "state"), "PROPENSIA_MODELS": str(tmp_path / "models")}
-    )
-    place = replace(place, contract=name)
     outcome = admission.judge(
-        Dropped("prueba", out.getvalue(), beside), place, one.contract, registry
+        Dropped("prueba", out.getvalue(), beside),
+        replace(place, contract=name),
+        one.contract,
+        registry,
     )
     assert outcome.refusal is None
     found = {check.name: check for check in outcome.checks}
@@ -131,6 +134,67 @@ def test_admission_takes_model_and_sidecar_without_a_single_warning(
     assert "Nada de lo que el informe espera" in outcome.report
     said = sidecars_read.read(beside)
     assert said.ignored == () and said.unknown() == []
+    assert list(said.columns) == list(one.rows.table(one.contract, view).columns)
+
+
+def of_an_array(place: settings.Settings, registry: Registry, names: list[str]) -> Any:
+    """What admission finds in a model that learnt from an array, as a network does, and a
+    sidecar that names the columns."""
+    one = made(view="columns")
+    data = one.rows.table(one.contract, "columns").to_numpy()
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(data, one.rows.labels)
+    out = io.BytesIO()
+    joblib.dump(model, out)
+    one = replace(one, model=_OnArrays(model))
+    beside = json.dumps(sidecars.sidecar(one) | {"columnas": names}).encode()
+    return admission.judge(Dropped("red", out.getvalue(), beside), place, one.contract, registry)
+
+
+class _OnArrays:
+    """The model as training asks it, with a table."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def predict_proba(self, data: pd.DataFrame) -> Any:
+        return self._model.predict_proba(data.to_numpy())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> settings.Settings:
+    return settings.load(
+        {"PROPENSIA_STATE": str(tmp_path / "state"), "PROPENSIA_MODELS": str(tmp_path / "models")}
+    )
+
+
+def test_a_model_without_names_takes_them_from_its_sidecar(
+    place: settings.Settings, registry: Registry
+) -> None:
+    names = list(contracts.load("cobranza").column_names)
+    outcome = of_an_array(place, registry, names)
+    assert outcome.refusal is None
+    assert [check for check in outcome.checks if check.outcome == "aviso"] == []
+    assert "Usa las 16 columnas del contrato: la ficha las nombra" in outcome.report
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        (lambda names: names[::-1], "en otro orden"),
+        (lambda names: [*names[1:], "OTRA"], "faltan "),
+        (lambda names: names[1:], "faltan "),
+    ],
+)
+def test_a_sidecar_that_names_other_columns_refuses_a_model_without_names(
+    change: Callable[[list[str]], list[str]],
+    detail: str,
+    place: settings.Settings,
+    registry: Registry,
+) -> None:
+    names = list(contracts.load("cobranza").column_names)
+    refusal = of_an_array(place, registry, change(names)).refusal
+    assert refusal is not None and refusal.code == "columnas_distintas"
+    assert detail in refusal.detail
 
 
 def test_nothing_is_corrected(trained: Trained, told: dict[str, Any]) -> None:
@@ -222,6 +286,8 @@ def test_where_the_data_come_from(told: dict[str, Any]) -> None:
     assert told["datos"]["desde"] is None
     assert sidecars.sidecar(made(dates=True))["datos"]["hasta"] == "2023-03-31"
     assert told["entrenamiento"]["modelos"] == [{"familia": "logistic", "peso": 1.0}]
+    assert told["entrenamiento"]["filas_intervalo"] == 75
+    assert told["entrenamiento"]["opciones"] == {"balance": "none", "allow": ["CP"]}
     assert told["entrenamiento"]["hecho"] == "2026-10-01T09:30:00+00:00"
 
 
@@ -258,6 +324,16 @@ def test_a_number_without_ties_is_cut_into_tenths() -> None:
     values = np.random.default_rng(1).permutation(np.arange(1000) * 1.5)
     bins = {"bordes": reference.edges(values)}
     assert reference.shares(values, bins).tolist() == pytest.approx([*[0.1] * 10, 0.0])
+
+
+def test_an_edge_is_a_value_to_the_last_digit_and_no_bin_is_empty() -> None:
+    values = np.array([0.1] * 10 + [0.2] * 70 + [1 / 3] * 20)
+    bins = {"bordes": reference.edges(values)}
+    assert bins["bordes"] == [0.1, 0.2]
+    assert reference.shares(values, bins).tolist() == pytest.approx([0.1, 0.7, 0.2, 0.0])
+    said = reference.scores(values)
+    assert (said["bordes"], said["partes"]) == ([0.1, 0.2], [0.1, 0.7, 0.2])
+    assert said["deciles"] == [0.1, *[0.2] * 7, 1 / 3]
 
 
 def test_other_values_are_counted_in_the_same_bins() -> None:

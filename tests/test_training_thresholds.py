@@ -59,8 +59,8 @@ def test_f1_is_the_greatest_that_any_threshold_reaches(
     # The same ratio of small whole numbers, divided once.
     assert f1(labels, chances, found.value) == pytest.approx(best, abs=1e-15)
     assert 0 <= found.value <= 1
-    assert f"({best:.3f})".replace(".", ",") in found.rule["es"]
-    assert f"({best:.3f})" in found.rule["en"]
+    assert f"({best:.3f} en las filas con".replace(".", ",") in found.rule["es"]
+    assert f"({best:.3f} on the rows that" in found.rule["en"]
 
 
 @given(tables, st.integers(0, 12))
@@ -120,7 +120,7 @@ def test_where_no_call_pays_nobody_is_called() -> None:
     labels, chances = np.array([1, 0]), np.array([0.8, 0.1])
     found = thresholds.choose(Rule("cost", 50.0), labels, chances, np.array([10.0, 10.0]))
     assert found.value == pytest.approx(0.9)
-    assert "ganancia esperada 0 €" in found.rule["es"]
+    assert "ganancia de 0 €" in found.rule["es"]
 
 
 def test_recovery_is_the_share_that_a_payer_pays() -> None:
@@ -143,6 +143,12 @@ def test_an_amount_that_is_not_known_counts_as_nothing() -> None:
     assert thresholds.net_euros(chances >= 0, labels, amounts, 3.0) == pytest.approx(94.0)
 
 
+def test_what_each_call_brings_is_its_share_of_the_amount_less_its_cost() -> None:
+    amounts = np.array([100.0, 100.0, np.nan])
+    found = thresholds.brought(np.array([1, 0, 1]), amounts, 3.0, recovery=0.25)
+    assert found.tolist() == [22.0, -3.0, -3.0]
+
+
 def test_cost_without_amounts_says_what_to_do() -> None:
     with pytest.raises(RuleError, match=r"\[training\] amount.*use f1, top= o un número"):
         thresholds.choose(Rule("cost", 2.0), np.array([1, 0]), np.array([0.8, 0.1]))
@@ -154,14 +160,20 @@ def test_the_sentences_say_the_rule_and_what_it_reaches() -> None:
     amounts = np.full(7_500, 10.25)
     said = thresholds.choose(thresholds.parse("cost=2.50"), labels, chances, amounts).rule
     assert said["es"] == (
-        "llamar cuando p ≥ 0,1800: 2,50 € por llamada, ganancia esperada 11.625 € en 7.500 filas"
+        "llamar cuando p ≥ 0,1800: 2,50 € por llamada, ganancia de 11.625 € en las 7.500 filas "
+        "con que se eligió"
     )
     assert said["en"] == (
-        "call when p ≥ 0.1800: €2.50 per call, expected gain €11,625 on 7,500 rows"
+        "call when p ≥ 0.1800: €2.50 per call, gain of €11,625 on the 7,500 rows that it was "
+        "chosen on"
     )
     said = thresholds.choose(thresholds.parse("top=0.25"), labels, chances).rule
-    assert said["es"] == "el 25,0\u202f% de mayor probabilidad (20,0\u202f% de las filas)"
-    assert said["en"] == "the 25.0% with the highest chances (20.0% of the rows)"
+    assert said["es"] == (
+        "el 25,0\u202f% de mayor probabilidad (20,0\u202f% de las filas con que se eligió)"
+    )
+    assert said["en"] == (
+        "the 25.0% with the highest chances (20.0% of the rows that it was chosen on)"
+    )
     said = thresholds.choose(thresholds.parse("0,35"), labels, chances).rule
     assert said == {"es": "umbral fijado en 0,3500", "en": "threshold set to 0.3500"}
 

@@ -168,7 +168,8 @@ def _examine(found: Findings, dropped: Dropped, office: Office, force: bool) -> 
     found.sidecar = sidecar = read_sidecar(dropped.sidecar)
     _same_contract(sidecar, office.contract)
     found.rule = rule = _rule(sidecar, office.contract)
-    found.reading, found.translation = reading, translation = read(dropped, rule, office)
+    found.reading, found.translation = read(dropped, sidecar.columns, rule, office)
+    reading, translation = found.reading, found.translation
     if reading.refusal is None:
         found.rule = rule = _own_threshold(rule, sidecar, reading)
         found.proof = prove(translation, reading.columns, dropped.sidecar, rule, office, force)

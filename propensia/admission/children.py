@@ -52,20 +52,26 @@ def limits(settings: Settings) -> dict[str, int]:
     }
 
 
-def read(dropped: Dropped, rule: Decision, office: Office) -> tuple[Reading, Translation]:
+def read(
+    dropped: Dropped, told: tuple[str, ...], rule: Decision, office: Office
+) -> tuple[Reading, Translation]:
     """What the first child read in a file, and the ONNX file that it wrote of it.
+
+    ``told``: the columns that the sidecar names, or none.
 
     Where the settings allow it, one of an unknown family is converted by another child.
     """
-    reading, model = _read("reading", dropped, rule, office)
+    reading, model = _read("reading", dropped, told, rule, office)
     unknown = reading.refusal is not None and reading.refusal.code == "familia_desconocida"
     converted = unknown and office.settings.unknown_models == "sandbox"
     if converted:
-        reading, model = _read("converting", dropped, rule, office)
+        reading, model = _read("converting", dropped, told, rule, office)
     return reading, Translation(model, converted)
 
 
-def _read(how: str, dropped: Dropped, rule: Decision, office: Office) -> tuple[Reading, bytes]:
+def _read(
+    how: str, dropped: Dropped, told: tuple[str, ...], rule: Decision, office: Office
+) -> tuple[Reading, bytes]:
     with _folder(office.settings) as folder:
         files.write(folder / "model.pkl", dropped.data, durable=False)
         request = {
@@ -73,6 +79,7 @@ def _read(how: str, dropped: Dropped, rule: Decision, office: Office) -> tuple[R
             "limits": limits(office.settings),
             "readable": _readable(office.settings),
             "unpacked_bytes": office.settings.max_unpacked_mb << 20,
+            "columns": told,
             "rule": asdict(rule),
         }
         files.write_json(folder / "request.json", request, durable=False)

@@ -25,7 +25,7 @@ from propensia.admission.families.attributes import binary_classes, pair_of, sho
 from propensia.admission.ladder import Check, Remark, climb
 from propensia.admission.nodes import Node, walk
 from propensia.admission.parity.asked import installed
-from propensia.admission.reading import agreed, agreement
+from propensia.admission.reading import agreed, agreement, told_columns
 from propensia.admission.refusal import Refusal, shown
 from propensia.admission.results import Reading
 from propensia.confinement import MINIMUM
@@ -49,6 +49,7 @@ class Case:
     limit_bytes: int
     rule: Decision
     layers: list[str]
+    told: tuple[str, ...] = ()
     root: Node | None = None
     label: str = ""
     place: int = 1
@@ -113,6 +114,9 @@ def contract_columns(case: Case) -> Remark | None:
         if isinstance(node, Node) and "feature_names_in_" in node.attributes()
     }
     case.order = tuple(range(len(columns)))
+    same = told_columns(case.told, columns, in_order=not named)
+    if not named and same:
+        return Remark("bien", "Usa las columnas del contrato: la ficha las nombra por su orden.")
     if not named:
         return Remark(
             "aviso",
@@ -285,6 +289,7 @@ def main(folder: Path, layers: list[str]) -> None:
         limit_bytes=request["unpacked_bytes"],
         rule=Decision(**request["rule"]),
         layers=layers,
+        told=tuple(request["columns"]),
     )
     checks, refusal = climb(CHECKS, case)
     result = Reading(checks, refusal, layers, case.parity)

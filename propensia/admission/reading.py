@@ -18,6 +18,7 @@ from propensia import contract as contracts
 from propensia import files, sampling, spanish
 from propensia.admission import compiler, parity, reader, results
 from propensia.admission.families.parts import Column
+from propensia.admission.families.wording import different_columns
 from propensia.admission.ladder import Check, Remark, climb
 from propensia.admission.refusal import Refusal
 from propensia.admission.results import Reading
@@ -41,12 +42,16 @@ WHOLE, FAMILY, BINARY, COLUMNS = (
 
 @dataclass(slots=True)
 class Case:
-    """One file on its way through the first ladder; the checks fill it in."""
+    """One file on its way through the first ladder; the checks fill it in.
+
+    ``told``: the columns that its sidecar names, or none.
+    """
 
     data: bytes
     contract: contracts.Contract
     limit_bytes: int
     rule: Decision
+    told: tuple[str, ...] = ()
     root: object = None
     compiled: compiler.Compiled | None = None
     refusal: Refusal | None = None
@@ -103,7 +108,11 @@ def contract_columns(case: Case) -> Remark | None:
     width = case.compiled.width
     raw = case.view is not case.contract
     what = f"los {width} valores sin transformar" if raw else f"las {width} columnas"
-    if not case.compiled.named_columns:
+    named = case.compiled.named_columns
+    same = told_columns(case.told, case.view.column_names, in_order=not named)
+    if not named:
+        if same:
+            return Remark("bien", f"Usa {what} del contrato: la ficha las nombra por su orden.")
         return Remark(
             "aviso",
             f"El fichero no trae nombres de columnas: se toman {what} del contrato por su orden.",
@@ -112,6 +121,24 @@ def contract_columns(case: Case) -> Remark | None:
     if case.compiled.notes:
         return Remark("aviso", " ".join([told, *case.compiled.notes[:NOTES_SHOWN]]))
     return Remark("bien", told)
+
+
+def told_columns(told: tuple[str, ...], columns: tuple[str, ...], *, in_order: bool) -> bool:
+    """Whether a sidecar names the columns, and names these; raises ``Refusal`` for others.
+
+    ``in_order``: the file has no names of its own, so the order is all that there is.
+    """
+    if not told or told == columns:
+        return bool(told)
+    if sorted(told) != sorted(columns):
+        raise different_columns(columns, told)
+    if in_order:
+        raise Refusal(
+            "columnas_distintas",
+            "la ficha las nombra en otro orden, y el fichero no trae nombres",
+            "the sidecar names them in another order, and the file has no names",
+        )
+    return True
 
 
 def compiles(case: Case) -> Remark | None:
@@ -204,6 +231,7 @@ def main(folder: Path, layers: list[str]) -> None:
         contract=contracts.load(request["contract"]),
         limit_bytes=request["unpacked_bytes"],
         rule=Decision(**request["rule"]),
+        told=tuple(request["columns"]),
     )
     checks, refusal = climb(CHECKS, case)
     result = Reading(checks, refusal, layers, case.parity)

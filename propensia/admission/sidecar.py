@@ -28,10 +28,12 @@ KEYS = frozenset(
         "tasa_real",
         "filas_doradas",
         "huella_contrato",
+        "columnas",
         *TOLD,
     }
 )
 MOST_GOLDEN = 10_000
+MOST_COLUMNS = 10_000
 DEEPEST = 20
 MOST_IGNORED = 20
 RAREST = 1e-6  # closer to 0 or 1, correcting for a rate divides by next to nothing
@@ -43,6 +45,7 @@ class Sidecar:
     """What a sidecar says; ``None`` and empty where it says nothing.
 
     ``golden``: pairs of parameter texts by name and the probability expected, in [0, 1].
+    ``columns``: the names of what the model takes, in its order.
     """
 
     threshold: float | None = None
@@ -50,6 +53,7 @@ class Sidecar:
     real_rate: float | None = None
     golden: tuple[tuple[dict[str, str], float], ...] = ()
     contract: str | None = None
+    columns: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -92,6 +96,7 @@ def read(data: bytes | None) -> Sidecar:
         real_rate=real if training is not None else None,
         golden=_golden(table.get("filas_doradas")),
         contract=_text(table, "huella_contrato"),
+        columns=_columns(table.get("columnas")),
         ignored=tuple(sorted(str(key)[:40] for key in table.keys() - KEYS)[:MOST_IGNORED]),
         told={key: table[key] for key in TOLD if key in table},
     )
@@ -139,6 +144,19 @@ def _text(table: dict[str, Any], key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise Refusal("ficha_no_valida", f"{key} es un texto", f"{key} is a text")
     return value
+
+
+def _columns(names: Any) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    listed = isinstance(names, list) and 0 < len(names) <= MOST_COLUMNS
+    if not listed or not all(isinstance(name, str) for name in names):
+        raise Refusal(
+            "ficha_no_valida",
+            'columnas es una lista de nombres, como ["EDAD", "IMPORTE"]',
+            'columnas is a list of names, such as ["EDAD", "IMPORTE"]',
+        )
+    return tuple(names)
 
 
 def _golden(rows: Any) -> tuple[tuple[dict[str, str], float], ...]:

@@ -6,7 +6,7 @@ It never fits anything, and never sees a model: only what was said of each row a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from propensia.training.rows import Chances, Labels, Places
 
 Candidates = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Euros = npt.NDArray[np.float64]
 
 RESAMPLES: Final = 300
 # Errors are measured on about so many rows at most, and carried over by the root of their number,
@@ -25,8 +26,10 @@ MOST_RESAMPLED: Final = 10_000
 # unless the rarer class would have fewer rows than this.
 FEWEST_RESAMPLED: Final = 20
 DRAWS: Final = 2_000
-# What a figure can be at most, where that is not 1; none is below 0.
-MOST: Final[Mapping[str, float]] = {"lift_10": 10.0, "log_loss": np.inf}
+# What a figure can be at most, where that is not 1, and the one that may be below 0.
+EUROS: Final = "euros_por_fila"
+MOST: Final[Mapping[str, float]] = {"lift_10": 10.0, "log_loss": np.inf, EUROS: np.inf}
+LEAST: Final[Mapping[str, float]] = {EUROS: -np.inf}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,15 @@ def evaluate(
     *,
     next_rows: int,
     seed: int,
+    euros: Euros | None = None,
 ) -> dict[str, Figure]:
     """Every figure of n rows with its error, and its interval for a further table.
 
     ``chances`` ``(n,)`` in [0, 1] are out of sample; ``threshold`` is one for all rows or one
     for each; ``groups`` ``(n,)`` are equal for rows of one customer, which are not independent.
-    Raises ``stats.OneClass``.
+    ``euros`` ``(n,)``: what calling each row brings, below 0 a loss; with them there is the
+    figure ``euros_por_fila``, their sum over what is selected for each row of all n. Raises
+    ``stats.OneClass``.
 
     **The interval** is where the figure of ``next_rows`` further rows of the same kind will lie
     19 times out of 20. Such a figure misses ours for two reasons: ours has an error, and so has
@@ -98,7 +104,8 @@ def evaluate(
     """
     order = np.argsort(-chances, kind="stable")  # a sorted table is quickly sorted again
     cluster = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    judged = _Judged(labels, chances, chances >= threshold, cluster).take(order)
+    brought = None if euros is None else np.where(chances >= threshold, euros, 0.0)
+    judged = _Judged(labels, chances, chances >= threshold, cluster, brought).take(order)
     wider = float(np.sqrt(1 + len(labels) / next_rows))
     random = np.random.default_rng(seed)
     values = _figures(judged)
@@ -106,28 +113,40 @@ def evaluate(
     gaps = _further_gaps(judged, next_rows, random)
     figures = {"auc": _auc(judged, wider)}
     for name, value in values.items():
-        half, most = stats.SURE * wider * errors[name], MOST.get(name, 1.0)
+        half = stats.SURE * wider * errors[name]
         low, high = value - half, value + half
         if name in gaps:
             low, high = gaps[name]
         elif name == "precision_media":
             low, high = _ends(value, half)
-        figures[name] = Figure(value, max(low, 0.0), min(high, most), errors[name])
+        figures[name] = _cut(name, Figure(value, low, high, errors[name]))
     return figures
+
+
+def _cut(name: str, figure: Figure) -> Figure:
+    """With an interval that ends where the figure does."""
+    least, most = LEAST.get(name, 0.0), MOST.get(name, 1.0)
+    return replace(figure, low=max(figure.low, least), high=min(figure.high, most))
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """Rows by falling chance; ``cluster`` counts customers from 0 on."""
+    """Rows by falling chance; ``cluster`` counts customers from 0 on; ``brought`` are the euros
+    of what is selected, 0 for the rest."""
 
     labels: Labels
     chances: Chances
     yes: Mask
     cluster: Labels
+    brought: Euros | None = None
 
     def take(self, places: Places | Mask) -> _Judged:
         return _Judged(
-            self.labels[places], self.chances[places], self.yes[places], self.cluster[places]
+            self.labels[places],
+            self.chances[places],
+            self.yes[places],
+            self.cluster[places],
+            None if self.brought is None else self.brought[places],
         )
 
 
@@ -136,7 +155,7 @@ def _figures(judged: _Judged) -> dict[str, float]:
     labels, chances, yes = judged.labels, judged.chances, judged.yes
     plain, debiased = stats.calibration_error(labels, chances, groups=judged.cluster)
     positives, selected, right = int(labels.sum()), int(yes.sum()), int(labels[yes].sum())
-    return {
+    figures = {
         "precision_media": stats.average_precision(labels, chances),
         "brier": stats.brier(labels, chances),
         "log_loss": stats.log_loss(labels, chances),
@@ -151,6 +170,9 @@ def _figures(judged: _Judged) -> dict[str, float]:
         "lift_10": 10 * stats.captured(labels, chances, 0.10),
         "captura_20": stats.captured(labels, chances, 0.20),
     }
+    if judged.brought is not None:
+        figures[EUROS] = float(judged.brought.mean())
+    return figures
 
 
 def _errors(

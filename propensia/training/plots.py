@@ -76,8 +76,8 @@ def roc(false_rates: Vector, true_rates: Vector, names: tuple[str, str]) -> str:
         axes.plot([0, 1], [0, 1], color=LINE, linewidth=1.2, dashes=(4, 3))
         axes.text(0.6, 0.54, "al azar", color=SOFT, va="top")
         axes.plot(*_thinned(false_rates, true_rates), color=BLUE)
-        axes.set(xlabel=f"Elegidos entre los «{names[0]}»")
-        axes.set(ylabel=f"Elegidos entre los «{names[1]}»")
+        axes.set(xlabel=f"Elegidos entre los casos «{names[0]}»")
+        axes.set(ylabel=f"Elegidos entre los casos «{names[1]}»")
         _shares(axes)
 
     return _picture(draw, SQUARE, "Curva ROC")
@@ -90,11 +90,11 @@ def precision_recall(recalls: Vector, precisions: Vector, base: float, positive:
         axes.axhline(base, color=LINE, linewidth=1.2, dashes=(4, 3))
         axes.text(0.0, base + 0.015, f"al azar: {percent(base)}", color=SOFT, va="bottom")
         axes.plot(*_thinned(recalls, precisions), color=BLUE)
-        axes.set(xlabel=f"Parte de los «{positive}» que se elige")
-        axes.set(ylabel=f"«{positive}» entre los elegidos")
+        axes.set(xlabel=f"Sensibilidad: parte de los casos «{positive}» que se elige")
+        axes.set(ylabel=f"Precisión: «{positive}» entre los elegidos")
         _shares(axes)
 
-    return _picture(draw, SQUARE, "Curva de precisión y exhaustividad")
+    return _picture(draw, SQUARE, "Curva de precisión y sensibilidad")
 
 
 def calibration(
@@ -127,7 +127,7 @@ def gain(gains: Vector, base: float, positive: str) -> str:
         axes.plot([0, base, 1], [0, 1, 1], color=LINE, linewidth=1.2)
         axes.plot(taken, gains, color=BLUE, marker="o", markersize=4.5)
         axes.set(xlabel="Parte de los casos, de más a menos probable")
-        axes.set(ylabel=f"Parte de los «{positive}»")
+        axes.set(ylabel=f"Parte de los casos «{positive}»")
         _shares(axes)
 
     return _picture(draw, SQUARE, "Ganancia acumulada")

@@ -53,7 +53,7 @@ def scores(chances: Chances) -> dict[str, Any]:
     counts, _ = np.histogram(chances, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
     inner = edges(chances)
     return {
-        "deciles": _rounded(_quantiles(chances)),
+        "deciles": _quantiles(chances).tolist(),
         "bordes": inner,
         "partes": _rounded(shares(chances, {"bordes": inner})[:-1]),
         "histograma": _rounded(counts / len(chances)),
@@ -63,12 +63,14 @@ def scores(chances: Chances) -> dict[str, Any]:
 def edges(values: Vector) -> list[float]:
     """The distinct inner quantiles of known ``values`` that divide them into ten like parts.
 
-    The largest value is no edge: nothing would lie above it. Empty for no values.
+    No part is empty: each edge is one of the values, to the last digit, and lies in the part
+    below it; the largest value is no edge. Empty for no values.
     """
     if len(values) == 0:
         return []
-    inner = sorted({short(edge) for edge in _quantiles(values)})
-    return [edge for edge in inner if edge < values.max()]
+    inner = np.unique(_quantiles(values))
+    found: list[float] = inner[inner < values.max()].tolist()
+    return found
 
 
 def shares(values: npt.NDArray[Any], bins: dict[str, Any]) -> Vector:
@@ -87,8 +89,9 @@ def shares(values: npt.NDArray[Any], bins: dict[str, Any]) -> Vector:
 
 
 def _quantiles(values: Vector) -> Vector:
-    inner = np.arange(1, BINS) / BINS
-    found: Vector = np.quantile(values, inner)
+    """The nine inner tenths of at least one value, each of them a value: one that is between
+    two, or rounded, lies beside the ties that it should hold."""
+    found: Vector = np.quantile(values, np.arange(1, BINS) / BINS, method="inverted_cdf")
     return found
 
 

@@ -6,12 +6,15 @@ Plain values only: nothing here computes or writes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from propensia.contract import Contract
 from propensia.training.rows import Chances, Places, Rows
+
+# How the sentence of a finding ends that the person accepted.
+ACCEPTED = "aceptado con --allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,9 @@ class Data:
     """Where the rows come from. ``sha256`` is of the file's bytes, or of all texts of a query.
 
     ``rows`` were in the source, ``used`` of them were learnt from; ``faults`` counts rows that
-    the contract could not read, by ``"COLUMN code"``.
+    the contract could not read, by ``"COLUMN code"``. ``assumed``: by parameter's feature name,
+    the share in (0, 1] of the readable, labelled rows that had no data there and got the
+    contract's ``fill``; parameters without such rows are not in it.
     """
 
     source: str
@@ -44,6 +49,7 @@ class Data:
     used: int
     faults: Mapping[str, int]
     sampled: bool = False
+    assumed: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

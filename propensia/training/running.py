@@ -312,7 +312,11 @@ def _evaluation(
     split: Split | None,
     folds: int,
 ) -> Evaluation:
-    """What was said of the rows at ``places``, judged."""
+    """What was said of the rows at ``places``, judged; in euros, too, where the rule has any."""
+    rule, amount, euros = thresholds.parse(job.rule), job.contract.training.amount, None
+    if rule.kind == "cost" and amount is not None:
+        at_stake = rows.values[amount][places]
+        euros = thresholds.brought(rows.labels[places], at_stake, rule.number, job.recovery)
     next_rows = max(round(NEXT_SHARE * len(places)), 1)
     figures = evaluation.evaluate(
         rows.labels[places],
@@ -321,6 +325,7 @@ def _evaluation(
         rows.groups[places],
         next_rows=next_rows,
         seed=job.seed,
+        euros=euros,
     )
     return Evaluation(
         places=places,

@@ -35,6 +35,7 @@ def sidecar(trained: Trained) -> dict[str, Any]:
     judged = trained.rows.take(evaluation.places)
     return {
         "huella_contrato": trained.contract.fingerprint,
+        "columnas": columns(trained),
         "umbral": trained.threshold.value,
         "tasa_entrenamiento": rate,
         "tasa_real": rate,
@@ -51,6 +52,12 @@ def sidecar(trained: Trained) -> dict[str, Any]:
         },
         "filas_doradas": golden(trained),
     }
+
+
+def columns(trained: Trained) -> list[str]:
+    """The names of what the model takes, in its order; the file of a network has none."""
+    contract = trained.contract
+    return list((contract if trained.view == "columns" else contract.raw()).column_names)
 
 
 def _figure(figure: Figure) -> dict[str, float | None]:
@@ -90,6 +97,7 @@ def _training(trained: Trained) -> dict[str, Any]:
         "desde": evaluation.since,
         "pliegues": evaluation.folds,
         "juzgadas": len(evaluation.places),
+        "filas_intervalo": evaluation.next_rows,
         "apartadas": evaluation.purged,
         "probados": len(trained.candidates),
         "modelos": [
@@ -99,6 +107,7 @@ def _training(trained: Trained) -> dict[str, Any]:
         ],
         "calibracion": trained.calibrator,
         "regla_umbral": trained.threshold.rule["es"],
+        "opciones": dict(trained.options),
         "minutos": _number(trained.minutes),
         "hecho": trained.made.isoformat(timespec="seconds"),
     }

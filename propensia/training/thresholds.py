@@ -96,10 +96,11 @@ def net_euros(
 ) -> float:
     """What calling the ``selected`` rows brings in euros: of those who pay ``recovery`` times
     their amount, less ``cost`` for each row. Below 0 it is a loss."""
-    return float(_brought(labels, amounts, cost, recovery)[selected].sum())
+    return float(brought(labels, amounts, cost, recovery)[selected].sum())
 
 
-def _brought(labels: Labels, amounts: Euros, cost: float, recovery: float) -> Euros:
+def brought(labels: Labels, amounts: Euros, cost: float, recovery: float = 1.0) -> Euros:
+    """What calling each row brings, ``(n,)`` in euros; an amount that is no number counts as 0."""
     known: Euros = np.where(np.isfinite(amounts), amounts, 0.0)
     return known * labels * recovery - cost
 
@@ -109,7 +110,10 @@ def _best_f1(labels: Labels, chances: Chances) -> Threshold:
     f1 = 2 * found.sums / (found.rows + found.sums[-1])
     best = int(np.argmax(f1))
     reached = float(f1[best])
-    said = {"es": f"máximo F1 ({spanish.number(reached, 3)})", "en": f"highest F1 ({reached:.3f})"}
+    said = {
+        "es": f"máximo F1 ({spanish.number(reached, 3)} en las filas con que se eligió)",
+        "en": f"highest F1 ({reached:.3f} on the rows that it was chosen on)",
+    }
     return Threshold(_below(found.scores, best), said)
 
 
@@ -121,8 +125,9 @@ def _top(share: float, chances: Chances) -> Threshold:
     reached = float(shares[best])
     said = {
         "es": f"el {spanish.percent(share, 1)} de mayor probabilidad "
-        f"({spanish.percent(reached, 1)} de las filas)",
-        "en": f"the {share:.1%} with the highest chances ({reached:.1%} of the rows)",
+        f"({spanish.percent(reached, 1)} de las filas con que se eligió)",
+        "en": f"the {share:.1%} with the highest chances "
+        f"({reached:.1%} of the rows that it was chosen on)",
     }
     return Threshold(_below(found.scores, best), said)
 
@@ -130,17 +135,17 @@ def _top(share: float, chances: Chances) -> Threshold:
 def _most_euros(
     cost: float, labels: Labels, chances: Chances, amounts: Euros, recovery: float
 ) -> Threshold:
-    found = stats.cuts(_brought(labels, amounts, cost, recovery), chances)
+    found = stats.cuts(brought(labels, amounts, cost, recovery), chances)
     best = int(np.argmax(found.sums))
     value, euros, rows = _below(found.scores, best), float(found.sums[best]), len(labels)
     if euros <= 0 and found.scores[0] < 1:  # no call pays; only below 1 is there room for none
         value, euros = (float(found.scores[0]) + 1) / 2, 0.0
     said = {
         "es": f"llamar cuando p ≥ {spanish.number(value, 4)}: {spanish.number(cost, 2)} € por "
-        f"llamada, ganancia esperada {spanish.number(euros, 0)} € en "
-        f"{spanish.number(rows, 0)} filas",
+        f"llamada, ganancia de {spanish.number(euros, 0)} € en las "
+        f"{spanish.number(rows, 0)} filas con que se eligió",
         "en": f"call when p ≥ {value:.4f}: €{cost:,.2f} per call, "
-        f"expected gain €{euros:,.0f} on {rows:,} rows",
+        f"gain of €{euros:,.0f} on the {rows:,} rows that it was chosen on",
     }
     return Threshold(value, said)
 
