@@ -15,6 +15,11 @@ from typing import Any
 
 from propensia import faults, files
 
+# What every contract must hold; all else is optional.
+REQUIRED = """name title reading.no_data reading.forgive_case reading.repeated reading.bad_utf8
+label.column label.positive label.negative answer.form answer.threshold answer.positive
+answer.negative parameters.name parameters.feature parameters.kind parameters.label
+parameters.example columns.name columns.from columns.steps"""
 KINDS = ("category", "number", "integer", "month", "python_float", "python_int")
 STEPS = ("map", "floor_divide", "clip", "divide", "band", "present", "value")
 LANGUAGES = ("es", "en")
@@ -72,18 +77,15 @@ class Parameter:
     def admits(self) -> str:
         """What a caller may send, as a short text that is the same in every language."""
         if self.is_category:
-            texts = [*self.values, *(f"{a} (= {b})" for a, b in self.synonyms.items())]
-            return ", ".join(texts)
+            return ", ".join([*self.values, *(f"{a} (= {b})" for a, b in self.synonyms.items())])
         if self.kind in ("python_int", "python_float"):  # bounds only describe these
             span = "0, 1, 2…" if self.kind == "python_int" else "0.0, 12.5…"
         elif self.kind == "month":
             span = f"{self.min:.0f}–{self.max:.0f}"  # noqa: RUF001 - the dash of a range
         else:
             span = f"{self.min:g}–{self.max:.0f}"  # noqa: RUF001 - the dash of a range
-        parts = [span, *self.labels]
-        if self.fill is not None or self.optional:
-            parts.append("NaN")
-        return ", ".join(parts)
+        nothing = ["NaN"] if self.fill is not None or self.optional else []
+        return ", ".join([span, *self.labels, *nothing])
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +194,27 @@ def load(name_or_path: str) -> Contract:
 
 
 def parse(table: Mapping[str, Any]) -> Contract:
-    """A contract from its table. Raises ``ContractError`` that names the first wrong part."""
+    """A contract from its table. Raises ``ContractError``: all that lacks, or what is wrong."""
     try:
+        _check_keys(table)
         contract = _build(table)
         _check(contract)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ContractError(f"al contrato le falta o le sobra algo: {error}") from error
     return contract
+
+
+def _check_keys(table: Mapping[str, Any]) -> None:
+    """All required keys that are not there, told at once as ``section.key``."""
+    missing = []
+    for path in REQUIRED.split():
+        section, _, key = path.rpartition(".")
+        parts = table.get(section, {}) if section else table
+        for place, part in enumerate([parts] if isinstance(parts, Mapping) else parts, 1):
+            if key not in part:
+                own = "" if part is parts else f"{part.get('name', place)}."
+                missing.append(path.removesuffix(key) + own + key)
+    _require(not missing, f"falta {', '.join(missing)}")
 
 
 def _build(table: Mapping[str, Any]) -> Contract:
@@ -236,9 +252,7 @@ def _training(item: Mapping[str, Any]) -> Training:
 
 def _parameter(item: Mapping[str, Any]) -> Parameter:
     values = dict(item)
-    for name in ("values", "shares"):
-        if name in values:
-            values[name] = tuple(values[name])
+    values |= {name: tuple(values[name]) for name in ("values", "shares") if name in values}
     if isinstance(values.get("otherwise"), int):
         values["otherwise"] = float(values["otherwise"])
     if "quantiles" in values:
@@ -247,11 +261,8 @@ def _parameter(item: Mapping[str, Any]) -> Parameter:
 
 
 def _column(item: Mapping[str, Any]) -> Column:
-    steps = []
-    for step in item["steps"]:
-        ((verb, argument),) = step.items()
-        steps.append((verb, argument))
-    return Column(item["name"], item["from"], tuple(steps))
+    steps = tuple(step for (step,) in map(dict.items, item["steps"]))
+    return Column(item["name"], item["from"], steps)
 
 
 def _unchanged(parameter: Parameter) -> Column:
@@ -302,20 +313,15 @@ def _check_parameter(parameter: Parameter, contract: Contract) -> None:
         _require(set(LANGUAGES) <= set(texts), f"{name}: faltan textos en es o en")
     if parameter.is_category:
         _require(bool(parameter.values), f"{name}: faltan values")
-        targets = {
-            *parameter.synonyms.values(),
-            *(() if parameter.fill is None else (parameter.fill,)),
-        }
+        fill = () if parameter.fill is None else (parameter.fill,)
+        targets = {*parameter.synonyms.values(), *fill}
         _require(targets <= set(parameter.values), f"{name}: synonyms o fill fuera de values")
-        _require(
-            len(parameter.shares) in (0, len(parameter.values)), f"{name}: un share por valor"
-        )
+        shares = len(parameter.shares)
+        _require(shares in (0, len(parameter.values)), f"{name}: un share por valor")
+    wanted, what = (str, "un texto") if parameter.is_category else (int | float, "un número")
     for word, value in (("fill", parameter.fill), ("otherwise", parameter.otherwise)):
-        wanted = str if parameter.is_category else int | float
-        _require(
-            value is None or isinstance(value, wanted),
-            f"{name}: {word} debe ser {'un texto' if parameter.is_category else 'un número'}",
-        )
+        fits = value is None or isinstance(value, wanted)
+        _require(fits, f"{name}: {word} debe ser {what}")
     known = parameter.fault is None or parameter.fault in {*faults.TEXTS, *contract.own_faults}
     _require(known, f"{name}: fault {parameter.fault!r} no tiene texto")
 
@@ -323,26 +329,19 @@ def _check_parameter(parameter: Parameter, contract: Contract) -> None:
 def _check_steps(column: Column, parameter: Parameter) -> None:
     for place, (verb, argument) in enumerate(column.steps):
         _require(verb in STEPS, f"{column.name}: paso {verb!r}; hay {', '.join(STEPS)}")
-        _require(
-            (verb == "map") == (place == 0 and parameter.is_category),
-            f"{column.name}: una categoría empieza por map, y un número no lo lleva",
-        )
+        fits = (verb == "map") == (place == 0 and parameter.is_category)
+        _require(fits, f"{column.name}: una categoría empieza por map, y un número no lo lleva")
         if verb == "map":
-            wanted = {
-                *parameter.values,
-                *(() if parameter.otherwise is None else (parameter.otherwise,)),
-            }
-            _require(set(argument) == wanted, f"{column.name}: map debe nombrar cada valor")
+            whole = set(argument) == set(parameter.texts)
+            _require(whole, f"{column.name}: map debe nombrar cada valor")
         if verb in ("clip", "band"):
             low, high = argument
             _require(low <= high, f"{column.name}: {verb} va de menor a mayor")
         if verb in ("divide", "floor_divide"):
             _require(argument != 0, f"{column.name}: {verb} entre 0")
     begins = column.steps[0][0] if column.steps else ""
-    absent = parameter.optional and begins not in ("present", "value")
-    _require(
-        not absent, f"{column.name}: {parameter.name} puede faltar: empiece por present o value"
-    )
+    fits = not parameter.optional or begins in ("present", "value")
+    _require(fits, f"{column.name}: {parameter.name} puede faltar: empiece por present o value")
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -23,6 +23,10 @@ from propensia.terminal import Exit, Parts, table
 
 Vector = npt.NDArray[np.float64]
 ALL = "(todas)"
+NO_VERSION = (
+    "Ninguna versión admitida toma lo mismo que la matriz: haría falta un modelo que aprendiera "
+    "de esas columnas"
+)
 
 
 def skew(
@@ -81,6 +85,11 @@ def _print_rows(contract: Contract, raw: Path, matrix: Path, pairs: Pairs) -> No
         which = f": exactamente aquellas en que {where}" if where else ""
         absent = int(pairs.absent.sum())
         click.echo(f"Sin pareja en la matriz: {_rows(absent)} de la tabla{which}.")
+    if pairs.doubtful:
+        click.echo(
+            f"No se comparan {_rows(pairs.doubtful)}: su clave se repite, y sus valores no dicen "
+            "cuál es cuál."
+        )
     if pairs.unmatched:
         click.echo(f"Sin pareja en la tabla: {_rows(pairs.unmatched)} de la matriz.")
 
@@ -120,24 +129,56 @@ class _Model:
 
 def _effect(registry: Registry, pairs: Pairs, found: list[Difference], version: str | None) -> str:
     """What a model says of the matrix against what it says of the contract's columns."""
-    current = registry.current()
+    current, view = registry.current(), pairs.heading.view
+    asked = current.version if current is not None else None
     if version is not None:
-        version = registry.find(version)
-    elif current is not None:
-        version = current.version
-    else:
-        return "Sin modelo publicado, no se calcula el efecto en la puntuación."
-    manifest = registry.manifest(version)
-    named = f"«{files.shown(manifest['model'])}», versión {version}"
-    view = pairs.heading.view
-    if tuple(manifest["columns"]) != view.column_names:
-        return (
-            "No se calcula el efecto en la puntuación: el modelo no tiene las columnas de la "
-            f"matriz ({named})."
-        )
-    rule = decision(manifest, registry.last_of(version), view.threshold)
-    model = _Model(Scorer(registry.model(version), manifest["onnx_sha256"]), rule)
-    return f"Efecto en la puntuación ({named}):\n" + _effects(model, pairs, found)
+        asked = registry.find(version)
+    why = ""
+    if asked is None or tuple(registry.manifest(asked)["columns"]) != view.column_names:
+        able, why = _able(registry, view), _unable(registry, pairs, asked)
+        if asked is None and not able:
+            return "Sin modelo publicado, no se calcula el efecto en la puntuación."
+        if version is not None or not able:
+            others = ", ".join(_named(registry, other) for other in able)
+            todo = f"Con --model puede usar {others}" if able else NO_VERSION
+            return f"No se calcula el efecto en la puntuación. {why} {todo}."
+        asked = able[0]
+        why += " Se usa la última versión admitida que toma lo mismo que la matriz.\n"
+    manifest = registry.manifest(asked)
+    rule = decision(manifest, registry.last_of(asked), view.threshold)
+    model = _Model(Scorer(registry.model(asked), manifest["onnx_sha256"]), rule)
+    heading = f"{why}Efecto en la puntuación ({_named(registry, asked)}):\n"
+    return heading + _effects(model, pairs, found)
+
+
+def _able(registry: Registry, view: Contract) -> list[str]:
+    """The whole versions that take the columns of the matrix, the last admitted first."""
+    whole = [v for v in registry.versions() if registry.fits(v, view) is None]
+    held = {version: registry.manifest(version) for version in whole}
+    able = [version for version in whole if tuple(held[version]["columns"]) == view.column_names]
+    return sorted(able, key=lambda version: (held[version]["admitted"], version), reverse=True)
+
+
+def _unable(registry: Registry, pairs: Pairs, version: str | None) -> str:
+    """Why that version cannot score the matrix, or that none is active."""
+    holds = f"la matriz trae {_columns(pairs.heading.view, pairs)}"
+    if version is None:
+        return f"No hay versión activa; {holds}."
+    view = pairs.everyone.contract.view(registry.manifest(version)["columns"])
+    return f"El modelo {_named(registry, version)}, toma {_columns(view, pairs)}; {holds}."
+
+
+def _columns(view: Contract | None, pairs: Pairs) -> str:
+    """The columns of a model or of a matrix, in words."""
+    if view is None:
+        return "columnas que no son de este contrato"
+    if view.column_names == pairs.everyone.contract.column_names:
+        return f"las {len(view.columns)} columnas del contrato"
+    return f"los {len(view.columns)} valores sin transformar"
+
+
+def _named(registry: Registry, version: str) -> str:
+    return f"«{files.shown(registry.manifest(version)['model'])}», versión {version}"
 
 
 def _effects(model: _Model, pairs: Pairs, found: list[Difference]) -> str:

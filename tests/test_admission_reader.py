@@ -320,14 +320,57 @@ def test_what_other_libraries_leave_in_a_model_comes_as_plain_values() -> None:
             assert reader.read(file) == [expected], title
 
 
-@pytest.mark.parametrize("kind", ["str", "object", "int64", "float64"])
+# The texts of pandas, in the memory of Python or of Arrow; "str" is Arrow's where it is installed.
+TEXTS: dict[str, Any] = {
+    "str": "str",
+    "object": "object",
+    "python": pd.StringDtype("python", na_value=np.nan),
+    "python, NA": pd.StringDtype("python"),
+    "arrow": pd.StringDtype("pyarrow", na_value=np.nan),
+    "arrow, NA": pd.StringDtype("pyarrow"),
+}
+
+
+@pytest.mark.parametrize("kind", [*TEXTS, "int64", "float64"])
 def test_the_labels_of_a_pandas_index_are_an_array(kind: str) -> None:
-    index = pd.Index(["uno", "dos"] if kind in ("str", "object") else [3, 4], dtype=kind)
+    values = ["uno", "dos"] if kind in TEXTS else [3, 4]
+    index = pd.Index(values, dtype=TEXTS.get(kind, kind))
 
     for title, file in every_file({"columns": index}).items():
         labels = reader.read(file)["columns"]
         assert isinstance(labels, np.ndarray), title
         assert labels.tolist() == index.tolist()
+
+
+INDEX = pd.Index(["importe", "días de mora", "", "año", "€ 💶", "x" * 300])
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize(
+    "index",
+    [INDEX, INDEX[1:4], INDEX[::-2], INDEX[:1].append(INDEX[3:]), INDEX[:0], INDEX[[4]]],
+    ids=["whole", "sliced", "backwards", "joined", "empty", "one"],
+)
+def test_labels_beyond_ascii_and_parts_of_an_index_are_read_as_pandas_reads_them(
+    index: pd.Index, kind: str
+) -> None:
+    index = index.astype(TEXTS[kind])
+
+    for title, file in every_file([index, index]).items():
+        first, second = reader.read(file)
+        assert isinstance(first, np.ndarray) and first.dtype == object, title
+        assert first.tolist() == second.tolist() == index.tolist()
+        assert not first.flags.writeable
+
+
+@pytest.mark.parametrize("kind", ["str", "object", "python", "arrow", "arrow, NA"])
+def test_a_missing_label_is_nan(kind: str) -> None:
+    index = pd.Index(["uno", np.nan, "tres"], dtype=TEXTS[kind])
+
+    for title, file in every_file([index]).items():
+        (labels,) = reader.read(file)
+        assert labels[0] == "uno" and labels[2] == "tres", title
+        assert type(labels[1]) is float and np.isnan(labels[1])
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import tomllib
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,9 @@ import pytest
 from propensia import contract as contracts
 from propensia import faults
 from propensia.contract import ContractError
+from propensia.features import Features
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "contract.md"
 
 
 @pytest.fixture
@@ -63,3 +69,71 @@ def test_a_part_of_another_shape_is_an_error_of_the_contract(
 ) -> None:
     with pytest.raises(ContractError):
         contracts.parse(table | {key: value})
+
+
+# The example of the page
+
+
+@pytest.fixture
+def example() -> dict[str, Any]:
+    """The contract that ``docs/contract.md`` shows."""
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    return tomllib.loads(text)
+
+
+def test_the_contract_of_the_page_is_one(example: dict[str, Any]) -> None:
+    contract = contracts.parse(example)
+    features = Features(contract)
+    assert features.row(features.read(contract.example())[0]) == [1.0, 45.5 / 200]
+    notes = features.read({"ca": "TIENDA", "cu": ""})[1]
+    assert [(note.parameter, note.code, note.used) for note in notes] == [
+        ("cu", "valor_supuesto", 30.0)
+    ]
+
+
+SECTIONS = ("name", "title", "reading", "label", "answer", "parameters", "columns")
+REQUIRED = [
+    ("reading", "no_data", "forgive_case", "repeated", "bad_utf8"),
+    ("label", "column", "positive", "negative"),
+    ("answer", "form", "threshold", "positive", "negative"),
+    ("parameters.cu", "name", "feature", "kind", "label", "example"),
+    ("columns.CUOTA", "name", "from", "steps"),
+]
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [(section, key) for section, *keys in REQUIRED for key in keys]
+)
+def test_a_key_that_is_missing_is_named_with_its_section(
+    section: str, key: str, example: dict[str, Any]
+) -> None:
+    name, _, which = section.partition(".")
+    part = example[name]
+    if which:
+        part = next(part for part in example[name] if part["name"] == which)
+    del part[key]
+    where = section.replace(which, "2") if which and key == "name" else section
+    with pytest.raises(ContractError, match=rf"^contrato: falta {where}\.{key}$"):
+        contracts.parse(example)
+
+
+@pytest.mark.parametrize("key", SECTIONS)
+def test_a_section_that_is_missing_is_named(key: str, example: dict[str, Any]) -> None:
+    del example[key]
+    with pytest.raises(ContractError, match=rf"^contrato: falta {key}\b"):
+        contracts.parse(example)
+
+
+def test_all_that_is_missing_is_told_at_once(example: dict[str, Any]) -> None:
+    del example["reading"]["repeated"], example["parameters"][1]["kind"]
+    with pytest.raises(
+        ContractError, match=r"^contrato: falta reading\.repeated, parameters\.cu\.kind$"
+    ):
+        contracts.parse(example)
+
+
+def test_what_the_page_does_not_call_required_may_be_missing(example: dict[str, Any]) -> None:
+    least = copy.deepcopy(example)
+    del least["training"], least["answer"]["flag"], least["parameters"][1]["fill"]
+    del least["parameters"][1]["min"], least["parameters"][1]["max"]
+    assert contracts.parse(least).flag == "pagador"

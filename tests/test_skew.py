@@ -634,7 +634,59 @@ def test_a_model_of_other_columns_is_not_asked(desk: Desk, rows: list[Row]) -> N
     version = desk.add(tiny_models.constant(0.5, 3), columns=["a", "b", "c"])
     desk.registry.publish(version, cause="prueba", who="prueba")
     report = skew(desk, rows, replaced(rows, {"VAP_OB": lambda row: 0.0}))
-    assert "el modelo no tiene las columnas de la matriz («modelo», versión" in report.text
+    assert report.text.endswith(
+        "No se calcula el efecto en la puntuación. El modelo «modelo», versión "
+        f"{version}, toma columnas que no son de este contrato; la matriz trae las 16 columnas "
+        "del contrato. Ninguna versión admitida toma lo mismo que la matriz: haría falta un "
+        "modelo que aprendiera de esas columnas.\n"
+    )
+
+
+def publish_raw(desk: Desk) -> str:
+    """What ``propensia train`` makes: a model of the 13 values themselves."""
+    names = desk.contract.raw().column_names
+    version = desk.add(tiny_models.constant(0.5, 13), columns=list(names), model="entrenado")
+    desk.registry.publish(version, cause="prueba", who="prueba")
+    return version
+
+
+def test_where_the_active_model_takes_the_values_the_last_one_of_the_columns_scores(
+    desk: Desk, rows: list[Row], good: list[Numbers]
+) -> None:
+    desk.add(tiny_models.constant(0.25), model="vieja", admitted="2026-01-01T00:00:00+00:00")
+    version = desk.add(
+        tiny_models.logistic(WEIGHTS, BIAS), model="demo", admitted="2026-02-01T00:00:00+00:00"
+    )
+    broken = desk.add(tiny_models.constant(0.125), admitted="2026-03-01T00:00:00+00:00")
+    (desk.state / "versions" / broken / "model.onnx").write_bytes(b"")
+    active = publish_raw(desk)
+    matrix = replaced(rows, {"VAP_OB": MISTAKES["the block written twice"][1]})
+
+    report = skew(desk, rows, matrix)
+
+    assert (
+        f"El modelo «entrenado», versión {active}, toma los 13 valores sin transformar; la matriz "
+        "trae las 16 columnas del contrato. Se usa la última versión admitida que toma lo mismo "
+        f"que la matriz.\nEfecto en la puntuación («demo», versión {version}):\n"
+    ) in report.text
+    assert report.effects["(todas)"] == effect(chances(good), chances(matrix))
+
+
+def test_with_nothing_active_an_admitted_version_scores(desk: Desk, rows: list[Row]) -> None:
+    version = desk.add(tiny_models.constant(0.25))
+    text = skew(desk, rows, replaced(rows, {"VAP_OB": lambda row: 0.0})).text
+    assert "No hay versión activa; la matriz trae las 16 columnas del contrato. Se usa" in text
+    assert f"Efecto en la puntuación («modelo», versión {version}):" in text
+
+
+def test_a_chosen_version_of_the_other_view_names_those_that_would_do(
+    desk: Desk, rows: list[Row]
+) -> None:
+    version, other = publish(desk), publish_raw(desk)
+    matrix = replaced(rows, {"VAP_OB": lambda row: 0.0})
+    text = skew(desk, rows, matrix, "--model", other).text
+    assert text.startswith("No se calcula", text.rindex("\n\n") + 2)
+    assert text.endswith(f" Con --model puede usar «octubre», versión {version}.\n")
 
 
 def test_a_model_that_gives_no_probability_is_refused(desk: Desk, rows: list[Row]) -> None:
@@ -713,6 +765,116 @@ def test_rows_are_joined_by_a_key_of_both(
     assert "Sin pareja en la matriz: 201 filas de la tabla." in text
     assert "Sin pareja en la tabla: 2 filas de la matriz." in text
     assert text.endswith("Ninguna columna difiere.\n")
+
+
+# Keys that repeat
+
+
+def of_customers(
+    desk: Desk, rows: list[Row], matrix: Sequence[Numbers], order: Sequence[int], each: int = 2
+) -> tuple[Path, Path]:
+    """Both files with ``each`` rows to a customer; the matrix has the places of ``order``."""
+    keys = [str(place // each) for place in range(len(rows))]
+    table = skew_rows.write_table(desk.folder / "t.csv", rows, {"CUST_CODE": keys})
+    file = skew_rows.write_matrix(
+        desk.folder / "m.csv",
+        [matrix[place] for place in order],
+        more={"CUST_CODE": [keys[place] for place in order]},
+    )
+    return table, file
+
+
+@pytest.mark.parametrize("each", [2, 5])
+def test_rows_of_one_customer_in_another_order_make_no_difference(
+    desk: Desk, rows: list[Row], good: list[Numbers], each: int
+) -> None:
+    order = random.Random(5).sample(range(ROWS), ROWS)
+    text = desk.run("skew", *of_customers(desk, rows, good, order, each))
+    assert text == (
+        "t.csv frente a m.csv: 400 filas, unidas por CUST_CODE, 16 columnas del contrato "
+        "cobranza\nNinguna columna difiere.\n"
+    )
+
+
+def test_rows_of_one_customer_in_another_order_make_none_where_the_keys_are_in_order(
+    desk: Desk, rows: list[Row], good: list[Numbers]
+) -> None:
+    order = [place ^ 1 for place in range(ROWS)]
+    assert desk.run("skew", *of_customers(desk, rows, good, order)).endswith(
+        ": 400 filas, 16 columnas del contrato cobranza\nNinguna columna difiere.\n"
+    )
+
+
+def test_in_a_shuffled_half_with_repeated_customers_only_the_seeds_mistakes_are_told(
+    desk: Desk,
+) -> None:
+    rows = skew_rows.rows(1200, seed=9)
+    wrong = {name: make for name, make in MISTAKES.values()}
+    matrix = replaced(rows, wrong)
+    good = [skew_rows.right(row) for row in rows]
+    draw = random.Random(6)
+    order = draw.sample(range(1200), 600)
+
+    report = read_report(desk.run("skew", *of_customers(desk, rows, matrix, order), code=1))
+
+    both = {place for place in order if place ^ 1 in set(order)}
+    assert len(both) > 200
+    found = re.search(r": (\d+) filas, unidas por CUST_CODE", report.text)
+    left = re.search(r"No se comparan (\d+) filas: su clave se repite", report.text)
+    assert found is not None and left is not None
+    compared, doubtful = int(found[1]), int(left[1])
+    assert compared + doubtful == len(both)
+    assert doubtful < 0.2 * len(both)
+    assert set(report.columns) == set(wrong)
+    for name, cells in report.columns.items():
+        differ = different(good, matrix, name)
+        share = float(cells[1].split()[0].replace(",", ".")) / 100
+        # Four standard errors of the share of the rows drawn.
+        error = 4 * math.sqrt(differ / 1200 * (1 - differ / 1200) / compared)
+        assert share == pytest.approx(differ / 1200, abs=error)
+    whole = skew(desk, rows, matrix).why
+    assert {name: report.why[name] for name in wrong} == {name: whole[name] for name in wrong}
+
+
+def test_rows_that_nothing_tells_apart_are_left_out_and_counted(
+    desk: Desk, rows: list[Row]
+) -> None:
+    """The first four customers have two rows that differ in nothing but what the matrix spoils."""
+    many = [dict(row) for row in rows]
+    for place in range(0, 8, 2):
+        many[place + 1] = dict(many[place])
+        many[place]["im"], many[place + 1]["im"] = "10", "20"
+    matrix = replaced(many, {"IMPORTE_FACTURA": lambda row: skew_rows.number(row["im"], 71.99)})
+    order = random.Random(7).sample(range(ROWS), ROWS)
+    text = desk.run("skew", *of_customers(desk, many, matrix, order), code=1)
+    assert ": 392 filas, unidas por CUST_CODE," in text
+    assert (
+        "No se comparan 8 filas: su clave se repite, y sus valores no dicen cuál es cuál.\n"
+    ) in text
+
+
+def test_a_row_that_cannot_be_read_leaves_the_others_of_its_customer(
+    desk: Desk, rows: list[Row], good: list[Numbers]
+) -> None:
+    many = [dict(row) for row in rows]
+    many[0]["dt"] = "mucho"
+    order = random.Random(8).sample(range(ROWS), ROWS)
+    text = desk.run("skew", *of_customers(desk, many, good, order))
+    assert ": 399 filas, unidas por CUST_CODE," in text
+    assert text.endswith("Ninguna columna difiere.\n")
+
+
+def test_one_key_for_everybody_is_refused(
+    desk: Desk, rows: list[Row], good: list[Numbers]
+) -> None:
+    order = random.Random(9).sample(range(ROWS), ROWS)
+    keys = ["1"] * ROWS
+    keys[3] = "2"
+    table = skew_rows.write_table(desk.folder / "t.csv", rows, {"CASO": keys})
+    rest = [good[place] for place in order if place != 3]
+    file = skew_rows.write_matrix(desk.folder / "m.csv", rest, more={"CASO": ["1"] * (ROWS - 1)})
+    text = desk.run("skew", table, file, "--key", "CASO", code=1)
+    assert "no se sabe qué fila es cuál: use una columna con un valor distinto por fila" in text
 
 
 def test_a_key_that_is_not_in_both_is_wrong_use(

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import learnable_rows
 import numpy as np
 import pandas as pd
 import pytest
@@ -722,3 +723,13 @@ def test_three_million_rows_do_not_take_more_memory_than_a_sample(tmp_path: Path
     rows, used, peak_mb = map(int, run.stdout.split())
     assert (rows, used) == (count, 100_000)
     assert peak_mb < 450
+
+
+def test_without_a_key_copies_are_one_customer(contract: Contract, tmp_path: Path) -> None:
+    """Or a copy on the other side of a split would give its label away."""
+    made = learnable_rows.rows(contract, 400)
+    places = np.concatenate([np.arange(400), np.arange(150)])
+    path = learnable_rows.write(tmp_path / "t.csv", contract, made.take(places))
+    rows, _, _ = read(str(path), contract, today=date(2026, 1, 1))
+    assert (rows.groups[:150] == rows.groups[400:]).all()
+    assert len(np.unique(rows.groups)) == 400

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from propensia.admission import arrow
 from propensia.admission.machine import Machine, broken
 from propensia.admission.nodes import Global, Node
 
@@ -28,9 +29,12 @@ _TEXT_CLASSES = frozenset(
         ("pandas.core.arrays.string_", "StringArray"),
         ("pandas.core.arrays.string_", "StringDtype"),
         ("pandas.core.arrays.string_", "StringArrayNumpySemantics"),
+        # The type of such an array says that this stands for what is missing.
+        ("pandas", "NA"),
+        ("pandas._libs.missing", "NA"),
     }
 )
-CLASSES = _INDEX | _RANGE_INDEX | _TEXT_CLASSES | {_TEXTS}
+CLASSES = _INDEX | _RANGE_INDEX | _TEXT_CLASSES | {_TEXTS} | arrow.CLASSES
 
 
 def _elements(machine: Machine, args: Args) -> list[object]:
@@ -139,6 +143,8 @@ def _labels(data: object) -> object:
     if isinstance(data, Node) and data.made_by == Global(*_TEXTS) and type(data.state) is tuple:
         arrays = [part for part in data.state if isinstance(part, np.ndarray)]
         data = arrays[0] if len(arrays) == 1 else None
+    elif isinstance(data, Node):
+        data = arrow.labels_of(data)
     return data if isinstance(data, np.ndarray) and data.ndim == 1 else None
 
 
@@ -158,4 +164,5 @@ HELPERS: dict[tuple[str, str], Callable[[Machine, Args], object]] = {
     ("_codecs", "encode"): _bytes,
     ("codecs", "encode"): _bytes,
     ("pandas.core.indexes.base", "_new_Index"): _index,
+    **arrow.HELPERS,
 }

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from propensia.contract import Column, Parameter
 from propensia.skewing import scales, sheets
+from propensia.skewing.closeness import Mask, close
 from propensia.skewing.conditions import NO_DATA, Forms, either, exactly, forms, number
-from propensia.skewing.pairing import Mask, Matrix, Pairs
+from propensia.skewing.pairing import Pairs
 
 Numbers = npt.NDArray[np.float64]
 # Of fewer rows, or fewer different values, a coincidence would be told as a reason.
@@ -79,14 +80,6 @@ class Case:
 def why(case: Case) -> str:
     """The first reason that holds, in Spanish; there is always one, if only that none is known."""
     return next(said for reason in REASONS if (said := reason(case)))
-
-
-def close(want: Matrix, got: Matrix, tolerance: Matrix) -> Mask:
-    """Where two arrays of one shape hold the same number, or none, within a tolerance."""
-    with np.errstate(invalid="ignore"):  # inf - inf
-        near = np.abs(got - want) <= tolerance
-    same: Mask = near | (got == want) | (np.isnan(got) & np.isnan(want))
-    return same
 
 
 # The reasons, in the order in which they are tried

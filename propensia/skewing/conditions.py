@@ -16,7 +16,8 @@ import numpy.typing as npt
 from propensia import spanish
 from propensia.contract import Contract, Parameter
 from propensia.features import BLANKS
-from propensia.skewing.pairing import Mask, Raw
+from propensia.skewing.closeness import Mask
+from propensia.skewing.pairing import Raw
 
 NO_DATA, NUMBER, OTHER = "sin dato", "un número", "otro texto"
 Numbers = npt.NDArray[np.float64]

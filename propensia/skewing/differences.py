@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from propensia.skewing.causes import Case, close, why
+from propensia.skewing.causes import Case, why
+from propensia.skewing.closeness import Mask, close
 from propensia.skewing.conditions import cover, exactly, forms
-from propensia.skewing.pairing import Mask, Pairs
+from propensia.skewing.pairing import Pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,19 @@ from propensia.contract import Contract
 from propensia.faults import Fault
 from propensia.features import Features
 from propensia.likeness import nearest
-from propensia.skewing import sheets
+from propensia.skewing import repeats, sheets
+from propensia.skewing.closeness import Mask, Matrix, Places
 from propensia.skewing.sheets import Sheet, SkewError
-
-Mask = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
-Matrix = npt.NDArray[np.float64]
 
 DEFAULT_TOLERANCE = 1e-6
 # A column of fewer decimals was not rounded for print: it is another number for the model.
 FEWEST_DECIMALS = 3
 # How alike two names are that may be meant for one, in [0, 1].
 LIKENESS = 0.5
+ALL_IN_DOUBT = (
+    "la clave se repite y no se sabe qué fila es cuál: use una columna con un valor distinto por "
+    "fila (--key)"
+)
 FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -73,13 +74,15 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Row ``left[i]`` of the table is row ``right[i]`` of the matrix.
+    """Row ``left[i]`` of the table is row ``right[i]`` of the matrix, or one of the same group.
 
-    ``by`` names what says so, or is ``None`` where it is their place in the file.
+    ``groups`` are equal for rows of one key. ``by`` names the key, or is ``None`` where the place
+    in the file says which row is which, as far as a row can be told from others of its key.
     """
 
     left: Places
     right: Places
+    groups: Places
     by: str | None = None
 
 
@@ -92,7 +95,8 @@ class Pairs:
     the matrix, ``(n,) object`` by column. ``tolerance`` ``(n, k)``: the largest difference that
     printing explains. ``everyone`` are all readable rows of the table, ``absent`` those of them
     that the matrix does not have. ``unread`` counts faults by ``(parameter, code)`` over the
-    ``unread_rows``. ``unmatched`` rows of the matrix are none of the table's.
+    ``unread_rows``. ``unmatched`` rows of the matrix are none of the table's; of ``doubtful``
+    readable rows with a repeated key it is not known which of the matrix they are.
     """
 
     heading: Heading
@@ -107,6 +111,7 @@ class Pairs:
     unread_rows: int
     by: str | None
     unmatched: int
+    doubtful: int
 
 
 def pair(
@@ -127,31 +132,37 @@ def pair(
     readable[[row for row, _ in faults]] = False
     heading = _heading(contract, ours, theirs, key)
     match = _match(contract, ours, theirs, key)
-    kept = readable[match.left]
-    if not kept.any():
+    known = readable[match.left]
+    if not known.any():
         raise SkewError(
             f"{ours.name} y {theirs.name} no tienen en común ninguna fila que el contrato "
             f"{contract.name} pueda leer"
         )
     names = [n for n in heading.view.column_names if n not in heading.missing]
-    cells = {n: np.array(theirs.columns[n], dtype=object)[match.right[kept]] for n in names}
-    raw = everyone.take(match.left[kept])
+    cells = {n: np.array(theirs.columns[n], dtype=object)[match.right] for n in names}
+    raw = everyone.take(match.left)
     want = Features(heading.view).matrix(raw.values)
+    got = _numbers(heading, cells, len(want))
+    slack = _tolerance(heading.view, cells, want, tolerance)
+    left, right = repeats.settle(match.groups, want, got, slack, known, match.by is None)
+    if not len(left):
+        raise SkewError(f"en {ours.name} y {theirs.name} {ALL_IN_DOUBT}")
     paired = np.zeros(ours.count, dtype=bool)
     paired[match.left] = True
     return Pairs(
         heading=heading,
-        raw=raw,
-        want=want,
-        got=_numbers(heading, cells, len(want)),
-        cells=cells,
-        tolerance=_tolerance(heading.view, cells, want, tolerance),
+        raw=raw.take(left),
+        want=want[left],
+        got=got[right],
+        cells={name: column[right] for name, column in cells.items()},
+        tolerance=slack[left],
         everyone=everyone.take(readable),
         absent=~paired[readable],
         unread=Counter((fault.parameter, fault.code) for _, fault in faults),
         unread_rows=int((~readable).sum()),
         by=match.by,
         unmatched=theirs.count - len(match.right),
+        doubtful=int(known.sum()) - len(left),
     )
 
 
@@ -224,7 +235,7 @@ def _match(contract: Contract, table: Sheet, matrix: Sheet, key: str | None) -> 
             "antes de ese paso, o con una columna clave que esté en los dos ficheros (--key)"
         )
     places = np.arange(table.count)
-    return Match(places, places)
+    return Match(places, places, places)
 
 
 def _by_index(table: Sheet, matrix: Sheet) -> Match | None:
@@ -244,12 +255,14 @@ def _by_index(table: Sheet, matrix: Sheet) -> Match | None:
 
 
 def _same_order(one: list[str], other: list[str]) -> Match | None:
+    if one != other:
+        return None
     places = np.arange(len(one))
-    return Match(places, places) if one == other else None
+    return Match(places, places, np.unique(one, return_inverse=True)[1])
 
 
 def _join(one: list[str], other: list[str], by: str) -> Match:
-    """Rows of one key, in order; a key that both have, but not equally often, joins nothing."""
+    """Rows of one key; a key that both have, but not equally often, joins nothing."""
     places: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
     for found, keys in zip(places, (one, other), strict=True):
         for place, key in enumerate(keys):
@@ -258,7 +271,8 @@ def _join(one: list[str], other: list[str], by: str) -> Match:
     both = [key for key in ours if len(ours[key]) == len(theirs.get(key, ()))]
     left = [place for key in both for place in ours[key]]
     right = [place for key in both for place in theirs[key]]
-    return Match(np.array(left, dtype=np.intp), np.array(right, dtype=np.intp), by)
+    groups = np.repeat(np.arange(len(both)), [len(ours[key]) for key in both])
+    return Match(np.array(left, dtype=np.intp), np.array(right, dtype=np.intp), groups, by)
 
 
 # What the cells mean

@@ -1,4 +1,4 @@
-"""What is kept of a table while it streams by: whole customers, up to a number of rows.
+"""What is kept and counted of a table while it streams by: whole customers, and filled gaps.
 
 It holds no customer's name, only keyed hashes, and never more than twice that number of rows.
 """
@@ -6,13 +6,18 @@ It holds no customer's name, only keyed hashes, and never more than twice that n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from propensia.contract import Contract
+from propensia.features import Features
 from propensia.mixing import mixed
-from propensia.training.rows import Labels, Rows, join
+from propensia.training.rows import Labels, Places, Rows, join
 
 # How far the rows kept may pass the limit before they are cut: a cut costs a sort.
 SLACK = 1.5
@@ -57,6 +62,42 @@ class Sample:
         if not len(kept):  # one customer has more rows than may be kept
             kept = np.flatnonzero(rows.groups == below)[: self._most]
         self._parts, self._count, self._below = [rows.take(kept)], len(kept), below
+
+
+class Fills:
+    """How many rows had no data for a parameter, and got the ``fill`` of the contract.
+
+    Only texts that came to that very value are read again, by the reader of a request.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._readers = {
+            p.name: (p, Features(replace(contract, parameters=(p,), columns=())))
+            for p in contract.parameters
+            if p.fill is not None
+        }
+        self._counts: Counter[str] = Counter()
+        self._rows = 0
+
+    def add(
+        self,
+        texts: Mapping[str, Sequence[str]],
+        values: Mapping[str, npt.NDArray[Any]],
+        places: Places,
+    ) -> None:
+        """Count the rows at ``places`` of a block: its texts, and what they were read as."""
+        self._rows += len(places)
+        for name, (parameter, features) in self._readers.items():
+            like = places[values[name][places] == parameter.fill]
+            for text, count in Counter(texts[name][place] for place in like).items():
+                notes = features.read({name: text})[1]
+                if any(note.code == "valor_supuesto" for note in notes):
+                    self._counts[parameter.feature] += count
+
+    def shares(self) -> dict[str, float]:
+        """By feature name, the share in (0, 1] of the rows; in the contract's order."""
+        names = [parameter.feature for parameter, _ in self._readers.values()]
+        return {n: self._counts[n] / self._rows for n in names if self._counts[n]}
 
 
 def hashes(keys: Sequence[str] | None, first: int, count: int, seed: int) -> Labels:

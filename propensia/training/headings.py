@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from propensia.contract import Contract
 from propensia.files import shown
 from propensia.likeness import folded, nearest
-from propensia.training.results import Finding
+from propensia.training.results import ACCEPTED, Finding
 
 LIKENESS = 0.8
 
@@ -55,19 +55,29 @@ def resolve(
     if label is not None and contract.label_column not in renamed:
         look.refuse_look_alikes(label, allow)
     training = contract.training
-    found_date = look.optional(date, training.date, *WITHOUT_DATE)
-    found_key = look.optional(key, training.key, *WITHOUT_KEY)
+    found_date = look.optional(date, training.date, WITHOUT_DATE)
+    found_key = look.optional(key, training.key, WITHOUT_KEY)
     known = {name: column for name, column in parameters.items() if column is not None}
     if label is None or len(known) < len(parameters) or any(f.fatal for f in look.findings):
         return None, look.findings
     return Columns(known, label, found_date, found_key), look.findings
 
 
-# Code, what lacks, and what follows from that, for a table without a date, and without a key.
-WITHOUT_DATE = ("sin_fecha", "fecha", "la evaluación no será por tiempo")
-WITHOUT_KEY = (
+@dataclass(frozen=True, slots=True)
+class _Lack:
+    """A column that a table may lack: its option, and what to say of a table without it."""
+
+    code: str
+    option: str
+    what: str
+    consequence: str
+
+
+WITHOUT_DATE = _Lack("sin_fecha", "--date", "la fecha", "la evaluación no será por tiempo")
+WITHOUT_KEY = _Lack(
     "sin_clave",
-    "cliente",
+    "--key",
+    "el cliente",
     "no se sabe qué filas son del mismo cliente, y cada una va por su lado",
 )
 
@@ -101,31 +111,46 @@ class _Look:
             self._add("falta_columna", names[0], self._missing(names[0], said), fatal=True)
         return found
 
-    def optional(
-        self, said: str | None, usual: str | None, code: str, what: str, consequence: str
-    ) -> str | None:
+    def optional(self, said: str | None, usual: str | None, lack: _Lack) -> str | None:
         """A column the table may lack; a person who names it must be right."""
         if said:
-            return self.find(said)
+            return self._told(said, lack)
         if said is None and usual is not None:
             if usual in self.renamed or usual in self.heading:
                 return self.find(usual)
             near = self._near(usual)
             hint = f" (¿es «{shown(near)}»? Use {_option(usual, near)})" if near else ""
-            self._add(code, usual, f"La tabla no tiene la columna {usual}{hint}: {consequence}")
-        else:
-            self._add(code, "", f"No se usa ninguna columna de {what}: {consequence}")
+            text = f"La tabla no tiene la columna {usual}{hint}"
+            self._add(lack.code, usual, f"{text}: {lack.consequence}")
+            return None
+        text = f"El contrato no dice qué columna es {lack.what} ({lack.option})"
+        if said is not None:
+            text = f"Como pide {lack.option}, ninguna columna es {lack.what}"
+        self._add(lack.code, "", f"{text}: {lack.consequence}")
+        return None
+
+    def _told(self, said: str, lack: _Lack) -> str | None:
+        """The column that the person named as the date or the key; it must be there."""
+        if said in self.heading or said in self.renamed:
+            return self.find(said)
+        near = self._near(said)
+        hint = "diga una de las suyas"
+        if near is not None:
+            name = shown(near)
+            hint = f"¿es «{name}»? Use {lack.option} " + (f'"{name}"' if " " in name else name)
+        text = f"La tabla no tiene la columna «{shown(said)}» de {lack.option}; {hint}"
+        self._add("falta_columna", said, text, fatal=True)
         return None
 
     def refuse_look_alikes(self, label: str, allow: Collection[str]) -> None:
         """A finding where a second column could as well be the label."""
         others = [n for n in self.heading if n != label and folded(n) == folded(label)]
         for other in others:
-            text = (
-                f"Dos columnas pueden ser la etiqueta, «{label}» y «{shown(other)}»: diga cuál es "
-                f"con {_option(label, label)}, o quite la otra"
-            )
             allowed = bool({label, other} & set(allow))
+            todo = f"diga cuál es con {_option(label, label)}, o quite la otra"
+            if allowed:
+                todo = f"se usa la primera, {ACCEPTED}"
+            text = f"Dos columnas pueden ser la etiqueta, «{label}» y «{shown(other)}»: {todo}"
             self.findings.append(
                 Finding("dos_objetivos", label, text, fatal=not allowed, allowable=True)
             )

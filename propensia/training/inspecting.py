@@ -13,7 +13,7 @@ import pandas as pd
 from propensia import spanish
 from propensia.contract import Contract, Parameter
 from propensia.training import leaks, splitting
-from propensia.training.results import Finding
+from propensia.training.results import ACCEPTED, Finding
 from propensia.training.rows import Rows
 
 # With fewer, the folds hold a handful of positives and every figure is luck.
@@ -94,11 +94,12 @@ def _leaks(rows: Rows, contract: Contract, allow: Collection[str]) -> list[Findi
         name, auc = parameter.feature, aucs[parameter.name]
         told = f"La columna {name} sola casi adivina la etiqueta (AUC {spanish.number(auc, 3)})"
         if auc >= LEAK:
-            text = (
-                f"{told}: parece anotada después del resultado. Quítela del contrato o, si se "
-                f"conoce antes, confírmelo con --allow {name}"
-            )
             fatal = not allowed(parameter, allow)
+            todo = (
+                "parece anotada después del resultado. Quítela del contrato o, si se conoce "
+                f"antes, confírmelo con --allow {name}"
+            )
+            text = f"{told}: {todo if fatal else ACCEPTED}"
             found.append(Finding("fuga", name, text, fatal=fatal, allowable=True))
         elif auc >= SUSPECT:
             text = f"{told}: compruebe que se conoce antes del resultado"
@@ -111,7 +112,7 @@ def _without_cut(rows: Rows) -> list[Finding]:
         return []
     text = (
         "Las fechas no dejan apartar las filas más nuevas (pocos días, o los mismos clientes "
-        "todos los días): la evaluación no será por tiempo"
+        "todos los meses, y sin ellos cambiaría la tasa): la evaluación no será por tiempo"
     )
     return [Finding("sin_corte", "", text)]
 

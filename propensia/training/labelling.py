@@ -1,4 +1,4 @@
-"""The label and the day of a row, from their texts.
+"""The label, the customer and the day of a row, from their texts.
 
 It knows no column by name, and never takes an unknown text for a known one.
 """
@@ -30,17 +30,24 @@ def labels(texts: Sequence[str], contract: Contract) -> tuple[Labels, Counter[st
 
     Blanks around a text are forgiven, and its case where the contract forgives it.
     """
-
-    def bare(text: str) -> str:
-        return text.strip().upper() if contract.forgive_case else text.strip()
-
     # A spelling of a class wins over one of no data, as in a category.
-    meaning = {bare(text): NO_LABEL for text in contract.no_data}
-    meaning |= {bare(text): 0 for text in contract.negative}
-    meaning |= {bare(text): 1 for text in contract.positive}
-    known = {text: meaning.get(bare(text), STRANGE) for text in set(texts)}
+    meaning = {_bare(text, contract): NO_LABEL for text in contract.no_data}
+    meaning |= {_bare(text, contract): 0 for text in contract.negative}
+    meaning |= {_bare(text, contract): 1 for text in contract.positive}
+    known = {text: meaning.get(_bare(text, contract), STRANGE) for text in set(texts)}
     found = np.array([known[text] for text in texts], dtype=np.int64)
     return found, Counter(text.strip() for text in texts if known[text] == STRANGE)
+
+
+def keys(texts: Sequence[str], contract: Contract) -> list[str]:
+    """The customer of each text; empty where it is blank or a spelling of no data."""
+    nothing = {_bare(text, contract) for text in contract.no_data}
+    known = {text: "" if _bare(text, contract) in nothing else text for text in set(texts)}
+    return [known[text].strip() for text in texts]
+
+
+def _bare(text: str, contract: Contract) -> str:
+    return text.strip().upper() if contract.forgive_case else text.strip()
 
 
 def days(texts: Sequence[str]) -> Days:

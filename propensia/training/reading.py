@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date as Date
 
 import numpy as np
+import pandas as pd
 
 from propensia import faults, spanish
 from propensia.contract import Contract
@@ -18,16 +19,17 @@ from propensia.features import Features
 from propensia.files import shown
 from propensia.tables import Table, open_table
 from propensia.training import headings, labelling
-from propensia.training.gathering import Sample, hashes
+from propensia.training.gathering import Fills, Sample, hashes
 from propensia.training.headings import Columns
 from propensia.training.inspecting import inspect
 from propensia.training.labelling import NO_LABEL, STRANGE
-from propensia.training.results import Data, Finding
+from propensia.training.results import ACCEPTED, Data, Finding
 from propensia.training.rows import Rows
 
 MOST_ROWS = 1_000_000
 # Rows that cannot be read are dropped with a warning, but no more than this share of them.
 MOST_UNREADABLE = 0.05
+TOO_MANY = f"más del {spanish.percent(MOST_UNREADABLE, 0)}, que es lo admitido: corríjalas"
 # More spellings than this of a label are no label; then none is shown.
 MOST_SPELLINGS = 10
 
@@ -65,6 +67,8 @@ def read(
     sample = Sample(most_rows)
     tally = _gather(table, columns, contract, sample, seed, today)
     rows, cut = sample.rows()
+    if columns.key is None:
+        rows = _copies_together(rows, contract)
     findings += _told(tally, columns, contract, allow)
     findings += inspect(rows, contract, allow=allow, has_key=columns.key is not None)
     if cut:
@@ -74,7 +78,8 @@ def read(
         )
         findings.append(Finding("muestra", "", text))
     counts = {f"{name} {code}": count for (name, code), count in sorted(tally.faults.items())}
-    data = Data(table.source, table.sha256, tally.rows, len(rows), counts, sampled=cut)
+    filled = tally.fills.shares()
+    data = Data(table.source, table.sha256, tally.rows, len(rows), counts, cut, filled)
     return rows, data, _sorted(findings)
 
 
@@ -82,6 +87,7 @@ def read(
 class _Tally:
     """What was seen of a whole table, row by row."""
 
+    fills: Fills
     rows: int = 0
     unlabelled: int = 0
     strange: int = 0
@@ -89,15 +95,23 @@ class _Tally:
     labelled: int = 0
     undated: int = 0
     future: int = 0
+    keyless: int = 0
     unreadable: int = 0
     faults: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def _copies_together(rows: Rows, contract: Contract) -> Rows:
+    """Where nobody says whose a row is, rows of the same values count as one customer's: a copy
+    on the other side of a split would give its label away."""
+    alike = pd.util.hash_pandas_object(rows.table(contract, "raw"), index=False).to_numpy()
+    return replace(rows, groups=np.unique(alike, return_inverse=True)[1].astype(np.int64))
 
 
 def _gather(
     table: Table, columns: Columns, contract: Contract, sample: Sample, seed: int, today: Date
 ) -> _Tally:
     """Fill ``sample`` block by block; nothing else of a block is kept but what is counted."""
-    tally, features = _Tally(), Features(contract)
+    tally, features = _Tally(Fills(contract)), Features(contract)
     sample.add(_no_rows(contract, dated=columns.date is not None))
     for block in table.blocks(columns.names):
         labels, strange = labelling.labels(block[columns.label], contract)
@@ -123,9 +137,13 @@ def _gather(
                 bad[row] = True
                 tally.faults[contract.parameter(fault.parameter).feature, fault.code] += 1
         tally.unreadable += int(bad.sum())
-        keys = None if columns.key is None else block[columns.key]
+        keys = None if columns.key is None else labelling.keys(block[columns.key], contract)
+        if keys is not None:
+            tally.keyless += int((wanted & (np.array(keys, dtype=object) == "")).sum())
         rows = Rows(values, labels, hashes(keys, first, count, seed), days)
-        sample.add(rows.take(np.flatnonzero(usable & ~bad)))
+        kept = np.flatnonzero(usable & ~bad)
+        tally.fills.add(texts, values, kept)
+        sample.add(rows.take(kept))
     return tally
 
 
@@ -143,17 +161,25 @@ def _told(
     if columns.date is not None and tally.undated:
         text = (
             f"La columna {columns.date} tiene {_rows(tally.undated, tally.labelled)} sin fecha "
-            "legible (DD/MM/AAAA, AAAA-MM-DD o AAAAMMDD): no se usan"
+            "legible (DD/MM/AAAA, AAAA-MM-DD o AAAAMMDD): "
         )
         fatal = tally.undated > MOST_UNREADABLE * tally.labelled
+        text += f"son {TOO_MANY}" if fatal else "no se usan"
         found.append(Finding("fecha_ilegible", columns.date, text, fatal=fatal))
     if columns.date is not None and tally.future:
+        fatal = columns.date not in allow
+        todo = f"corríjalas o, si es así, confírmelo con --allow {columns.date}"
         text = (
             f"La columna {columns.date} tiene {_rows(tally.future, tally.labelled)} con fecha "
-            f"posterior a hoy: corríjalas o, si es así, confírmelo con --allow {columns.date}"
+            f"posterior a hoy: {todo if fatal else ACCEPTED}"
         )
-        fatal = columns.date not in allow
         found.append(Finding("fecha_futura", columns.date, text, fatal=fatal, allowable=True))
+    if columns.key is not None and tally.keyless:
+        text = (
+            f"La columna {columns.key} tiene {_rows(tally.keyless, tally.labelled)} sin cliente: "
+            "cada una cuenta como un cliente distinto, y las que sean del mismo no van juntas"
+        )
+        found.append(Finding("sin_cliente", columns.key, text))
     return found + _unreadable(tally, contract)
 
 
@@ -180,6 +206,8 @@ def _unreadable(tally: _Tally, contract: Contract) -> list[Finding]:
             code, name, "es", admits=known[name].admits(), own=contract.own_faults
         )
         text = f"El contrato no lee {_rows(count, tally.labelled)}: {why}"
+        if fatal:
+            text += f". En total no se leen {_rows(tally.unreadable, tally.labelled)}, {TOO_MANY}"
         found.append(Finding("filas_ilegibles", name, text, fatal=fatal))
     return found
 
@@ -203,4 +231,5 @@ def _no_rows(contract: Contract, *, dated: bool = False) -> Rows:
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(findings, key=lambda finding: not finding.fatal))
+    """What stops the training first, then what the person accepted, then the rest."""
+    return tuple(sorted(findings, key=lambda one: (not one.fatal, not one.allowable)))

@@ -87,6 +87,7 @@ def _data(trained: Trained) -> dict[str, Any]:
         "desde": None if days is None else str(days.min()),
         "hasta": None if days is None else str(days.max()),
         "muestra": data.sampled,
+        "supuestos": {name: reference.short(share) for name, share in data.assumed.items()},
     }
 
 
