@@ -34,7 +34,7 @@ QUIET_S = 30.0
 # What Windows takes as the name of a file, and the devices that it takes for one.
 FILE_NAME = re.compile(r"""(?![ .])[^<>:"/\\|?*\x00-\x1f]{1,100}(?<![ .])""").fullmatch
 DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?").fullmatch
-NO_TRACKING = ("no", "off")
+NO_TRACKING = ("no", "off")  # in any case
 
 
 class WrongUse(Exception):
@@ -96,6 +96,11 @@ def run(parts: Parts, request: Request) -> Written:
         raise NotTrained(
             f"--publish: está fijada la versión {current.version} (propensia pin); suéltela, o "
             "entrene sin --publish y publique con «propensia admit»"
+        )
+    if request.publish and parts.settings.signatures == "required":
+        raise NotTrained(
+            "--publish: este servidor exige firma; entrene sin --publish, firme el candidato "
+            "(propensia sign) y copie PKL, ficha y firma a la carpeta de modelos"
         )
     written = place(parts.settings, job.name)
     in_the_way = _in_the_way(parts.settings, written, request.publish)
@@ -199,7 +204,7 @@ def write(trained: Trained, written: Written) -> None:
 
 
 def _track(trained: Trained, written: Written, uri: str) -> None:
-    if uri in NO_TRACKING:
+    if uri.casefold() in NO_TRACKING:
         return
     if not tracking.available():
         click.echo("Sin MLflow instalado: esta ejecución no queda en su registro.", err=True)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import joblib
@@ -241,3 +242,29 @@ def test_the_same_training_twice_at_once_is_refused(site: Path, table: Path) -> 
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_contract_whose_columns_are_named_as_its_features_is_learnt_by_its_columns(
+    site: Path, contract: Contract
+) -> None:
+    """A file tells its view by names alone; these have the same, and other numbers."""
+    text = (resources.files("propensia") / "contracts" / "cobranza.toml").read_text("utf-8")
+    kept = ("er", "dt", "nl")
+    head, *parts = re.split(r"(?=^\[\[parameters\]\])", text, flags=re.MULTILINE)
+    parts[-1], columns = re.split(r"(?=^\[\[columns\]\])", parts[-1], maxsplit=1, flags=re.M)
+    chosen = [part for part in parts if re.search(r'name = "(\w+)"', part)[1] in kept]  # type: ignore[index]
+    blocks = re.split(r"(?=^\[\[columns\]\]|^\[demonstration\]|^# )", columns, flags=re.MULTILINE)
+    wanted = [b for b in blocks if any(f'from = "{name}"' in b for name in kept)]
+    own = site / "own.toml"
+    own.write_text(head + "".join(chosen) + "".join(wanted), encoding="utf-8")
+    made = contracts.load(str(own))
+    assert set(made.column_names) == {p.feature for p in made.parameters}
+    rows = learnable_rows.rows(contract, COUNT)
+    table = learnable_rows.write(site / "t.csv", contract, rows)
+    result = quick(table, "--contract", own, "--out", "m")
+    assert result.exit_code == 0, result.output
+    checked = CliRunner(env={"PROPENSIA_CONTRACT": str(own)}).invoke(
+        cli, ["check", str(site / "models" / "candidates" / "m.pkl")]
+    )
+    assert checked.exit_code == 0, checked.output
+    assert "!" not in [line.strip()[:1] for line in checked.output.splitlines()]

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from propensia.cli.words import Probability, SpanishCommand, fail, told, who
+from propensia.cli.words import Minutes, Probability, SpanishCommand, fail, told, who
 from propensia.terminal import Exit, compose
 
 
@@ -148,7 +148,7 @@ def _pairs(
     "--minutes",
     metavar="NÚMERO",
     default=1.0,
-    type=click.FloatRange(0.05, 10_000),
+    type=Minutes(0.05, 10_000),
     help="Cuánto buscar; después hay que ajustar y juzgar [1].",
 )
 @click.option("--out", "name", metavar="NOMBRE", help="Nombre del modelo [contrato y día].")
@@ -191,7 +191,13 @@ def _pairs(
 @click.option(
     "--allow", metavar="COLUMNA", multiple=True, help="Acepta lo que se avise de ella. Se repite."
 )
-@click.option("--seed", metavar="NÚMERO", default=1, type=click.IntRange(0), help="Semilla [1].")
+@click.option(
+    "--seed",
+    metavar="NÚMERO",
+    default=1,
+    type=click.IntRange(0, 2**31),
+    help="Semilla [1].",
+)
 @click.option(
     "--tracking",
     metavar="URI",
@@ -208,7 +214,9 @@ def train(**given: Any) -> None:
     """
     try:
         from propensia import train as train_
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("propensia"):
+            raise
         fail(f"falta {error.name}: instale el grupo de entrenamiento (uv sync)", Exit.ENVIRONMENT)
 
     parts = compose()

@@ -102,8 +102,8 @@ def who() -> str:
         return "desconocido"
 
 
-class Probability(click.FloatRange):
-    """A number in [0, 1]; what is not a number at all is in no range."""
+class _Number(click.FloatRange):
+    """A number in a range; what is not a number at all is in no range."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -111,8 +111,16 @@ class Probability(click.FloatRange):
         """The number. Fails, as wrong use, outside the range and for ``nan``."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
-            self.fail(f"{value!r} no es un número de 0 a 1.", param, ctx)
+            self.fail(f"{value!r} no es un número de {self.min:g} a {self.max:g}.", param, ctx)
         return number
+
+
+class Probability(_Number):
+    """A number in [0, 1]."""
+
+
+class Minutes(_Number):
+    """A number of minutes."""
 
 
 def setting(name: str, **more: Any) -> Callable[[Command], Command]:

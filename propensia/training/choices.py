@@ -21,7 +21,7 @@ from propensia.training.blending import NO_CALIBRATOR, Blend, Known
 from propensia.training.candidates import CORES
 from propensia.training.evaluation import Candidates, Combined, CrossFitted
 from propensia.training.results import Candidate, Threshold
-from propensia.training.rows import Chances, Labels, Places, Rows
+from propensia.training.rows import Chances, Labels, Places, Rows, usual_view
 from propensia.training.search import Task, Tried
 
 # Where yes begins, for the chances of rows with those labels at those places of the task.
@@ -64,7 +64,7 @@ class Vote:
     _task: Task
     _blend: Blend
     _taken: tuple[tuple[Tried, float], ...]
-    view: str = "raw"
+    view: str
 
     @property
     def calibrator(self) -> str:
@@ -114,6 +114,7 @@ def vote(
         task,
         blend,
         tuple((one, weight) for one, weight in pairs if weight > 0),
+        usual_view(contract),
     )
 
 

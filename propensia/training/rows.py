@@ -20,7 +20,6 @@ Days = npt.NDArray[np.datetime64]
 Labels = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
 Chances = npt.NDArray[np.float64]
-VIEWS = ("raw", "columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,16 @@ class Rows:
         raw = {p.feature: self.values[p.name] for p in contract.parameters}
         kinds = {p.feature: object if p.is_category else np.float64 for p in contract.parameters}
         return pd.DataFrame({name: pd.Series(a, dtype=kinds[name]) for name, a in raw.items()})
+
+
+def usual_view(contract: Contract) -> str:
+    """The view that models learn from: the raw one, which holds more.
+
+    Where the contract's columns have the names of its features, only the columns: a model file
+    tells the views apart by the names of what it takes.
+    """
+    names = {parameter.feature for parameter in contract.parameters}
+    return "columns" if names == set(contract.column_names) else "raw"
 
 
 def join(parts: list[Rows]) -> Rows:

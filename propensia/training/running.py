@@ -30,7 +30,7 @@ from propensia.training.candidates import FAMILIES
 from propensia.training.choices import Choice, Chooser, Network, NoNetwork
 from propensia.training.libraries import versions
 from propensia.training.results import Data, Evaluation, Finding, Threshold, Trained
-from propensia.training.rows import Chances, Labels, Places, Rows
+from propensia.training.rows import Chances, Labels, Places, Rows, usual_view
 from propensia.training.search import Progress, Task
 from propensia.training.shaping import Layout
 from propensia.training.splitting import Split
@@ -45,6 +45,13 @@ NOBODY = Finding(
     "umbral_sin_nadie",
     "",
     "Con este umbral no se señala a nadie de las filas juzgadas: revise la regla (--threshold)",
+)
+FEW_CUSTOMERS = Finding(
+    "pocos_casos",
+    "",
+    "Los casos de una de las clases son de tan pocos clientes que no se pueden repartir: hacen "
+    "falta de más clientes",
+    fatal=True,
 )
 NETWORK = "red"
 KINDS = (*(family.name for family in FAMILIES), NETWORK)
@@ -291,11 +298,14 @@ def _network(
 
 def _task(job: Job, learnt: Rows) -> Task:
     count = next((folds for most, folds in FOLDS if len(learnt) < most), FEWEST_FOLDS)
-    table = learnt.table(job.contract, "raw")
+    table = learnt.table(job.contract, usual_view(job.contract))
+    folds = splitting.folds(learnt, count, job.seed)
+    if any(len(np.unique(learnt.labels[folds != fold])) < 2 for fold in range(count)):
+        raise Refused([FEW_CUSTOMERS])
     return Task(
         table,
         learnt.labels,
-        splitting.folds(learnt, count, job.seed),
+        folds,
         Layout.of(job.contract, table),
         [family for family in FAMILIES if family.name in job.families],
         job.balance,

@@ -42,13 +42,15 @@ class Layout:
 
     @classmethod
     def of(cls, contract: Contract, table: pd.DataFrame) -> Layout:
-        """The layout of the raw view of a contract, with the values that are in ``table``."""
-        categories = {p.feature: p.texts for p in contract.parameters if p.is_category}
-        numbers = tuple(p.feature for p in contract.parameters if not p.is_category)
-        gaps = {p.feature for p in contract.parameters if p.optional and p.fill is None}
-        whole = [name for name in numbers if name not in gaps]
-        few = [name for name in whole if 2 < table[name].nunique() <= FEW]
-        return cls(categories, numbers, tuple(n for n in numbers if n in gaps), tuple(few))
+        """The layout of a ``table`` of one of the contract's views, with the values in it."""
+        by_feature = {p.feature: p for p in contract.parameters}
+        texts = [name for name in table.columns if table[name].dtype == object]
+        # A number that is always missing teaches nothing, and most libraries refuse it.
+        numbers = [n for n in table.columns if n not in texts and table[n].notna().any()]
+        gaps = [n for n in numbers if n in by_feature and by_feature[n].optional]
+        few = [n for n in numbers if n not in gaps and 2 < table[n].nunique() <= FEW]
+        categories = {name: by_feature[name].texts for name in texts}
+        return cls(categories, tuple(numbers), tuple(gaps), tuple(few))
 
 
 def _codes(layout: Layout) -> list[tuple[str, Any, list[str]]]:

@@ -18,6 +18,8 @@ HELD_OUT = 0.2
 TOLERANCE = 2.0
 # Standard errors by which leaving rows out may move the rate of what is left to learn from.
 MOST_MOVED = 3.0
+# Of each class, in either part; fewer say nothing of a model.
+LEAST_CASES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,9 @@ def hold_out(rows: Rows, share: float) -> Split | None:
     """The newest rows, in whole days, about ``share`` of all; the rest is to be learnt from.
 
     ``None`` where there is no date, where no day cuts off about that share, or where what is left
-    to learn from has not both classes, is smaller than the held-out part, or has another rate
-    than all older rows: where the same customers come back every month until they pay, say, who
-    is left is who paid. Then rows are to be judged in folds.
+    to learn from, or to judge on, has too few of a class, is smaller than the held-out part, or
+    has another rate than all older rows: where the same customers come back every month until
+    they pay, say, who is left is who paid. Then rows are to be judged in folds.
     """
     if rows.days is None or not len(rows):
         return None
@@ -52,7 +54,8 @@ def hold_out(rows: Rows, share: float) -> Split | None:
     held = rows.days >= days[cut]
     seen = np.isin(rows.groups, rows.groups[held])
     train, test = np.flatnonzero(~held & ~seen), np.flatnonzero(held)
-    if len(train) < len(test) or any(len(np.unique(rows.labels[p])) < 2 for p in (train, test)):
+    fewest = min(np.bincount(rows.labels[part], minlength=2).min() for part in (train, test))
+    if len(train) < len(test) or fewest < LEAST_CASES:
         return None
     older = rows.labels[~held]
     rate, error = older.mean(), np.sqrt(older.mean() * (1 - older.mean()) / len(older))
