@@ -336,13 +336,27 @@ def test_without_a_day_or_a_customer_the_person_is_told_and_it_goes_on(
 
 
 def test_strange_labels_are_refused_by_name_and_count(good: Texts, reader: Reader) -> None:
-    good["TARGET"][:5] = ["PAGA", "PAGA", "quizá", "si", "0"]
+    good["TARGET"][:6] = ["PAGA"] * 6
+    good["TARGET"][6:9] = ["quizá", "si", "0"]
     findings = reader(good)[2]
     assert fatal(findings) == {"etiqueta_desconocida"}
     assert findings["etiqueta_desconocida"].text == (
-        "La etiqueta TARGET tiene 3 filas (0,5\u202f%) con valores que el contrato no conoce: "
-        "«PAGA» (2), «quizá» (1). El contrato conoce 1, SI, 0, NO"
+        "La etiqueta TARGET tiene 7 filas (1,2\u202f%) con valores que el contrato no conoce: "
+        "«PAGA» (6), otros textos, que no se muestran (1). El contrato conoce 1, SI, 0, NO"
     )
+
+
+@pytest.mark.parametrize(
+    ("spelling", "count"), [("ANA RUIZ", 5), ("12345678Z", 20), ("ANA RUIZ LEAL", 20)]
+)
+def test_a_label_that_may_be_a_debtor_s_is_only_counted(
+    spelling: str, count: int, good: Texts, reader: Reader
+) -> None:
+    """Rare (1 % of 600 is 6), with digits, or of 13 letters."""
+    good["TARGET"][:count] = [spelling] * count
+    findings = reader(good)[2]
+    assert f"tiene {count} filas" in findings["etiqueta_desconocida"].text
+    assert not any(spelling in finding.text for finding in findings.values())
 
 
 def test_a_label_that_is_another_column_shows_none_of_its_values(
@@ -398,6 +412,67 @@ def test_a_constant_column_is_told_and_no_more(good: Texts, reader: Reader) -> N
     assert set(findings) == {"columna_constante"}
 
 
+def test_constant_columns_alone_teach_nothing(good: Texts, reader: Reader) -> None:
+    same = {"PORTADO": "SI", "DEUDA_TOTAL": "5", "LINEAS": "1", "FECHA_BPI": ""}
+    texts = {**good, **{name: [text] * COUNT for name, text in same.items()}}
+    assert fatal(reader(texts)[2]) == {"nada_que_aprender"}
+    one_differs = {**texts, "DEUDA_TOTAL": good["DEUDA_TOTAL"]}
+    assert fatal(reader(one_differs)[2]) == set()
+
+
+POINTED = [f"{1 + i % 9}.{i % 1000:03}" for i in range(COUNT)]
+
+
+def test_points_of_thousands_are_refused_unless_allowed(good: Texts, reader: Reader) -> None:
+    good["DEUDA_TOTAL"] = POINTED
+    findings = reader(good)[2]
+    assert fatal(findings) == {"puntos_de_millar"}
+    assert findings["puntos_de_millar"].text == (
+        "La columna DEUDA_TOTAL parece escrita con puntos de millar (1.234) en 600 filas "
+        "(100,0\u202f%): quítelos, o confirme que son decimales con --allow DEUDA_TOTAL"
+    )
+    rows, _, findings = reader(good, allow={"DEUDA_TOTAL"})
+    assert (fatal(findings), len(rows)) == (set(), COUNT)
+    assert findings["puntos_de_millar"].text.endswith(": aceptado con --allow")
+
+
+@pytest.mark.parametrize(
+    ("texts", "stops"),
+    [
+        (["1.234,50"] * 5, True),
+        (["1.234.567", "+1.234", "-9.000,5", " 1.234 ", "999.999"], True),
+        (["1.234"] * 4, False),
+        (["1.234"] * 50 + ["12.5"], False),
+        (["1.234"] * 50 + ["0.125"], False),
+        (["1234.567"] * 50, False),
+    ],
+)
+def test_what_points_of_thousands_are(
+    texts: list[str], stops: bool, good: Texts, reader: Reader
+) -> None:
+    """Other amounts of the table are written with a comma, or whole."""
+    good["DEUDA_TOTAL"][: len(texts)] = texts
+    assert ("puntos_de_millar" in fatal(reader(good)[2])) is stops
+
+
+@pytest.mark.parametrize(("bad", "stops"), [(6, False), (7, True)])
+def test_a_column_that_cannot_be_read_is_refused_unless_allowed(
+    bad: int, stops: bool, good: Texts, reader: Reader
+) -> None:
+    """6 of 600 rows are 1 %."""
+    good["DEUDA_TOTAL"][:bad] = ["secreto"] * (bad - 1) + ["-5"]
+    good["PORTADO"][100:105] = ["secreto"] * 5  # another column is counted by itself
+    findings = reader(good)[2]
+    assert fatal(findings) == ({"columna_ilegible"} if stops else set())
+    if stops:
+        assert findings["columna_ilegible"].text == (
+            "La columna DEUDA_TOTAL no se lee en 7 filas (1,2\u202f%), más del 1\u202f% "
+            "(numero_negativo, numero_no_valido): corríjala o, si esas filas sobran, confírmelo "
+            "con --allow DEUDA_TOTAL"
+        )
+    assert fatal(reader(good, allow={"DEUDA_TOTAL"})[2]) == set()
+
+
 def test_days_to_come_are_refused_unless_allowed(good: Texts, reader: Reader) -> None:
     good["FECHA_ENVIO"][:3] = ["02/06/2024", "01/06/2024", "2042-01-01"]
     findings = reader(good)[2]
@@ -448,7 +523,7 @@ def test_rows_that_cannot_be_read_are_counted_by_column_and_kind(
     good["DEUDA_TOTAL"][:bad] = ["secreto"] * (bad - 1) + ["-5"]
     good["PORTADO"][0] = "secreto"  # a row with two faults is one row
     good["DEUDA_TOTAL"][-1], good["TARGET"][-1] = "secreto", ""  # not learnt from anyway
-    rows, data, findings = reader(good)
+    rows, data, findings = reader(good, allow={"DEUDA_TOTAL"})
     assert (fatal(findings) == {"filas_ilegibles"}) is (bad > 0.05 * (COUNT - 1))
     assert data.faults == {
         "DEUDA_TOTAL numero_negativo": 1,
@@ -552,6 +627,63 @@ def test_a_column_that_knows_almost_the_answer_is_a_warning(good: Texts, reader:
     findings = reader(good)[2]
     assert fatal(findings) == set()
     assert findings["fuga_posible"].column == "PORTADO"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "other", "told"),
+    [
+        ("FECHA_BPI", "202312", "", "lo que tiene dato"),
+        ("PORTADO", "SI", "NO", "uno de sus valores"),
+        ("LINEAS", "7", "2", "uno de sus valores"),
+    ],
+)
+def test_a_column_that_knows_the_answer_of_some_is_a_warning(
+    name: str, known: str, other: str, told: str, good: Texts, reader: Reader
+) -> None:
+    """Known of 60 % of the payers and of nobody else, its AUC is 0.80."""
+    random = np.random.default_rng(4)
+    paid = np.array([text == "SI " for text in good["TARGET"]])
+    some = paid & (random.random(COUNT) < 0.6)
+    findings = reader({**good, name: np.where(some, known, other).tolist()})[2]
+    assert (set(findings), fatal(findings)) == ({"fuga_posible"}, set())
+    assert findings["fuga_posible"].text == (
+        f"La columna {name} delata a una parte: {told}, {some.sum()} filas, es casi solo de "
+        "«pagador». Compruebe que se conoce antes del resultado"
+    )
+
+
+def test_what_has_no_data_may_be_of_one_class_too() -> None:
+    labels = np.repeat([0, 1, 0, 1], 100)
+    values = np.where(np.arange(400) < 100, np.nan, np.arange(400.0))
+    rows = Rows({"x": values}, labels, np.arange(400))
+    assert leaks.one_sided(rows) == {"x": leaks.Side("no_data", 100, positive=False)}
+
+
+@pytest.mark.parametrize(
+    ("count", "odd", "rate", "seen"),
+    [
+        (50, 0, 0.5, True),
+        (49, 0, 0.5, False),
+        (200, 1, 0.5, True),
+        (200, 2, 0.5, False),
+        (100, 0, 0.1, False),  # of the other class ten were to be expected: it may be luck
+        (400, 0, 0.04, False),
+    ],
+)
+def test_a_value_of_one_class_counts_where_it_cannot_be_luck(
+    count: int, odd: int, rate: float, seen: bool
+) -> None:
+    """``count`` rows of 2,000 have the value, ``odd`` of them paid."""
+    labels = np.zeros(2_000, dtype=np.int64)
+    labels[:odd] = 1
+    labels[2_000 - round(2_000 * rate) + odd :] = 1
+    values = np.where(np.arange(2_000) < count, "a", np.where(np.arange(2_000) % 2, "b", "c"))
+    if rate == 0.5:  # the others are of both classes
+        labels[count:] = np.arange(2_000 - count) // 2 % 2
+    else:
+        values = np.where(np.arange(2_000) < count, "a", "b")
+    rows = Rows({"x": values.astype(object)}, labels, np.arange(2_000))
+    assert ("x" in leaks.one_sided(rows)) is seen
 
 
 def single(values: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:

@@ -19,6 +19,7 @@ from propensia.training import candidates, search, splitting, trials
 from propensia.training.candidates import FAMILIES, Family
 from propensia.training.search import Found, Progress, SearchError, Task
 from propensia.training.shaping import Layout
+from propensia.training.trials import Ended
 
 ALL = {family.name: family for family in FAMILIES}
 
@@ -142,9 +143,58 @@ def test_a_damaged_trial_is_done_again(
     last = sorted(tmp_path.glob("*.npz"))[-1]
     content = last.read_bytes()
     last.write_bytes(content[: len(content) // 2] if damage is None else damage)
-    kept = len(list(trials.read(tmp_path, "logistica")))
+    kept = len(list(trials.read(tmp_path, "logistica", 300)))
     assert kept == len(list(tmp_path.glob("*.npz"))) - 1
     assert search.run(replace(made, clock=Clock(1.0)), 12.0, tmp_path, silent).tried
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chances": np.full(299, 0.5)},
+        {"chances": np.full(300, np.nan)},
+        {"chances": np.full(300, np.inf)},
+        {"chances": np.full(300, "a")},
+        {"told": np.array("[]")},
+        {"told": np.array('{"params": {}, "distributions": [], "settings": {}}')},
+        {
+            "told": np.array(
+                '{"params":{},"distributions":[],"settings":{},"seconds":1,"reason":""}'
+            )
+        },
+        {
+            "told": np.array(
+                '{"params":{},"distributions":{},"settings":{},"seconds":NaN,"reason":""}'
+            )
+        },
+    ],
+)
+def test_a_trial_of_other_rows_or_of_odd_content_is_passed_over(
+    tmp_path: Path, change: dict[str, np.ndarray]
+) -> None:
+    for number in range(2):
+        ended = Ended({}, {}, {}, np.full(300, 0.5), 0.7, 1.0, "")
+        trials.write(tmp_path, "logistica", number, ended)
+    given_up = replace(ended, chances=None)
+    trials.write(tmp_path, "logistica", 2, given_up)
+    assert len(list(trials.read(tmp_path, "logistica", 300))) == 3
+    path = tmp_path / "logistica-00001.npz"
+    with np.load(path) as kept:
+        content = dict(kept)
+    np.savez(path, **{**content, **change})
+    (first, last) = trials.read(tmp_path, "logistica", 300)
+    assert first.chances is not None and last.chances is None
+
+
+def test_no_changed_byte_of_a_trial_breaks_the_reading(tmp_path: Path) -> None:
+    """Each byte in turn, as a bad disk would; what still reads is a whole trial."""
+    trials.write(tmp_path, "a", 0, Ended({}, {}, {}, np.full(2, 0.5), 0.7, 1.0, ""))
+    (path,) = tmp_path.glob("*.npz")
+    content = path.read_bytes()
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        for ended in trials.read(tmp_path, "a", 2):
+            assert ended.chances is not None and ended.chances.tolist() == [0.5, 0.5]
 
 
 def test_an_interruption_in_the_first_guess_does_not_lose_it(

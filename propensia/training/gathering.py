@@ -6,6 +6,7 @@ It holds no customer's name, only keyed hashes, and never more than twice that n
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,11 @@ from propensia.training.rows import Labels, Places, Rows, join
 
 # How far the rows kept may pass the limit before they are cut: a cut costs a sort.
 SLACK = 1.5
+# 1.234 and 1.234.567,89. A number that begins with 0, as 0.125, has a decimal point.
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?", re.ASCII).fullmatch
+# Fewer rows, or a smaller share, say nothing of how a column is written.
+LEAST_POINTED = 5
+LEAST_POINTED_SHARE = 0.005
 
 
 class Sample:
@@ -98,6 +104,32 @@ class Fills:
         """By feature name, the share in (0, 1] of the rows; in the contract's order."""
         names = [parameter.feature for parameter, _ in self._readers.values()]
         return {n: self._counts[n] / self._rows for n in names if self._counts[n]}
+
+
+class Points:
+    """How the points in the numbers of each column are written: of thousands, or not."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._names = [p.name for p in contract.parameters if not p.is_category]
+        self._thousands: Counter[str] = Counter()
+        self._others: set[str] = set()
+
+    def add(self, texts: Mapping[str, Sequence[str]]) -> None:
+        """Count the texts of a block, each distinct one looked at once."""
+        for name in self._names:
+            for text, count in Counter(texts[name]).items():
+                if "." not in text:
+                    continue
+                if THOUSANDS(text.strip()):
+                    self._thousands[name] += count
+                elif any(letter.isdecimal() for letter in text):
+                    self._others.add(name)
+
+    def suspects(self, rows: int) -> dict[str, int]:
+        """By parameter name, how many of ``rows`` look like thousands; only where all do."""
+        least = max(LEAST_POINTED, LEAST_POINTED_SHARE * rows)
+        counts = {name: self._thousands[name] for name in self._names if name not in self._others}
+        return {name: count for name, count in counts.items() if count >= least}
 
 
 def hashes(keys: Sequence[str] | None, first: int, count: int, seed: int) -> Labels:

@@ -22,6 +22,11 @@ LEAST_OF_A_CLASS = 30
 LEAST_CUSTOMERS = 50
 LEAK = 0.98
 SUSPECT = 0.90
+PARTS = {
+    "data": "lo que tiene dato",
+    "no_data": "lo que no tiene dato",
+    "value": "uno de sus valores",
+}
 
 
 def inspect(
@@ -73,11 +78,18 @@ def _too_few(rows: Rows, contract: Contract, has_key: bool) -> list[Finding]:
 
 def _constant(rows: Rows, contract: Contract) -> list[Finding]:
     text = "La columna {} vale siempre lo mismo: no enseña nada"
-    return [
+    found = [
         Finding("columna_constante", p.feature, text.format(p.feature))
         for p in contract.parameters
         if len(rows) and _one_value(rows, p)
     ]
+    if found and len(found) == len(contract.parameters):
+        text = (
+            "Todas las columnas del contrato valen siempre lo mismo: no hay nada que aprender. "
+            "Revise la extracción"
+        )
+        found.append(Finding("nada_que_aprender", "", text, fatal=True))
+    return found
 
 
 def _one_value(rows: Rows, parameter: Parameter) -> bool:
@@ -89,7 +101,7 @@ def _one_value(rows: Rows, parameter: Parameter) -> bool:
 
 def _leaks(rows: Rows, contract: Contract, allow: Collection[str]) -> list[Finding]:
     found = []
-    aucs = leaks.single_auc(rows)
+    aucs, sides = leaks.single_auc(rows), leaks.one_sided(rows)
     for parameter in contract.parameters:
         name, auc = parameter.feature, aucs[parameter.name]
         told = f"La columna {name} sola casi adivina la etiqueta (AUC {spanish.number(auc, 3)})"
@@ -103,6 +115,14 @@ def _leaks(rows: Rows, contract: Contract, allow: Collection[str]) -> list[Findi
             found.append(Finding("fuga", name, text, fatal=fatal, allowable=True))
         elif auc >= SUSPECT:
             text = f"{told}: compruebe que se conoce antes del resultado"
+            found.append(Finding("fuga_posible", name, text))
+        elif side := sides.get(parameter.name):
+            answer = contract.positive_name if side.positive else contract.negative_name
+            text = (
+                f"La columna {name} delata a una parte: {PARTS[side.part]}, "
+                f"{_count(side.rows)} filas, es casi solo de «{answer['es']}». Compruebe que se "
+                "conoce antes del resultado"
+            )
             found.append(Finding("fuga_posible", name, text))
     return found
 

@@ -5,7 +5,9 @@ It looks at values as a model would see them, and fits nothing that outlives a c
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +22,26 @@ FREQUENT = 0.002
 BINS = 50
 # A cell's rate is drawn towards the base rate as if so many rows more had been seen.
 PRIOR_ROWS = 1.0
+# What has so many rows, nearly all of one class, knows the answer of those rows.
+ONE_SIDED = 0.995
+ONE_SIDED_ROWS = 50
+ONE_SIDED_SHARE = 0.01
+# Where a class is rarer, whole values without it are nothing odd.
+RAREST = 0.05
+# So many rows of the missing class were to be expected: none is luck once in exp(15) times.
+EXPECTED = 15.0
 
 Vector = npt.NDArray[np.float64]
+Part = Literal["data", "no_data", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A part of a column that is nearly all of one class, and how many ``rows`` it has."""
+
+    part: Part
+    rows: int
+    positive: bool
 
 
 def single_auc(rows: Rows) -> dict[str, float]:
@@ -36,6 +56,40 @@ def single_auc(rows: Rows) -> dict[str, float]:
         last = np.partition(rows.groups, MOST_ROWS)[MOST_ROWS]
         rows = rows.take(np.flatnonzero(rows.groups <= last))
     return {name: _best(values, rows) for name, values in rows.values.items()}
+
+
+def one_sided(rows: Rows) -> dict[str, Side]:
+    """By parameter name, the first part of its column that is nearly all of one class: what has
+    data, what has none, or a value. A date that is filled in for some payers alone is one."""
+    rate = float(rows.labels.mean())
+    if not RAREST <= rate <= 1 - RAREST:
+        return {}
+    least = max(ONE_SIDED_ROWS, ONE_SIDED_SHARE * len(rows))
+    found = {}
+    for name, values in rows.values.items():
+        for part, count, positives in _parts(values, rows.labels):
+            positive = positives > count / 2
+            enough = count >= least and count * (1 - rate if positive else rate) >= EXPECTED
+            if enough and max(positives, count - positives) >= ONE_SIDED * count:
+                found[name] = Side(part, count, positive)
+                break
+    return found
+
+
+def _parts(values: npt.NDArray[Any], labels: Labels) -> Iterator[tuple[Part, int, int]]:
+    """The rows and the positives of each part of a column."""
+    if values.dtype == object:
+        values = values.astype(str)
+    else:
+        known = ~np.isnan(values)
+        yield "data", int(known.sum()), int(labels[known].sum())
+        yield "no_data", int((~known).sum()), int(labels[~known].sum())
+        values, labels = values[known], labels[known]
+    places = np.unique(values, return_inverse=True)[1]
+    counts = np.bincount(places)
+    positives = np.bincount(places, labels, minlength=len(counts))
+    for count, positive in zip(counts.tolist(), positives.tolist(), strict=True):
+        yield "value", count, int(positive)
 
 
 def _best(values: npt.NDArray[Any], rows: Rows) -> float:

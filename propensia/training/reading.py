@@ -19,9 +19,9 @@ from propensia.features import Features
 from propensia.files import shown
 from propensia.tables import Table, open_table
 from propensia.training import headings, labelling
-from propensia.training.gathering import Fills, Sample, hashes
+from propensia.training.gathering import Fills, Points, Sample, hashes
 from propensia.training.headings import Columns
-from propensia.training.inspecting import inspect
+from propensia.training.inspecting import allowed, inspect
 from propensia.training.labelling import NO_LABEL, STRANGE
 from propensia.training.results import ACCEPTED, Data, Finding
 from propensia.training.rows import Rows
@@ -30,8 +30,15 @@ MOST_ROWS = 1_000_000
 # Rows that cannot be read are dropped with a warning, but no more than this share of them.
 MOST_UNREADABLE = 0.05
 TOO_MANY = f"más del {spanish.percent(MOST_UNREADABLE, 0)}, que es lo admitido: corríjalas"
+# Of one column; more is a column written in another way, not a slip here and there.
+MOST_UNREADABLE_OF_COLUMN = 0.01
 # More spellings than this of a label are no label; then none is shown.
 MOST_SPELLINGS = 10
+# Only what is short, has no digits and is frequent is shown: the rest may be a debtor's name,
+# as where rows are shifted.
+LONGEST_SPELLING = 12
+LEAST_SPELT = 5
+LEAST_SPELT_SHARE = 0.01
 
 
 def read(
@@ -88,6 +95,7 @@ class _Tally:
     """What was seen of a whole table, row by row."""
 
     fills: Fills
+    points: Points
     rows: int = 0
     unlabelled: int = 0
     strange: int = 0
@@ -111,7 +119,7 @@ def _gather(
     table: Table, columns: Columns, contract: Contract, sample: Sample, seed: int, today: Date
 ) -> _Tally:
     """Fill ``sample`` block by block; nothing else of a block is kept but what is counted."""
-    tally, features = _Tally(Fills(contract)), Features(contract)
+    tally, features = _Tally(Fills(contract), Points(contract)), Features(contract)
     sample.add(_no_rows(contract, dated=columns.date is not None))
     for block in table.blocks(columns.names):
         labels, strange = labelling.labels(block[columns.label], contract)
@@ -130,6 +138,7 @@ def _gather(
             tally.undated += int((wanted & np.isnat(days)).sum())
             tally.future += int((wanted & (days > np.datetime64(today))).sum())
         texts = {name: block[column] for name, column in columns.parameters.items()}
+        tally.points.add(texts)
         values, found = features.read_many(texts)
         bad = np.zeros(count, dtype=bool)
         for row, fault in found:
@@ -180,12 +189,16 @@ def _told(
             "cada una cuenta como un cliente distinto, y las que sean del mismo no van juntas"
         )
         found.append(Finding("sin_cliente", columns.key, text))
-    return found + _unreadable(tally, contract)
+    return [*found, *_thousands(tally, contract, allow), *_unreadable(tally, contract, allow)]
 
 
 def _strange(label: str, tally: _Tally, contract: Contract) -> Finding:
     spellings = tally.spellings.most_common()
-    what = ", ".join(f"«{shown(text)}» ({count})" for text, count in spellings)
+    told = [f"«{shown(text)}» ({n})" for text, n in spellings if _showable(text, n, tally.rows)]
+    hidden = sum(n for text, n in spellings if not _showable(text, n, tally.rows))
+    if hidden:
+        told.append(f"otros textos, que no se muestran ({hidden})")
+    what = ", ".join(told)
     if len(spellings) > MOST_SPELLINGS:  # the values of another column, perhaps a debtor's
         what = f"más de {MOST_SPELLINGS} textos distintos, como los de otra columna"
     known = ", ".join(sorted(contract.positive) + sorted(contract.negative))
@@ -196,8 +209,29 @@ def _strange(label: str, tally: _Tally, contract: Contract) -> Finding:
     return Finding("etiqueta_desconocida", label, text, fatal=True)
 
 
-def _unreadable(tally: _Tally, contract: Contract) -> list[Finding]:
-    """One finding per column and kind of fault; fatal where too many rows have any."""
+def _showable(text: str, count: int, rows: int) -> bool:
+    plain = len(text) <= LONGEST_SPELLING and not any(letter.isdigit() for letter in text)
+    return plain and count >= max(LEAST_SPELT, LEAST_SPELT_SHARE * rows)
+
+
+def _thousands(tally: _Tally, contract: Contract, allow: Collection[str]) -> list[Finding]:
+    found = []
+    for name, count in tally.points.suspects(tally.rows).items():
+        parameter = contract.parameter(name)
+        fatal = not allowed(parameter, allow)
+        todo = f"quítelos, o confirme que son decimales con --allow {parameter.feature}"
+        text = (
+            f"La columna {parameter.feature} parece escrita con puntos de millar (1.234) en "
+            f"{_rows(count, tally.rows)}: {todo if fatal else ACCEPTED}"
+        )
+        code = "puntos_de_millar"
+        found.append(Finding(code, parameter.feature, text, fatal=fatal, allowable=True))
+    return found
+
+
+def _unreadable(tally: _Tally, contract: Contract, allow: Collection[str]) -> list[Finding]:
+    """One finding per column and kind of fault, fatal where too many rows have any; and one per
+    column that has too many by itself."""
     fatal = tally.unreadable > MOST_UNREADABLE * tally.labelled
     known = {p.feature: p for p in contract.parameters}
     found = []
@@ -209,6 +243,17 @@ def _unreadable(tally: _Tally, contract: Contract) -> list[Finding]:
         if fatal:
             text += f". En total no se leen {_rows(tally.unreadable, tally.labelled)}, {TOO_MANY}"
         found.append(Finding("filas_ilegibles", name, text, fatal=fatal))
+    for name, parameter in known.items():
+        codes = {code: n for (column, code), n in tally.faults.items() if column == name}
+        if sum(codes.values()) > MOST_UNREADABLE_OF_COLUMN * tally.labelled:
+            stops = not allowed(parameter, allow)
+            todo = f"corríjala o, si esas filas sobran, confírmelo con --allow {name}"
+            text = (
+                f"La columna {name} no se lee en {_rows(sum(codes.values()), tally.labelled)}, "
+                f"más del {spanish.percent(MOST_UNREADABLE_OF_COLUMN, 0)} "
+                f"({', '.join(sorted(codes))}): {todo if stops else ACCEPTED}"
+            )
+            found.append(Finding("columna_ilegible", name, text, fatal=stops, allowable=True))
     return found
 
 

@@ -157,7 +157,7 @@ class _Race:
         seed = task.seed + sum(family.name.encode())
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=6)
         self._study = optuna.create_study(sampler=sampler)
-        for ended in trials.read(folder, family.name):
+        for ended in trials.read(folder, family.name, len(task.labels)):
             self._study.add_trial(_frozen(task.labels, ended))
             self._count(ended)
         for guess in family.guesses(len(task.labels))[self.turns :]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,21 @@ from optuna.distributions import (
 
 from propensia import files
 from propensia.training.rows import Chances
+
+# What numpy, zipfile, json and Optuna raise for a file that a power cut or a bad disk left.
+DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    MemoryError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +79,30 @@ def write(folder: Path, family: str, number: int, ended: Ended) -> None:
     files.write(folder / f"{family}-{number:05}.npz", stream.getvalue(), durable=False)
 
 
-def read(folder: Path, family: str) -> Iterator[Ended]:
-    """The trials of a family that can be read, in their order; damaged files are passed over."""
+def read(folder: Path, family: str, count: int) -> Iterator[Ended]:
+    """The trials of a family that can be read, in their order; damaged files are passed over,
+    and those whose chances are not ``count`` numbers in [0, 1]."""
     for path in sorted(folder.glob(f"{family}-*.npz")):
         try:
-            yield _read(path)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-            continue  # as a power cut leaves it: the trial is done again
+            yield _read(path, count)
+        except DAMAGED:
+            continue  # the trial is done again
 
 
-def _read(path: Path) -> Ended:
+def _read(path: Path, count: int) -> Ended:
     with np.load(io.BytesIO(files.read(path)), allow_pickle=False) as kept:
         told = json.loads(str(kept["told"]))
+        chances, seconds = kept["chances"], float(told["seconds"])
+        # NaN is in no interval.
+        fits = chances.shape == (count,) and bool(((chances >= 0) & (chances <= 1)).all())
+        if (chances.size and not fits) or not math.isfinite(seconds):
+            raise ValueError("not a trial of these rows")
         return Ended(
             told["params"],
             {name: json_to_distribution(text) for name, text in told["distributions"].items()},
             told["settings"],
-            kept["chances"] if kept["chances"].size else None,
+            chances if chances.size else None,
             float(kept["first_fold"]),
-            told["seconds"],
+            seconds,
             told["reason"],
         )
