@@ -58,8 +58,7 @@ def retry(action: Callable[[], Result]) -> Result:
 
 
 def shown(name: str) -> str:
-    """A name that somebody else gave, fit for a message: printable, in one direction, at most 80
-    letters.
+    """A name that somebody else gave, fit for a message: printable, of 80 letters at most.
 
     Control, format and direction characters could forge a line or hide a name.
     """
@@ -69,11 +68,11 @@ def shown(name: str) -> str:
     return text if len(name) <= 80 else f"{text[:79]}…"
 
 
-def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
+def open_regular(path: Path, *, follow: bool = True) -> io.BufferedReader:
     """A regular file, open to be read; with ``follow=False`` its name is no link either.
 
-    What is opened is asked once more what it is: the name may have come to mean another thing
-    since. Raises ``NotRegular``, without ever blocking, and ``OSError``.
+    What is opened is asked once more what it is, for the name may mean another thing by now.
+    Raises ``NotRegular``, without ever blocking, and ``OSError``.
     """
     wrong = f"{shown(path.name)} is not a regular file"
     # Asked by name first, too: opening a device may do something, and Windows opens no folder.
@@ -152,8 +151,7 @@ def read_json(path: Path) -> Any:
 def read_table(path: Path, limit_bytes: int) -> tuple[list[str], list[list[str]]]:
     """The heading and the rows of a CSV as spreadsheets write it: all texts, one for each column.
 
-    UTF-8 with or without a BOM, UTF-16 with one, else Latin-1; otherwise as ``parse_table``.
-    Raises ``TableError`` for what is not such a text; otherwise as ``read``.
+    As ``table_encoding``, ``parse_table`` and ``read``; UTF-8, UTF-16 with a BOM, or Latin-1.
     """
     data = io.BytesIO(read(path, limit_bytes))
     encoding = table_encoding(data, path.name)
@@ -163,10 +161,7 @@ def read_table(path: Path, limit_bytes: int) -> tuple[list[str], list[list[str]]
 
 
 def table_encoding(data: BinaryIO, name: str) -> str:
-    """The encoding of a CSV, found by reading it to its end; ``data`` is at its start again.
-
-    Raises ``TableError`` for a workbook and other files that are no text.
-    """
+    """The encoding of a CSV, found by reading it all; ``TableError`` for what is no text."""
     data.seek(0)
     head = data.read(4)
     if head == b"PK\x03\x04":
@@ -203,16 +198,12 @@ def parse_table(text: TextIO, name: str) -> tuple[list[str], Iterator[list[str]]
     def checked() -> Iterator[list[str]]:
         try:
             yield from lines
-        except csv.Error as error:
-            raise TableError(
-                f"{shown(name)}: la línea {lines.line_num} no es de un CSV ({error})"
-            ) from error
+        except csv.Error:
+            raise TableError(f"{shown(name)}: la línea {lines.line_num} no es de un CSV") from None
 
     rows = checked()
     heading = [column.strip() for column in next(rows, [])]
-    twice = sorted({column for column in heading if column and heading.count(column) > 1})
-    if twice:
-        raise TableError(f"{shown(name)}: hay dos columnas con el nombre {', '.join(twice)}")
+    refuse_twice(heading, name)
 
     def whole() -> Iterator[list[str]]:
         for row in rows:
@@ -228,13 +219,20 @@ def parse_table(text: TextIO, name: str) -> tuple[list[str], Iterator[list[str]]
     return heading, whole()
 
 
+def refuse_twice(names: list[str], source: str) -> None:
+    """Raise ``TableError`` for a name that is there twice, shown only if no name may be data."""
+    for name in (name for name in names if name and names.count(name) > 1):
+        places = " y ".join(str(n) for n, other in enumerate(names, 1) if other == name)
+        told = f"las columnas {places} tienen el mismo nombre; ¿falta la cabecera?"
+        if not any(other[0] in "+-.@0123456789" for other in names if other):
+            told = f"hay dos columnas con el nombre {shown(name)} ({places})"
+        raise TableError(f"{shown(source)}: {told}")
+
+
 def digest(path: Path) -> str:
     """The hexadecimal SHA-256 of a regular file of any size. Raises as ``open_regular``."""
-    total = hashlib.sha256()
     with open_regular(path) as stream:
-        while chunk := stream.read(1 << 20):
-            total.update(chunk)
-    return total.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def remove_tree(folder: Path) -> None:

@@ -9,12 +9,14 @@ import decimal
 import hashlib
 import io
 import sqlite3
+import traceback
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from propensia.files import TableError
 from propensia.tables import Table, open_table
@@ -308,10 +310,115 @@ def test_the_hash_of_a_query_is_of_all_its_texts_whatever_is_read(database: str)
     assert digest(["CUST"], 3, changed) != first
 
 
-def test_nothing_that_a_query_changes_is_kept(database: str) -> None:
-    with pytest.raises(TableError, match="no devuelve filas"):
-        open_table(database, "DELETE FROM casos")
-    assert len(whole(open_table(database, "casos"), ["CUST"])) == 4
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM casos",
+        "DROP TABLE casos",
+        "-- SELECT\nDROP TABLE casos",
+        "/* SELECT */ CREATE TABLE otra (a)",
+        "PRAGMA user_version=7",
+        "UPDATE casos SET DEUDA = 1 RETURNING *",
+        "WITH x AS (SELECT 1) DELETE FROM casos RETURNING *",
+        "with x as (select 'z') insert into casos (CUST) select * from x returning CUST",
+        "SELECT 1; DROP TABLE casos",
+        "VACUUM INTO '{folder}/copia.db'",
+        "ATTACH '{folder}/otra.db' AS otra",
+    ],
+)
+def test_a_query_only_reads(database: str, query: str, tmp_path: Path) -> None:
+    path = tmp_path / "cobros.db"
+    before = path.read_bytes()
+    with pytest.raises(TableError):
+        whole(open_table(database, query.format(folder=tmp_path.as_posix())), [])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [" -- todo\n/* y más */ select CUST from casos;", "WITH x AS (SELECT 1 a) SELECT a FROM x"],
+)
+def test_a_query_may_begin_with_a_comment_or_a_with(database: str, query: str) -> None:
+    assert len(open_table(database, query).heading) == 1
+
+
+def test_sqlite_itself_refuses_to_write_for_us(database: str) -> None:
+    """Whatever the words of a query: both the file and the connection are only for reading."""
+    table = open_table(database, "casos")
+    for only in (True, False):
+        with table._engine.connect() as connection:  # type: ignore[attr-defined]
+            connection.exec_driver_sql(f"PRAGMA query_only={'ON' if only else 'OFF'}")
+            with pytest.raises(OperationalError, match="readonly"):
+                connection.exec_driver_sql("DELETE FROM casos")
+
+
+def test_a_name_of_a_database_is_a_name_whatever_its_signs(tmp_path: Path) -> None:
+    path = tmp_path / "año 1 #2.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE t AS SELECT 5 AS a")
+    assert whole(open_table(f"sqlite:///{path.as_posix()}", "t"), ["a"]) == [["5"]]
+
+
+@pytest.mark.parametrize("end", ["?uri=true&mode=rwc", "%3Fmode=rwc%26a=b?uri=true"])
+def test_a_database_by_a_file_uri_is_not_made_either(end: str, tmp_path: Path) -> None:
+    uri = (tmp_path / "otra.db").as_uri()
+    with pytest.raises(TableError):
+        open_table(f"sqlite:///{uri}{end}", "casos")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("before", [0, 30_000])
+def test_a_text_that_is_not_utf_8_is_told_by_its_column_alone(tmp_path: Path, before: int) -> None:
+    """SQLite's own message holds the text, which is somebody's name."""
+    path = tmp_path / "t.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE t (NOMBRE TEXT)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x",)] * before)
+        connection.execute("INSERT INTO t VALUES (CAST(x'506570655ef1' AS TEXT))")
+    with pytest.raises(TableError, match="la columna NOMBRE tiene un texto que no es UTF-8") as e:
+        whole(open_table(f"sqlite:///{path.as_posix()}", "t"), ["NOMBRE"])
+    assert "Pepe" not in "".join(traceback.format_exception(e.value))
+
+
+def test_a_query_that_gives_other_columns_the_second_time_is_refused(
+    database: str, tmp_path: Path
+) -> None:
+    table = open_table(database, "casos")
+    with contextlib.closing(sqlite3.connect(tmp_path / "cobros.db")) as connection, connection:
+        connection.execute("ALTER TABLE casos RENAME COLUMN DEUDA TO PAGO")
+    with pytest.raises(TableError, match="la consulta ha cambiado"):
+        whole(table, ["CUST"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ana:S3cr3t/base",
+        "postgresql://ana:S3cr3t h/b",
+        "postgresql://ana:S3c@r3t@h/b",
+        "postgresql://ana/x:S3c@r3t@h/b",
+        "S3c r3t://h",
+    ],
+)
+def test_no_part_of_a_password_in_a_wrong_url_is_shown(url: str) -> None:
+    with pytest.raises(TableError, match="dirección de la base de datos") as caught:
+        open_table(url, "casos")
+    told = "".join(traceback.format_exception(caught.value, limit=0))
+    assert caught.value.__cause__ is None
+    assert "S3c" not in told
+    assert "r3t" not in told
+
+
+def test_a_row_in_the_place_of_the_heading_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Ana;600123123;b;600123123\n", encoding="utf-8")
+    row = pa.table([pa.array(["1"])] * 4, names=["Ana", "600123123", "b", "600123123"])
+    pq.write_table(row, tmp_path / "t.parquet")
+    for name in ("t.csv", "t.parquet"):
+        with pytest.raises(TableError) as caught:
+            open_table(str(tmp_path / name))
+        told = "las columnas 2 y 4 tienen el mismo nombre; ¿falta la cabecera?"
+        assert str(caught.value) == f"{name}: {told}"
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
@@ -340,7 +447,7 @@ def test_no_message_holds_the_password_of_a_database() -> None:
     with pytest.raises(TableError) as caught:
         open_table(url, "casos")
     assert "secreto" not in str(caught.value)
-    assert "ana:***@servidor/cobros" in str(caught.value)
+    assert "nosuchkind://***@servidor/cobros:" in str(caught.value)
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:

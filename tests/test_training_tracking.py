@@ -400,3 +400,26 @@ def test_a_figure_that_is_no_number_is_left_out(client: Any, folder: Path) -> No
     metrics = run.data.metrics
     assert (metrics["auc"], metrics["auc_hasta"]) == (0.8, 0.9)
     assert "auc_desde" not in metrics
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://[x",
+        "http://ana:S3cr3t/base",
+        "http://ana:S3c@r3t@[x",
+        "postgresql://ana:S3cr3t/base",
+        "postgresql://ana:S3cr3t h/b",
+        "postgresql://ana:S3c@r3t@h/b",
+        "postgresql://ana:S3c%40r3t@h/b",
+        "nosuchkind://ana:S3cr3t@h/b",
+        "sqlite://ana:S3c@r3t@h/b",
+    ],
+)
+def test_a_wrong_address_is_told_without_its_password(uri: str) -> None:
+    with pytest.raises(TrackingError) as caught:
+        tracking.log(trained(), [], uri=uri, experiment="cobranza")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert "S3c" not in str(caught.value)
+    assert "r3t" not in str(caught.value)

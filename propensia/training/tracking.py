@@ -11,14 +11,16 @@ import importlib.util
 import json
 import logging
 import math
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from propensia.settings import for_library
+from propensia.tables import masked
 from propensia.training.results import Candidate, Trained
 
 STORE = "mlflow.db"
@@ -28,6 +30,8 @@ MOST_CANDIDATES = 20
 # MLflow's own limit for the value of a parameter.
 LONGEST = 6000
 LONGEST_REASON = 300
+# Shown for a URL that cannot be taken apart, so that nobody knows where its password is.
+MALFORMED = "tipo://servidor…"
 # What MLflow reads from the environment, once or at each request. Its defaults send usage data
 # to its makers, try a dead server for minutes, and print signs that not every console has.
 VARIABLES = {
@@ -57,6 +61,8 @@ def log(trained: Trained, files: Sequence[Path], *, uri: str, experiment: str) -
     server that does not answer.
     """
     place = _shown(uri)
+    if place == MALFORMED:
+        raise TrackingError(f"la dirección de MLflow no es una carpeta ni {MALFORMED}")
     try:
         with _quiet():
             client, artifacts = _client(uri)
@@ -68,7 +74,7 @@ def log(trained: Trained, files: Sequence[Path], *, uri: str, experiment: str) -
         raise TrackingError(
             f"el entrenamiento no quedó registrado en MLflow ({place}). El modelo y sus ficheros "
             f"están a salvo. Motivo: {_reason(error, uri)}"
-        ) from error
+        ) from None  # the error itself may hold the password
     if urlsplit(uri).scheme in ("http", "https"):
         return f"{place.rstrip('/')}/#/experiments/{number}/runs/{run}"
     return f"{place}, experimento {experiment}, ejecución {run}"
@@ -76,18 +82,32 @@ def log(trained: Trained, files: Sequence[Path], *, uri: str, experiment: str) -
 
 def _shown(uri: str) -> str:
     """The place without the name and password that a URL may hold."""
-    return uri.replace(_secret(uri), "")
+    if "://" not in uri:
+        return uri
+    place = masked(uri, "")
+    try:
+        # A port that is no number may be a password whose @ was forgotten.
+        urlsplit(place).port  # noqa: B018
+    except ValueError:
+        return MALFORMED
+    return place
 
 
-def _secret(uri: str) -> str:
-    """The part of a URL that is nobody's business, ``name:password@``; often empty."""
-    name, at, _ = urlsplit(uri).netloc.rpartition("@")
-    return name + at
+def _secrets(uri: str) -> list[str]:
+    """The name, the password and its parts, longest first, as written and as a driver has them."""
+    found = re.search("://(.*)@", uri, re.DOTALL)
+    if found is None:
+        return []
+    texts = {found[1], unquote(found[1])}
+    parts = {part for text in texts for part in re.split("[:@/]", text)}
+    return sorted((texts | parts) - {""}, key=len, reverse=True)
 
 
 def _reason(error: Exception, uri: str) -> str:
     """The first line of what a library says, which likes to repeat the whole URL."""
-    text = str(error).replace(_secret(uri), "").strip()
+    text = str(error).strip()
+    for secret in _secrets(uri):
+        text = text.replace(secret, "***")
     return f"{type(error).__name__}: {text.partition(chr(10))[0][:LONGEST_REASON]}"
 
 
