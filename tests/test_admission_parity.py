@@ -144,7 +144,12 @@ def test_a_library_that_should_answer_and_does_not_is_a_warning(odd: str, outcom
     else:
         root.state[odd] = "text"
     case = reading.Case(
-        b"", contracts.load("cobranza"), 1 << 20, Decision(0.5, None, None), root, compiled(root)
+        b"",
+        contracts.load("cobranza"),
+        1 << 20,
+        Decision(0.5, None, None),
+        root=root,
+        compiled=compiled(root),
     )
     remark = reading.same_as_original(case)
     assert remark.outcome == outcome

@@ -28,7 +28,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and files")
 
 def test_the_commands_are_listed_in_the_order_in_which_they_are_used(desk: Desk) -> None:
     listed = re.findall(r"^  ([a-z]+)  ", desk.run("--help").partition("Órdenes:")[2], re.M)
-    wanted = "serve check admit sign models rollback pin threshold compare doctor"
+    wanted = "serve check admit sign models rollback pin threshold compare synth train skew doctor"
     assert listed == wanted.split()
 
 
