@@ -24,7 +24,7 @@ from propensia.spanish import number, percent
 from propensia.terminal import Parts, table
 from propensia.training import card, running, search, sidecars, thresholds, tracking
 from propensia.training.packing import packed
-from propensia.training.results import Figure, Trained
+from propensia.training.results import KINDS, Figure, Trained
 from propensia.training.running import Job, Listener
 from propensia.training.search import Progress
 
@@ -149,12 +149,12 @@ def _job(parts: Parts, request: Request) -> Job:
             f"de {contract.name}; entrene sin --publish, o cambie el ajuste 'contract'"
         )
     today = datetime.now().astimezone().date()
-    families = running.KINDS
+    families = KINDS
     if request.families is not None:
         families = tuple(name.strip() for name in request.families.split(","))
-        unknown = [name for name in families if name not in running.KINDS]
+        unknown = [name for name in families if name not in KINDS]
         if unknown:
-            known = ", ".join(running.KINDS)
+            known = ", ".join(KINDS)
             raise WrongUse(f"--families: no hay {', '.join(unknown)}; hay {known}")
     name = request.name or free_name(parts.settings, contract.name, today)
     name = name.removesuffix(".pkl")

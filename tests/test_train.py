@@ -186,15 +186,6 @@ def test_publishing_does_not_pass_over_a_pin(site: Path, table: Path) -> None:
     assert result.exit_code == 1 and "fijada" in result.output
 
 
-def test_the_same_seed_gives_the_same_model(site: Path, table: Path) -> None:
-    for name in ("a", "b"):
-        assert quick(table, "--out", name).exit_code == 0
-    folder = site / "models" / "candidates"
-    first, second = (json.loads((folder / f"{n}.json").read_text("utf-8")) for n in "ab")
-    assert first["filas_doradas"] == second["filas_doradas"]
-    assert first["umbral"] == second["umbral"]
-
-
 def test_another_contract_needs_no_other_code(site: Path) -> None:
     churn = contracts.load("telco_churn")
     table = learnable_rows.write(site / "c.csv", churn, learnable_rows.rows(churn, COUNT))

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from propensia.contract import Contract
 from propensia.training import candidates, search, splitting, trials
 from propensia.training.candidates import FAMILIES, Family
+from propensia.training.results import KINDS
 from propensia.training.search import Found, Progress, SearchError, Task
 from propensia.training.shaping import Layout
 from propensia.training.trials import Ended
@@ -225,6 +226,26 @@ def test_what_trials_depend_on_names_the_task(contract: Contract) -> None:
     names = {one.identity() for one in (made, *others)}
     assert len(names) == len(others) + 1
     assert task(contract, "lightgbm", count=300).identity() == made.identity()
+
+
+def test_the_same_seed_and_as_many_trials_give_the_same(
+    contract: Contract, tmp_path: Path
+) -> None:
+    """How many trials fit in a minute is the machine's; what they are is not."""
+    found = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        made = task(contract, "logistica", count=300)
+        found.append(search.run(made, 20.0, tmp_path / name, silent))
+    first, second = found
+    assert len(first.tried) == len(second.tried) >= 2
+    for one, other in zip(first.tried, second.tried, strict=True):
+        assert dict(one.settings) == dict(other.settings)
+        np.testing.assert_array_equal(one.chances, other.chances)
+
+
+def test_the_families_have_the_names_that_the_command_line_knows() -> None:
+    assert (*ALL, "red") == KINDS
 
 
 def test_where_no_family_can_be_fitted_the_error_says_why(

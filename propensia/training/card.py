@@ -23,9 +23,8 @@ from propensia.spanish import number, percent
 from propensia.training import importance, plots, sidecars
 from propensia.training.evaluation import EUROS
 from propensia.training.importance import Dependence, Importance
-from propensia.training.results import Figure, Trained
+from propensia.training.results import KINDS, Figure, Trained
 from propensia.training.rows import Labels
-from propensia.training.running import KINDS
 
 Vector = npt.NDArray[np.float64]
 REPEATS = 5

@@ -16,6 +16,9 @@ from propensia.training.rows import Chances, Places, Rows
 # How the sentence of a finding ends that the person accepted.
 ACCEPTED = "aceptado con --allow"
 
+# The kinds of models, by the names of the command line; the last one is the network.
+KINDS: tuple[str, ...] = ("logistica", "lightgbm", "histograma", "xgboost", "bosque", "red")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
