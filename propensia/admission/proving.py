@@ -181,7 +181,9 @@ def compared_with_active(case: Case) -> Remark | None:
             f"rank correlation {correlation:.2f}",
         )
     share = flipped / case.typical
-    outcome = "aviso" if share > 0.2 or correlation < 0.5 else "bien"
+    # Who asked for it, or has only the demonstration model, expects to see a difference.
+    odd = (share > 0.2 or correlation < 0.5) and not case.force
+    outcome = "aviso" if odd else "bien"
     return Remark(
         outcome,
         f"Cambia de clase el {spanish.percent(share, 1)} de {case.typical} filas típicas; "
