@@ -86,7 +86,10 @@ def prepared(folder: Path, table: str) -> None:
             csv.writer(stream).writerows([heading, *part])
 
 
-@pytest.fixture(scope="module", params=PARAMETERS)
+@pytest.fixture(
+    scope="module",
+    params=["cobranza", pytest.param("telco_churn", marks=pytest.mark.slow)],
+)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """All notebooks of a table after their run, by name, and the folder they ran in."""
     if request.param == "telco_churn" and not CHURN.exists():

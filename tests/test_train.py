@@ -196,6 +196,7 @@ def test_another_contract_needs_no_other_code(site: Path) -> None:
     assert re.search(r"20,0\s% de mayor probabilidad", result.output)
 
 
+@pytest.mark.slow
 def test_a_killed_search_leaves_no_model_and_goes_on(site: Path, table: Path) -> None:
     """Killed as a power cut would; the next run begins with what was tried."""
     command = [sys.executable, "-m", "propensia", "train", str(table), "--out", "m"]

@@ -146,6 +146,7 @@ def test_the_seed_projects_space_is_inside(search: Found) -> None:
     assert 32 in parts["batch"]["values"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on_where_it_was(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +170,7 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["oracle.json", "trial_0/trial.json"])
 def test_half_a_file_of_a_killed_search_only_costs_its_trials(folder: Path, name: str) -> None:
     path = folder / "red" / name
@@ -231,6 +233,7 @@ def test_a_table_with_gaps_is_left_to_others(tmp_path: Path) -> None:
     assert found is None and "huecos" in told[0]
 
 
+@pytest.mark.slow
 def test_what_is_told_out_of_fold_was_not_learnt_by_heart() -> None:
     """Labels by lot: who saw them can know them, and who did not, cannot."""
     random = np.random.default_rng(8)
