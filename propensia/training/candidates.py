@@ -33,8 +33,6 @@ from propensia.training.shaping import Layout, for_lines, for_trees
 Settings = Mapping[str, Any]
 # Settings of a forest that scikit-learn does not have by these names.
 OURS = ("extra_trees", "leaf_share")
-# What may be done to the rows that a model learns from, and to no others.
-BALANCES = ("none", "under", "over", "smote")
 # From so many rows on, larger models are tried first.
 MANY = 15_000
 CORES = max(1, min(os.cpu_count() or 1, 8))
