@@ -447,12 +447,21 @@ def test_categories_that_lie_are_refused(field: str, value: str) -> None:
     assert refusal.value.code in ("arbol_imposible", "pesos_imposibles")
 
 
-def test_categories_of_unknown_columns_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("listed", "code"),
+    [
+        ([["a", "b"]], "valores_distintos"),  # of columns that are not known
+        (np.array([]), "pesos_imposibles"),
+        ((), "pesos_imposibles"),
+        (["a"], "pesos_imposibles"),
+    ],
+)
+def test_categories_that_cannot_be_are_refused(listed: object, code: str) -> None:
     root = node_of(SMALL_MODEL)
-    root.state["_Booster"].state["pandas_categorical"] = [["a", "b"]]
+    root.state["_Booster"].state["pandas_categorical"] = listed
     with pytest.raises(Refusal) as refusal:
         compiled(root)
-    assert refusal.value.code == "valores_distintos"
+    assert refusal.value.code == code
 
 
 @pytest.mark.parametrize("best", [True, "3", 1.5])

@@ -820,11 +820,14 @@ from propensia.training import reading
 rows, data, findings = reading.read(
     sys.argv[1], contract.load("cobranza"), today=date(2024, 6, 1), most_rows=100_000
 )
-own = psutil.Process().memory_info()
-peak = getattr(own, "peak_wset", 0)
-if not peak:
+if sys.platform == "win32":
+    peak = psutil.Process().memory_info().peak_wset
+elif sys.platform == "linux":  # its ru_maxrss is inherited from the process that started it
+    lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    peak = 1024 * int(lines["VmHWM"].split()[0])
+else:
     import resource
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(data.rows, len(rows), peak >> 20)
 """
 

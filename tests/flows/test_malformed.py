@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
-from malformed import BASE, FAMILIES, MARK, MARKED, Case, cases, query
+from malformed import BASE, FAMILIES, HEAD_LIMIT, MARK, MARKED, Case, cases, query
 from server import Place, Reply, Server, prediccion, running
 
-HEAD_LIMIT = 64 * 1024  # the longest head that the servers read
 ALLOWED = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:@/?]*").fullmatch
 STATUS_LINE = re.compile(rb"^HTTP/1\.1 (\d{3})", re.MULTILINE).findall
 

@@ -106,10 +106,12 @@ def used_iterations(node: Node, model: Model) -> int:
 def known_categories(node: Node, model: Model) -> Mapping[int, Sequence[object]]:
     """The categories of the data frame of the training, by column; none where it held codes."""
     listed = node.attributes().get("pandas_categorical")
-    if listed is None or listed == []:
+    if listed is None:
         return {}
     if not isinstance(listed, list) or not all(isinstance(each, list) for each in listed):
         raise impossible("pandas_categorical")
+    if not listed:
+        return {}
     if model.categorical is None or len(model.categorical) != len(listed):
         raise Refusal(
             "valores_distintos",
