@@ -46,6 +46,7 @@ def cli() -> None:
 @setting("port", metavar="NÚMERO", type=click.IntRange(0, 65535))
 @setting("workers", metavar="NÚMERO", type=click.IntRange(0, 64))
 @setting("server", metavar="NOMBRE", type=click.Choice(settings.SERVERS))
+@setting("insecure", is_flag=True, default=None)
 @told
 def serve(**given: Any) -> None:
     """Arranca el servicio (y un modelo de demostración si aún no hay ninguno).

@@ -72,6 +72,30 @@ class Settings:
     keep_versions: int = _setting(24, "Versiones que se guardan, además de activa y anterior", 0)
     header_timeout_s: float = _setting(10.0, "Tiempo máximo para recibir una cabecera", 1)
     demonstration: bool = _setting(True, "Crear un modelo de demostración si no hay ninguno")
+    insecure: bool = _setting(
+        False, "Sin claves, puntuar y mirar también desde fuera de esta máquina"
+    )
+    open_networks: str = _setting(
+        "", "Redes que llaman a /prediccion sin clave, por ejemplo 10.1.0.0/16, 10.2.0.7"
+    )
+    trusted_proxies: str = _setting("", "Redes de los proxies cuyo X-Forwarded-For se cree")
+    four_eyes: bool = _setting(
+        False, "Nada se publica hasta que lo apruebe alguien que no lo dejó"
+    )
+    session_hours: float = _setting(8.0, "Horas que dura una sesión del navegador", 0.1, 168)
+    jwt_keys: str = _setting("", "Clave pública (PEM) o JWKS de un proveedor de identidad")
+    jwt_algorithms: str = _setting("RS256,ES256,EdDSA", "Algoritmos de los tokens que valen")
+    jwt_audience: str = _setting("", "Audiencia (aud) que debe llevar un token")
+    jwt_issuer: str = _setting("", "Emisor (iss) que debe llevar un token; vacío: cualquiera")
+    jwt_role: str = _setting("role", "Nombre del dato de un token que dice el papel")
+    rate_limit: str = _setting("100/s", "Peticiones por clave o red: N/s, N/min, N/h u off")
+    rate_limit_get: str = _setting("off", "Lo mismo, para GET /prediccion")
+    redis_url: str = _setting("", "Redis donde se cuenta entre varias máquinas")
+    max_batch_size: int = _setting(100, "Filas por petición de lote", 1, 10_000)
+    queue_seconds: float = _setting(2.0, "Espera máxima de una petición antes de un 503", 0.05)
+    request_log_days: int = _setting(
+        30, "Días que se guarda el registro de peticiones; 0: no se lleva", 0
+    )
 
 
 def load(environment: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
@@ -123,7 +147,7 @@ def _typed(name: str, value: Any, source: str) -> Any:
         )
     row = known[name]
     try:
-        typed = _convert(type(row.default), value)
+        typed = value if value == row.default == "" else _convert(type(row.default), value)
     except (TypeError, ValueError, OverflowError) as error:
         wanted = KINDS[type(row.default)]
         raise SettingsError(f"{source}: el ajuste {name!r} debe ser {wanted}") from error

@@ -32,6 +32,7 @@ TAKERS: dict[str, tuple[int, Mapping[str, object]]] = {
     "fault": (0, faults.TEXTS),
     "problem": (0, problems.KINDS),
     "_problem": (0, problems.KINDS),
+    "Denied": (0, problems.KINDS),
     "Refusal": (0, refusal.TEXTS),
     "_tell_refused": (1, refusal.TEXTS),
 }

@@ -11,10 +11,12 @@ from flask import Flask
 
 from propensia import contract as contracts
 from propensia import settings
+from propensia.access import Access
 from propensia.registry import Registry
 from propensia.serving import Serving
 from propensia.settings import Settings
 from propensia.web import site
+from propensia.web.door import Door, Seen
 from propensia.web.prediccion import HotRoute, Scoring
 from propensia.web.ticker import Ticker
 
@@ -40,7 +42,8 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     registry = Registry(chosen.state)
     registry.prepare()
     serving = Serving(contract, registry)
-    start = Ticker(serving, chosen).start if background else serving.tick
+    access = Access(chosen)
+    start = Ticker(serving, access, chosen).start if background else serving.tick
     app = Flask(__name__)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -48,5 +51,9 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     site.add_routes(app, scoring, chosen)
     hot = HotRoute(app.wsgi_app, scoring, start)
     hot.begin()
-    app.wsgi_app = hot  # type: ignore[method-assign, assignment]
+    app.wsgi_app = Door(hot, app.wsgi_app, access, _tell)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _tell(seen: Seen) -> None:
+    """What was answered, for the request log and the metrics."""

@@ -15,6 +15,7 @@ import click
 
 from propensia import contract as contracts
 from propensia import processes, settings
+from propensia.access import Access
 from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings, SettingsError
@@ -28,6 +29,7 @@ def serve(given: Mapping[str, Any]) -> None:
     contract = contracts.load(chosen.contract)
     registry = Registry(chosen.state)
     registry.prepare()
+    _refuse_strangers(chosen)
     # The workers load their settings themselves: hand ours over the one way they know.
     os.environ.update(settings.as_environment(chosen))
     try:
@@ -41,6 +43,18 @@ def serve(given: Mapping[str, Any]) -> None:
         servers.run(chosen.server, "propensia.web.app:create_app", listen)
     except ServerError as error:
         raise SettingsError(str(error)) from error
+
+
+def _refuse_strangers(chosen: Settings) -> None:
+    """Raise ``SettingsError`` where other machines could ask and nobody has a key."""
+    if is_loopback(chosen.host) or chosen.insecure or Access(chosen).is_closed:
+        return
+    raise SettingsError(
+        f"{chosen.host} se alcanza desde otras máquinas y no hay ninguna clave. Cree una con "
+        "«propensia keys create NOMBRE --role admin», o arranque con --insecure si la red ya "
+        "protege el servicio. / Other machines reach this address and there is no key: make one "
+        "with 'propensia keys create NAME --role admin', or start with --insecure."
+    )
 
 
 def _first_model(registry: Registry) -> None:
@@ -62,7 +76,7 @@ def _announce(chosen: Settings, contract: Contract, registry: Registry, workers:
     )
     click.echo(f"Formulario:  {base}/")
     click.echo(f"Pruebe:      {base}/prediccion?{query}")
-    if not is_loopback(chosen.host):
+    if not is_loopback(chosen.host) and not Access(chosen).is_closed:
         click.echo(
             "Atención:    escucha también fuera de esta máquina y no pide claves; "
             "póngalo detrás de un proxy o de un cortafuegos.",

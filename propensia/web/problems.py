@@ -34,6 +34,30 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
         ("Invalid request", "Mend what «errores» lists and send the request again."),
         0,
     ),
+    "cuerpo_no_valido": (
+        400,
+        ("Cuerpo no válido", "El cuerpo debe ser JSON en UTF-8 con la forma que dice /docs."),
+        ("Invalid body", "The body must be JSON in UTF-8, of the shape that /docs tells."),
+        0,
+    ),
+    "clave_no_valida": (
+        401,
+        ("Clave no válida", "Envíe una clave que valga aquí en la cabecera X-API-Key."),
+        ("Invalid key", "Send a key that is good here in the header X-API-Key."),
+        0,
+    ),
+    "sin_permiso": (
+        403,
+        ("Sin permiso", "Su clave no puede hacer esto; pida otra a quien administra."),
+        ("No permission", "Your key may not do this; ask the administrator for another."),
+        0,
+    ),
+    "origen_no_permitido": (
+        403,
+        ("Origen no permitido", "Otra página ha hecho que su navegador envíe esto."),
+        ("Origin not allowed", "Another site's page made your browser send this."),
+        0,
+    ),
     "no_encontrado": (
         404,
         ("No encontrado", "Esa dirección no existe; la de puntuar es /prediccion."),
@@ -44,6 +68,12 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
         405,
         ("Método no permitido", "Use uno de los métodos de la cabecera Allow."),
         ("Method not allowed", "Use one of the methods in the Allow header."),
+        0,
+    ),
+    "conflicto": (
+        409,
+        ("Conflicto", "Lo publicado ha cambiado, o no permite esto ahora; mire /modelos."),
+        ("Conflict", "What is published has changed, or forbids this now; see /modelos."),
         0,
     ),
     "peticion_incompleta": (
@@ -58,11 +88,35 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
         ("Content too large", "The content sent is too large."),
         0,
     ),
+    "demasiadas_filas": (
+        413,
+        ("Demasiadas filas", "Envíe menos filas en cada petición."),
+        ("Too many rows", "Send fewer rows in each request."),
+        0,
+    ),
     "peticion_demasiado_larga": (
         414,
         ("Petición demasiado larga", "La parte tras «?» puede tener 2048 caracteres."),
         ("Request too long", "The part after “?” may have 2048 characters."),
         0,
+    ),
+    "tipo_no_admitido": (
+        415,
+        ("Tipo no admitido", "Envíe el contenido como application/json."),
+        ("Type not taken", "Send the content as application/json."),
+        0,
+    ),
+    "modelo_rechazado": (
+        422,
+        ("Modelo rechazado", "El fichero no ha pasado las comprobaciones; vea «errores»."),
+        ("Model refused", "The file did not pass the checks; see «errores»."),
+        0,
+    ),
+    "limite_superado": (
+        429,
+        ("Límite superado", "Demasiadas peticiones; espere lo que dice Retry-After."),
+        ("Too many requests", "Too many requests; wait as long as Retry-After says."),
+        1,
     ),
     "error_interno": (
         500,
@@ -154,6 +208,8 @@ def refusal_headers(refused: Problem) -> list[tuple[str, str]]:
     headers = [("X-Propensia-Id", refused.body["id"]), *SAFE_HEADERS]
     if refused.retry_s:
         headers.append(("Retry-After", str(refused.retry_s)))
+    if refused.status == 401:  # RFC 9110, 15.5.2
+        headers.append(("WWW-Authenticate", "Bearer"))
     return headers
 
 

@@ -17,7 +17,7 @@ from propensia import __version__, heartbeat
 from propensia.contract import Contract, Parameter
 from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
-from propensia.web import pages
+from propensia.web import door, pages, routes
 from propensia.web.prediccion import ROUTE, Scoring, answer_shape, wanted_form
 from propensia.web.problems import (
     SAFE_HEADERS,
@@ -105,10 +105,16 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
 
 def _add_error_shape(app: Flask, scoring: Scoring) -> None:
     @app.before_request
-    def exact() -> None:
+    def exact() -> Response | None:
+        if (code := request.environ.get(door.REFUSAL)) is not None:
+            return _problem(code, scoring)
         # Werkzeug reads //prediccion as /prediccion: a second name, with only the page form.
         if request.environ["PATH_INFO"].startswith("//"):
             abort(404)
+        route, rule = request.environ.get(door.ROUTE), request.url_rule
+        if rule is not None and (route is None or routes.pattern(rule.rule) != route.path):
+            abort(404)  # the door and Flask must mean the same route
+        return None
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:

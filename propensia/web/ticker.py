@@ -10,6 +10,7 @@ import threading
 import time
 
 from propensia import locks, processes, settings
+from propensia.access import Access
 from propensia.serving import Serving
 from propensia.settings import Settings
 
@@ -21,10 +22,11 @@ KEEPER_START_S = 5.0
 
 
 class Ticker:
-    """Calls ``serving.tick`` twice a second and sees to it that some keeper runs."""
+    """Ticks serving and access twice a second and sees to it that some keeper runs."""
 
-    def __init__(self, serving: Serving, chosen: Settings) -> None:
+    def __init__(self, serving: Serving, access: Access, chosen: Settings) -> None:
         self._serving = serving
+        self._access = access
         self._settings = chosen
         self._keeper: processes.Process | None = None
         self._next_start = 0.0
@@ -52,6 +54,7 @@ class Ticker:
             time.sleep(TICK_S)
 
     def _once(self) -> None:
+        self._access.tick()  # first: no trouble with a model may keep a revoked key alive
         self._serving.tick()
         now = time.monotonic()
         if now >= self._next_note:
