@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propensia import contract as contracts
-from propensia import files, sampling, spanish
+from propensia import delimited, files, sampling, spanish
 from propensia.contract import Contract, ContractError
 from propensia.decision import Decision
 from propensia.features import Features
@@ -187,8 +187,8 @@ def _other_contract(own: Contract, name: str) -> Contract:
 def _from_file(contract: Contract, path: Path) -> Texts:
     """The texts of a CSV by parameter: columns by short name or feature name."""
     try:
-        heading, rows = files.read_table(path, LIMIT_BYTES)
-    except files.TableError as error:
+        heading, rows = delimited.read_table(path, LIMIT_BYTES)
+    except delimited.TableError as error:
         raise CompareError(str(error)) from error
     except files.FileTooLarge as error:
         raise CompareError(

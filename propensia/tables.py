@@ -23,8 +23,9 @@ import sqlalchemy
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from propensia import files
-from propensia.files import TableError, shown
+from propensia import delimited, files
+from propensia.delimited import TableError
+from propensia.files import shown
 
 BLOCK_ROWS = 20_000
 PARQUET = (".parquet", ".pq")
@@ -121,7 +122,7 @@ class _Csv(_File):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         with files.open_regular(path) as stream:
-            self._encoding = files.table_encoding(stream, path.name)
+            self._encoding = delimited.table_encoding(stream, path.name)
         with self._lines() as (heading, _):
             self._names = heading
         if not any(heading):
@@ -135,7 +136,7 @@ class _Csv(_File):
             io.TextIOWrapper(stream, encoding=self._encoding, newline="") as text,
         ):
             try:
-                yield files.parse_table(text, self._path.name)
+                yield delimited.parse_table(text, self._path.name)
             except UnicodeDecodeError as error:  # it was checked to its end: somebody is writing
                 self._must_be_unchanged()
                 raise TableError(f"{shown(self._path.name)}: {error.reason}") from error
@@ -315,4 +316,4 @@ def _read_only(url: sqlalchemy.URL) -> sqlalchemy.URL:
 
 
 def _refuse_twice(names: Sequence[str], source: str) -> None:
-    files.refuse_twice(["" if NAMELESS(name) else name for name in names], source)
+    delimited.refuse_twice(["" if NAMELESS(name) else name for name in names], source)

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from propensia import contract as contracts
-from propensia import files
+from propensia import delimited, files
 from propensia.locks import Busy
 from propensia.settings import Settings
 from propensia.spanish import number, percent
@@ -116,7 +116,7 @@ def run(parts: Parts, request: Request) -> Written:
             trained = running.train(job, Listener(bar.say, bar.progress), deliver)
     except thresholds.RuleError as error:
         raise WrongUse(str(error)) from error
-    except (running.Refused, search.SearchError, files.TableError) as error:
+    except (running.Refused, search.SearchError, delimited.TableError) as error:
         raise NotTrained(str(error)) from error
     except Busy as error:
         raise NotTrained("este mismo entrenamiento ya está en marcha") from error

@@ -163,56 +163,6 @@ def test_a_digest_of_parts_depends_on_where_they_are_cut() -> None:
     assert len({files.sha256(b"ab", b"c"), files.sha256(b"a", b"bc"), files.sha256(b"abc")}) == 3
 
 
-# Tables, as spreadsheets write them
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
-@pytest.mark.parametrize("delimiter", [";", ",", "\t"])
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_a_table_is_read_whatever_wrote_it(
-    encoding: str, delimiter: str, end: str, tmp_path: Path
-) -> None:
-    lines = [["año", " b "], ["ñu", '"1,5;\t2"'], ["", "3"]]
-    text = end.join(delimiter.join(line) for line in lines)
-    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
-    heading, rows = files.read_table(tmp_path / "t.csv", 1_000)
-    assert heading == ["año", "b"]
-    assert rows == [["ñu", "1,5;\t2"], ["", "3"]]
-
-
-def test_rows_without_any_text_are_left_out_and_an_empty_file_has_none(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text("a;b;;\n\n1;2;;\n;;;\n", encoding="utf-8")
-    assert files.read_table(path, 100) == (["a", "b", "", ""], [["1", "2", "", ""]])
-    path.write_bytes(b"")
-    assert files.read_table(path, 100) == ([], [])
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("a;b\n1;2\n\n1;2;3\n", "la línea 4 tiene 3 columnas y la cabecera 2"),
-        ('a;b\n"1\n";2\n1\n', "la línea 4 tiene 1 columnas"),
-        ('a;b\n1;"2\n3;4\n', "la línea 3 no es de un CSV"),
-        (f"a;b\n1;{'x' * 200_000}\n", "la línea 2 no es de un CSV"),
-        ("a;b; a\n1;2;3\n", "dos columnas con el nombre a"),
-    ],
-)
-def test_what_is_not_a_table_is_an_error_that_names_the_line_or_column(
-    text: str, told: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "tabla.csv"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(files.TableError, match=f"^tabla.csv: .*{told}"):
-        files.read_table(path, 1_000_000)
-
-
-def test_a_table_over_the_limit_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes(b"a\n1\n")
-    with pytest.raises(files.FileTooLarge):
-        files.read_table(tmp_path / "t.csv", 3)
-
-
 # Names that change their meaning, and folders that others wrote in
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from propensia.files import TableError
+from propensia.delimited import TableError
 from propensia.tables import Table, open_table
 
 HEADING = ["CUST", "AÑO", "NOTA"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from propensia import files
+from propensia import delimited, files
 
 LIMIT_BYTES = 1 << 30
 Vector = npt.NDArray[np.float64]
@@ -48,8 +48,8 @@ def read(path: Path) -> Sheet:
     """A CSV as spreadsheets and pandas write it. Raises ``SkewError`` and ``OSError``."""
     name = files.shown(path.name)
     try:
-        heading, rows = files.read_table(path, LIMIT_BYTES)
-    except files.TableError as error:
+        heading, rows = delimited.read_table(path, LIMIT_BYTES)
+    except delimited.TableError as error:
         raise SkewError(str(error)) from error
     except files.FileTooLarge as error:
         raise SkewError(f"{name} pasa de {LIMIT_BYTES >> 30} GiB; divídalo") from error

@@ -61,7 +61,7 @@ def read(
     contract's where ``None``, none at all where ``""``. Findings that stop the training come
     first; where the heading alone has one, nothing was read and there are no rows. Of more than
     ``most_rows`` rows, a sample of whole customers is kept, the same for the same ``seed``; all
-    counts but those of repeated rows are of the whole table. Raises ``files.TableError`` for
+    counts but those of repeated rows are of the whole table. Raises ``delimited.TableError`` for
     what is no table and ``OSError``.
     """
     table = open_table(source, query)

@@ -116,7 +116,7 @@ def train(
 
     What the search kept is removed only after ``deliver``, so that nothing is lost where that
     fails. Raises ``Refused``, ``search.SearchError``, ``thresholds.RuleError``,
-    ``files.TableError``, ``locks.Busy`` where the same training is under way, and ``OSError``.
+    ``delimited.TableError``, ``locks.Busy`` where the same training is under way, and ``OSError``.
     """
     started = time.monotonic()
     rule = _rule(job)

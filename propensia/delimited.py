@@ -1,0 +1,122 @@
+"""Delimited text (CSV) as spreadsheets and databases write it: texts in columns, read once.
+
+It never guesses what a text means, and a line of another width is an error, not a short row.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from propensia.files import read, shown
+
+LONGEST_FIRST_LINE = 1 << 20
+DELIMITERS = ";,\t"
+# What Excel itself takes as a first line that only names the delimiter.
+NAMES_DELIMITER = re.compile(r"(?i)\"?sep=([;,\t])\"?").fullmatch
+
+
+class TableError(Exception):
+    """A file is not a table; the text, in Spanish, names the file and the column or line."""
+
+
+def read_table(path: Path, limit_bytes: int) -> tuple[list[str], list[list[str]]]:
+    """The heading and the rows of a CSV as spreadsheets write it: all texts, one for each column.
+
+    As ``table_encoding``, ``parse_table`` and ``read``; UTF-8, UTF-16 with a BOM, or Latin-1.
+    """
+    data = io.BytesIO(read(path, limit_bytes))
+    encoding = table_encoding(data, path.name)
+    with io.TextIOWrapper(data, encoding=encoding, newline="") as text:
+        heading, rows = parse_table(text, path.name)
+        return heading, list(rows)
+
+
+def table_encoding(data: BinaryIO, name: str) -> str:
+    """The encoding of a CSV, found by reading it all; ``TableError`` for what is no text."""
+    data.seek(0)
+    head = data.read(4)
+    if head == b"PK\x03\x04":
+        raise TableError(f"{shown(name)}: es un libro o un zip; en Excel, guárdelo como CSV UTF-8")
+    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "utf-16" if wide else "utf-8-sig"
+    decoder = codecs.getincrementaldecoder(encoding)()
+    data.seek(0)
+    try:
+        while chunk := data.read(1 << 20):
+            if b"\0" in chunk and not wide:
+                raise TableError(f"{shown(name)}: no es un fichero de texto")
+            decoder.decode(chunk)
+        decoder.decode(b"", True)
+    except UnicodeDecodeError as error:
+        if wide:
+            raise TableError(f"{shown(name)}: no es UTF-16, aunque empieza así") from error
+        encoding = "latin-1"
+    data.seek(0)
+    return encoding
+
+
+def parse_table(text: TextIO, name: str) -> tuple[list[str], Iterator[list[str]]]:
+    """The heading of an open CSV, and its rows one by one while they are read.
+
+    ``text`` was opened with ``newline=""``; ``name`` is the file's, for messages. ``;``, ``,`` or
+    a tab between columns, as a first line ``sep=;`` says or whichever the heading has most of.
+    Lines without any text are left out.
+    Raises ``TableError`` for a row of another width, two columns of one name and broken quotes.
+    """
+    delimiter, skipped = _opening(text)
+    lines = csv.reader(text, delimiter=delimiter, strict=True)
+
+    def checked() -> Iterator[list[str]]:
+        try:
+            yield from lines
+        except csv.Error:
+            number = skipped + lines.line_num
+            raise TableError(f"{shown(name)}: la línea {number} no es de un CSV") from None
+
+    rows = checked()
+    heading = [column.strip() for column in next(rows, [])]
+    refuse_twice(heading, name)
+
+    def whole() -> Iterator[list[str]]:
+        for row in rows:
+            if not any(row):
+                continue
+            if len(row) != len(heading):
+                number = skipped + lines.line_num
+                raise TableError(
+                    f"{shown(name)}: la línea {number} tiene {len(row)} columnas "
+                    f"y la cabecera {len(heading)}"
+                )
+            yield row
+
+    return heading, whole()
+
+
+def _opening(text: TextIO) -> tuple[str, int]:
+    """The delimiter, and how many lines come before the heading, where ``text`` then stands."""
+    said, skipped = "", 0
+    while True:
+        place = text.tell()
+        line = text.readline(LONGEST_FIRST_LINE)
+        named = NAMES_DELIMITER(line.strip("\r\n")) if not said else None
+        if not line or (line.strip() and named is None):
+            text.seek(place)
+            return said or max(DELIMITERS, key=line.count), skipped
+        said = named[1] if named else said
+        skipped += 1
+
+
+def refuse_twice(names: list[str], source: str) -> None:
+    """Raise ``TableError`` for a name that is there twice, shown only if no name may be data."""
+    for name in (name for name in names if name and names.count(name) > 1):
+        places = " y ".join(str(n) for n, other in enumerate(names, 1) if other == name)
+        told = f"las columnas {places} tienen el mismo nombre; ¿falta la cabecera?"
+        if not any(other[0] in "+-.@0123456789" for other in names if other):
+            told = f"hay dos columnas con el nombre {shown(name)} ({places})"
+        raise TableError(f"{shown(source)}: {told}")
