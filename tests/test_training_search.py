@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from propensia.contract import Contract
+from propensia.locks import Lock
 from propensia.training import candidates, search, splitting, trials
 from propensia.training.candidates import FAMILIES, Family
 from propensia.training.results import KINDS
@@ -321,3 +324,18 @@ def test_balancing_evens_out_what_each_family_learns_from_and_nothing_else(
         said = real.fit(table, rows.labels).predict_proba(table)[:, 1]
     assert Watched.seen[0] == Watched.seen[1] > 0
     assert said.mean() == pytest.approx(rows.labels.mean(), abs=0.03)
+
+
+def test_a_search_that_nobody_went_on_with_for_a_month_is_removed(tmp_path: Path) -> None:
+    old, recent, held = (trials.place(tmp_path, name) for name in ("a", "b", "c"))
+    month_ago = time.time() - 31 * 24 * 3600
+    for folder in (old, recent, held):
+        (folder / "lock").touch()
+        (folder / "logistica-0.npz").write_bytes(b"x")
+        os.utime(folder / "lock", (month_ago, month_ago))
+        os.utime(folder / "logistica-0.npz", (month_ago, month_ago))
+        os.utime(folder, (month_ago, month_ago))
+    (recent / "logistica-1.npz").write_bytes(b"x")
+    with Lock(held / trials.LOCK):
+        trials.place(tmp_path, "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c", "new"]

@@ -25,6 +25,7 @@ from propensia.training import (
     search,
     splitting,
     thresholds,
+    trials,
 )
 from propensia.training.candidates import FAMILIES
 from propensia.training.choices import Choice, Chooser, Network, NoNetwork
@@ -124,9 +125,8 @@ def train(
     split = splitting.hold_out(rows, splitting.HELD_OUT)
     learnt = rows if split is None else rows.take(split.train)
     task = _task(job, learnt)
-    folder = job.state / "training" / task.identity()
-    folder.mkdir(parents=True, exist_ok=True)
-    with Lock(folder / "lock"):
+    folder = trials.place(job.state / "training", task.identity())
+    with Lock(folder / trials.LOCK):
         if any(folder.glob("*.npz")):
             listener.say("Sigue una búsqueda que se interrumpió.")
         made = _make(job, rule, rows, split, task, folder, listener)

@@ -5,9 +5,11 @@ A file is whole or it is not read: nothing of a trial that was cut in the middle
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
+import time
 import tokenize
 import zipfile
 import zlib
@@ -23,7 +25,7 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from propensia import files
+from propensia import files, locks
 from propensia.training.rows import Chances
 
 # What numpy, zipfile, json and Optuna raise for a file that a power cut or a bad disk left.
@@ -40,6 +42,28 @@ DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+LOCK = "lock"
+"""The file in the folder of a search that whoever goes on with it holds locked."""
+
+KEPT_S = 30 * 24 * 3600.0
+
+
+def place(base: Path, search: str) -> Path:
+    """The folder of a search below ``base``, made if need be.
+
+    Those of others that nobody went on with for thirty days are removed: what they tried is of
+    a table that nobody will train on again.
+    """
+    folder = base / search
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in base.iterdir():
+        with contextlib.suppress(OSError):  # its own training may remove it at this moment
+            newest = max(file.stat().st_mtime for file in (other, *other.iterdir()))
+            if other != folder and time.time() - newest > KEPT_S and locks.is_free(other / LOCK):
+                files.remove_tree(other)
+    return folder
 
 
 @dataclass(frozen=True, slots=True)
