@@ -7,12 +7,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import report, seed_project, training, truth
+from benchmarks import report, seed_project, surface, training, truth
 from benchmarks.contenders import Bench
 from benchmarks.figures import FIGURES, client_ceiling
 from benchmarks.services import ROOT
 
-OTHERS = {"seed": seed_project.main, "training": training.main, "truth": truth.main}
+OTHERS = {
+    "seed": seed_project.main,
+    "surface": surface.main,
+    "training": training.main,
+    "truth": truth.main,
+}
 """What is measured by commands of their own, with options of their own."""
 
 

@@ -26,7 +26,10 @@ _HOPELESS = 200
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run sends: the paths in turn, one request in flight on each connection."""
+    """What one run sends: the paths in turn, one request in flight on each connection.
+
+    `headers` are whole lines, sent with each request.
+    """
 
     port: int
     paths: Sequence[str]
@@ -34,6 +37,7 @@ class Plan:
     warmup_s: float = 0.5
     connections: int = 8
     cores: Sequence[int] = ()
+    headers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,9 @@ class _Run:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        lines = "".join(f"{line}\r\n" for line in ("Host: 127.0.0.1", *plan.headers))
         self._requests = cycle(
-            [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for path in plan.paths]
+            [f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode() for path in plan.paths]
         )
         self._selector = selectors.DefaultSelector()
         self._tally = _Tally()

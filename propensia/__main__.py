@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from propensia import __version__, settings
-from propensia.cli import learning
+from propensia.cli import guarding, keeping, learning
 from propensia.cli.words import (
     Probability,
     SpanishGroup,
@@ -219,7 +219,7 @@ def compare(
         )
 
 
-for command in learning.COMMANDS:
+for command in (*learning.COMMANDS, *guarding.COMMANDS, *keeping.COMMANDS):
     cli.add_command(command)
 
 

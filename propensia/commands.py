@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 
-from propensia import admission, files, inbox, reception
+from propensia import admission, files, inbox, reception, standing
 from propensia.admission import listing as listings
 from propensia.admission import reader
 from propensia.admission.compiler import strangers
 from propensia.admission.ladder import MARKS
 from propensia.admission.refusal import shown
 from propensia.confinement import confine
+from propensia.publishing import Hand, Order, Publishing
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
 from propensia.terminal import Exit, Parts, table
@@ -70,38 +71,36 @@ def listing(settings: Settings, file: Path) -> Exit:
 
 
 def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
-    """Judge a file and publish it if it is good, whatever is pinned."""
+    """Judge a file and publish it if it is good, whatever is pinned; with four eyes somebody else
+    has to publish what is new."""
     try:
         dropped = read(file, parts.settings)
     except admission.Refusal as refusal:
         return _refused(file, refusal)
-    outcome = None
-    must_be_signed = parts.settings.signatures == "required"  # each time, under keys of today
-    if must_be_signed or not admission.is_admitted(dropped, parts.contract, parts.registry):
-        verdict, outcome = admission.admit(
-            dropped, parts.settings, parts.contract, parts.registry, force=force
-        )
-        if not verdict["accepted"]:
-            _print_checks(file.name, dropped, outcome)
-            return Exit.REFUSED
-    current, release = parts.registry.current(), None
-    if current is None or current.version != dropped.version:
+    desk, hand = _publishing(parts), Hand("consola", who)
+    accepted, outcome = desk.admit(dropped, hand, force=force)
+    if not accepted:
+        assert outcome is not None  # only what was accepted before is not judged again
+        _print_checks(file.name, dropped, outcome)
+        return Exit.REFUSED
+    release, is_new, waits = None, False, desk.is_for_another(dropped.sha256)
+    if not waits:
         # Before anything is printed: a closed pipe must not stop what was asked for.
-        release = parts.registry.publish(
-            dropped.version,
-            cause="admit",
-            who=who,
-            why=why or shown(file.name),
-            pinned=current is not None and current.pinned,
-        )
+        order = Order(hand, why or shown(file.name), "admit")
+        release, is_new = desk.activate(dropped.version, order)
     if outcome is None:
         click.echo(f"ACEPTADO {shown(file.name)}  versión {dropped.version}, ya comprobada")
     else:
         _print_checks(file.name, dropped, outcome)
     if release is None:
-        click.echo(f"Ya es la versión activa ({dropped.version}); nada cambia.")
-    else:
+        click.echo(
+            f"Queda como candidata ({dropped.version}): {standing.FOUR_EYES}, con POST "
+            f"/modelos/{dropped.version}/activar o propensia rollback {dropped.version}"
+        )
+    elif is_new:
         _published(release)
+    else:
+        click.echo(f"Ya es la versión activa ({dropped.version}); nada cambia.")
     return Exit.DONE
 
 
@@ -138,30 +137,13 @@ def rollback(parts: Parts, version: str | None, why: str, who: str) -> None:
 
     Only what can be served here: whole, and with the columns of this contract.
     """
-    registry, contract = parts.registry, parts.contract
-    current = _current(registry)
-    if version is None:
-        earlier = {r.version: None for r in registry.history() if r.version != current.version}
-        target = next((v for v in earlier if registry.fits(v, contract) is None), None)
-        if target is None:
-            raise RegistryError("no hay una versión anterior a la que volver")
+    target = None if version is None else parts.registry.find(version)
+    order = Order(Hand("consola", who), why, "rollback")
+    release, is_new = _publishing(parts).go_back(target, order)
+    if is_new:
+        _published(release)
     else:
-        target = registry.find(version)
-    if target == current.version:
-        click.echo(f"Ya es la versión activa ({target}); nada cambia.")
-        return
-    if (unfit := registry.fits(target, contract)) is not None:
-        raise RegistryError(unfit)
-    _published(
-        registry.publish(
-            target,
-            cause="rollback",
-            who=who,
-            why=why,
-            pinned=current.pinned,
-            only_after=current.number,
-        )
-    )
+        click.echo(f"Ya es la versión activa ({release.version}); nada cambia.")
 
 
 def pin(parts: Parts, off: bool, why: str, who: str) -> None:
@@ -186,6 +168,7 @@ def pin(parts: Parts, off: bool, why: str, who: str) -> None:
 def threshold(parts: Parts, value: float, why: str, who: str) -> None:
     """Publish the active version again with another threshold, in [0, 1]."""
     current = _current(parts.registry)
+    _publishing(parts).must_be_another(current.version, value, Hand("consola", who))
     release = parts.registry.publish(
         current.version,
         cause="threshold",
@@ -196,6 +179,10 @@ def threshold(parts: Parts, value: float, why: str, who: str) -> None:
         only_after=current.number,
     )
     click.echo(f"Umbral {value:g} desde la publicación {release.number} ({release.version}).")
+
+
+def _publishing(parts: Parts) -> Publishing:
+    return Publishing(parts.settings, parts.contract, parts.registry)
 
 
 def _current(registry: Registry) -> Release:

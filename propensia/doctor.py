@@ -20,6 +20,8 @@ import click
 from propensia import contract as contracts
 from propensia import heartbeat, inbox, signing
 from propensia import settings as settings_table
+from propensia.access import Access, keys, networks
+from propensia.access.keys import AccessError, Key
 from propensia.contract import ContractError
 from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings, SettingsError
@@ -27,6 +29,10 @@ from propensia.terminal import Exit
 
 LEAST_FREE_BYTES = 1 << 30
 MOST_SKEW_S = 60.0
+SOON_S = 14 * 86400.0
+IDLE_S = 7 * 86400.0
+"""A key that nobody used this long after it was made was perhaps never handed out."""
+
 GOOD, WARN, BAD = "bien ", "aviso", "fallo"
 Finding = tuple[str, str]
 
@@ -51,6 +57,7 @@ def _findings() -> Iterator[Finding]:
     yield from _state(settings)
     yield from _models(settings)
     yield from _signatures(settings)
+    yield from _access(settings)
     yield from _served(Registry(settings.state))
     yield from _running(settings)
 
@@ -124,6 +131,53 @@ def _signatures(settings: Settings) -> Iterator[Finding]:
         yield WARN, f"no son claves públicas Ed25519: {', '.join(damaged)}"
     if count and os.name == "posix" and folder.stat().st_mode & stat.S_IWOTH:
         yield BAD, f"cualquiera puede escribir en {folder}, y así dar por buena su propia clave"
+
+
+def _access(settings: Settings) -> Iterator[Finding]:
+    """Who may call. What is printed are names of keys, which are no secret."""
+    try:
+        access = Access(settings)
+    except (AccessError, SettingsError) as error:
+        yield BAD, f"acceso: {error}"
+        return
+    except OSError as error:
+        yield BAD, f"acceso: no se puede leer la carpeta de las claves ({error.strerror})"
+        return
+    yield _asked_for(settings, access)
+    folder, now = settings.state / keys.FOLDER, time.time()
+    # By name, the newest: one that was rotated is meant to expire.
+    good = {key.name: key for key in keys.stored(folder) if key.is_good(now)}.values()
+    soon = [key for key in good if key.expires is not None and key.expires < now + SOON_S]
+    if soon:
+        yield WARN, f"caducan en menos de 14 días: {_names(soon)} (propensia keys rotate)"
+    old = [key for key in good if key.created < now - IDLE_S]
+    idle = [key for key in old if keys.last_use(folder, key.id) is None]
+    if idle:
+        yield WARN, f"nadie ha usado nunca: {_names(idle)} (propensia keys revoke, si sobran)"
+    mode = folder.stat().st_mode if folder.exists() else 0
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield BAD, f"otras cuentas pueden entrar en {folder}; quíteles el permiso (chmod 700)"
+
+
+def _asked_for(settings: Settings, access: Access) -> Finding:
+    """Whether keys are asked for, where they have to be."""
+    if access.is_closed:
+        count = access.keys.count_good(time.time())
+        mark = GOOD if count or access.tokens is not None else BAD
+        tokens = "" if access.tokens is None else ", y tokens del proveedor de identidad"
+        return mark, f"se piden claves: valen {count}{tokens}"
+    if networks.is_loopback(settings.host):
+        return GOOD, "no se piden claves, y solo llaman programas de esta máquina"
+    if settings.insecure:
+        return WARN, f"{settings.host} se alcanza desde otras máquinas y no se piden claves"
+    return BAD, (
+        f"{settings.host} se alcanza desde otras máquinas y no hay claves: no arrancará; haga una "
+        "con propensia keys create"
+    )
+
+
+def _names(found: list[Key]) -> str:
+    return ", ".join(f"{key.name} ({key.id})" for key in found)
 
 
 def _writable(folder: Path, name: str, otherwise: str) -> Finding:

@@ -16,6 +16,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{p} aparece más de una vez; envíelo una sola vez",
         "{p} appears more than once; send it once",
     ),
+    "tipo_no_valido": (
+        "{p} debe ser un texto, un número o null",
+        "{p} must be a text, a number or null",
+    ),
     "sin_dato": (
         "{p} necesita un dato. Admite: {admits}",
         "{p} needs a value. It takes: {admits}",

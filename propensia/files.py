@@ -105,15 +105,20 @@ def read(path: Path, limit_bytes: int | None = None, *, follow: bool = True) -> 
     return retry(attempt)
 
 
-def write(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
+def write(
+    path: Path, data: bytes | Iterable[bytes], *, durable: bool = True, private: bool = False
+) -> None:
     """Write ``data`` under ``path``: readers see the old bytes or the new, never a mixture.
 
     Parts are written as they come. ``durable=False`` spares the disk: whole for every reader, but
-    a power cut may lose it.
+    a power cut may lose it. ``private``: only this account may read it; on Windows the rights of
+    the folder count.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as stream:
+            if private:
+                temporary.chmod(stat.S_IRUSR | stat.S_IWUSR)
             stream.writelines([data] if isinstance(data, bytes) else data)
             if durable:
                 stream.flush()

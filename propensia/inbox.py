@@ -214,6 +214,15 @@ def look_again(seen: Seen) -> Marks | None:
         return None
 
 
+def owner(path: Path) -> str:
+    """The name of the account that owns a file; empty where the system does not tell (Windows, an
+    account without a name, a file that is gone)."""
+    try:
+        return path.owner()
+    except (OSError, KeyError, NotImplementedError):
+        return ""
+
+
 def _irregular(mode: int) -> str | None:
     if stat.S_ISREG(mode):
         return None

@@ -14,11 +14,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from propensia import admission, files, heartbeat, inbox, processes, training
+from propensia import admission, files, heartbeat, inbox, logs, processes, training
 from propensia import contract as contracts
 from propensia import settings as settings_table
 from propensia.contract import Contract
 from propensia.locks import Lock
+from propensia.publishing import UPLOAD_LOCK
 from propensia.reception import Reception, Say
 from propensia.registry import Registry
 from propensia.settings import Settings
@@ -63,7 +64,7 @@ def main() -> None:
 
     With ``first`` as argument: only see to a first model, telling it on the console, and end.
     """
-    logging.basicConfig(level=logging.INFO, format="keeper %(levelname)s %(message)s")
+    logs.to_stderr(logging.INFO, "keeper %(levelname)s %(message)s")
     settings = settings_table.load()
     registry = Registry(settings.state)
     registry.prepare()
@@ -136,8 +137,11 @@ def _beat(state: Path, told: Told, ended: threading.Event) -> None:
 
 def sweep(state: Path) -> None:
     """Remove what interrupted processes left behind; only the keeper, before it starts."""
-    for left in (state / "work").glob("*"):
-        files.remove_tree(left)
+    uploading = Lock(state / UPLOAD_LOCK)
+    if uploading.acquire():  # else a web process judges a file in there at this moment
+        with uploading:
+            for left in (state / "work").glob("*"):
+                files.remove_tree(left)
     for folder in ("", "releases", "verdicts", "workers"):
         for left in (state / folder).glob(".*.tmp"):
             with contextlib.suppress(OSError):

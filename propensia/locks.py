@@ -86,3 +86,30 @@ def _try(handle: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def lock_byte(handle: int, offset: int) -> bool:
+    """Whether the lock on one byte of an open file was free, and is this process's now.
+
+    It lets go when the process ends, or closes any handle of that file. Threads of one process do
+    not exclude each other. On Windows no other process can read a locked byte: take one beyond
+    the end.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+        else:
+            os.lseek(handle, offset, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def unlock_byte(handle: int, offset: int) -> None:
+    """Let go of a byte that ``lock_byte`` got. Raises ``OSError``."""
+    if fcntl is not None:
+        fcntl.lockf(handle, fcntl.LOCK_UN, 1, offset)
+    else:
+        os.lseek(handle, offset, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)

@@ -19,6 +19,7 @@ from propensia.admission.dropped import read_signature
 from propensia.admission.refusal import Refusal, shown
 from propensia.admission.sidecar import LIMIT_BYTES as SIDECAR_LIMIT_BYTES
 from propensia.contract import Contract
+from propensia.publishing import Hand, Publishing
 from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings
 
@@ -58,6 +59,7 @@ class Reception:
         self._room, self._until = 0, 0.0
         self._left: set[str] = set()  # not looked into at the last turn, for want of time
         self._unfinished: dict[str, str] = {}  # by content: why it is, as judged in this turn
+        self._publishing = Publishing(settings, contract, registry)
         self._notebook = remembering.Notebook(settings.state / "inbox.json")
         self._memory = self._remembered()
 
@@ -158,6 +160,8 @@ class Reception:
                 seen, "ACEPTADO", f"La ficha ya no está: nada cambia ({known.sha256[:12]})."
             )
             return
+        if fate in ("judge", "promote"):
+            self._publishing.hand_in(sha256, Hand("carpeta", inbox.owner(seen.path)))
         # What was accepted once may come unsigned this time, or under a key retired since.
         anew = fate == "promote" and self.settings.signatures == "required"
         if (fate == "judge" or anew) and not self._judge(seen, watch, dropped):
@@ -210,23 +214,12 @@ class Reception:
         watch.told = "unfinished"
 
     def _promote(self, seen: inbox.Seen, dropped: admission.Dropped, cause: str) -> None:
-        # Looked up now: the admission took long enough for a person to pin or roll back.
-        current = self.registry.current()
-        if current is not None:
-            if current.version == dropped.version:
-                return
-            if standing.reason_to_wait(self.registry, seen.name, dropped.sha256) is not None:
-                return
-        number = current.number if current else 0
-        self._memory.pending[seen.name] = (dropped.sha256, number)
-        self._remember()
-        self.registry.publish(
-            dropped.version, cause=cause, who="carpeta", why=shown(seen.name), only_after=number
-        )
-        del self._memory.pending[seen.name]
-        removed = self.registry.prune(self.settings.keep_versions)
-        if removed:
-            log.info("pruned %s", ", ".join(removed))
+        def about_to(number: int) -> None:
+            self._memory.pending[seen.name] = (dropped.sha256, number)
+            self._remember()
+
+        self._publishing.promote(dropped, seen.name, cause, "carpeta", about_to)
+        self._memory.pending.pop(seen.name, None)
 
     def _settle_pending(self) -> None:
         """After a sudden end: what was published before it is not published again; what was not
@@ -260,7 +253,7 @@ class Reception:
     def _tell_standing(self, seen: inbox.Seen) -> None:
         """Tell how a file stands, unless that is what was told last."""
         known = self._memory.names[seen.name]
-        word, text = standing.of(self.registry, seen, known.sha256)
+        word, text = standing.of(self.registry, seen, known.sha256, self.settings.four_eyes)
         if known.text != text or self._watches[seen.name].told is not None:
             self._tell(seen, word, text)
             known.text, self._watches[seen.name].told = text, None

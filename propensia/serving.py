@@ -111,14 +111,18 @@ class Serving:
         serial = next(self._serial) & 0xFFFFFF
         return f"{time.time_ns() // 1_000_000:011x}{self._process}{serial:06x}"
 
-    def answer(self, texts: Mapping[str, str], reasons_wanted: int = 0) -> Answer:
+    def answer(
+        self, texts: Mapping[str, str], reasons_wanted: int = 0, bundle: Bundle | None = None
+    ) -> Answer:
         """Score one row of texts, by parameter name.
 
-        Raises ``BadRow`` with every fault, ``NoModel``, ``Unreliable`` when the model gives an
-        impossible number, or ``ScorerError`` when it cannot be run.
+        ``bundle`` is what a batch took at its start, so that a swap in the middle cannot mix
+        versions; ``None`` is what answers now. Raises ``BadRow`` with every fault, ``NoModel``,
+        ``Unreliable`` when the model gives an impossible number, or ``ScorerError`` when it
+        cannot be run.
         """
         values, notes = self.features.read(texts)
-        bundle = self._bundle
+        bundle = bundle or self._bundle
         if bundle is None:
             raise NoModel
         row = bundle.features.row(values)

@@ -83,6 +83,8 @@ class Settings:
         False, "Nada se publica hasta que lo apruebe alguien que no lo dejó"
     )
     session_hours: float = _setting(8.0, "Horas que dura una sesión del navegador", 0.1, 168)
+    tls_certificate: str = _setting("", "Certificado (PEM) para servir https; vacío: http")
+    tls_key: str = _setting("", "Clave privada (PEM) de ese certificado")
     jwt_keys: str = _setting("", "Clave pública (PEM) o JWKS de un proveedor de identidad")
     jwt_algorithms: str = _setting("RS256,ES256,EdDSA", "Algoritmos de los tokens que valen")
     jwt_audience: str = _setting("", "Audiencia (aud) que debe llevar un token")

@@ -13,17 +13,30 @@ from propensia.registry import Registry
 # Nothing in such a path means anything to a shell, between double quotes.
 is_plain = re.compile(r"[\w .:/~+=@,()-]+").fullmatch
 
+FOUR_EYES = "tiene que publicarla otra persona que quien la entregó (cuatro ojos)"
 
-def reason_to_wait(registry: Registry, name: str, sha256: str) -> str | None:
-    """Why a version is not published by itself; ``None`` if it may be."""
+
+def was_served(registry: Registry, sha256: str) -> bool:
+    """Whether a content ever answered: by its whole digest, for a file can be made whose id, the
+    first 12 digits, is that of another."""
+    return any(release.sha256 == sha256 for release in registry.history())
+
+
+def reason_to_wait(registry: Registry, name: str, sha256: str, four_eyes: bool) -> str | None:
+    """Why a version is not published by itself; ``None`` if it may be.
+
+    ``four_eyes``: nothing is that was never served, not even the first.
+    """
     current = registry.current()
+    served = was_served(registry, sha256)
+    if four_eyes and not served:
+        return FOUR_EYES
     if current is None:
         return None
-    served = registry.last_of(sha256[:12]) is not None
     return inbox.may_promote(name, current.model, current.pinned, served)
 
 
-def of(registry: Registry, seen: inbox.Seen, sha256: str) -> tuple[str, str]:
+def of(registry: Registry, seen: inbox.Seen, sha256: str, four_eyes: bool) -> tuple[str, str]:
     """The word and the sentence that are left beside a file that was judged."""
     verdict = registry.verdict(sha256) or {"accepted": True, "why": ""}
     current, version = registry.current(), sha256[:12]
@@ -34,10 +47,11 @@ def of(registry: Registry, seen: inbox.Seen, sha256: str) -> tuple[str, str]:
     last = registry.last_of(version)
     if last is not None:
         return "ACEPTADO", f"La versión {version} estuvo activa (publicación {last.number})."
-    reason = reason_to_wait(registry, seen.name, sha256)
+    reason = reason_to_wait(registry, seen.name, sha256, four_eyes)
     reason = reason or "se publicó otra mientras se comprobaba"
     command = f"rollback {version}"
-    if is_plain(seen.path.as_posix()):  # where a backslash is part of a name, it is still there
+    # Where a backslash is part of a name, it is still there.
+    if not four_eyes and is_plain(seen.path.as_posix()):
         command = f'admit "{seen.path}"'
     return "ACEPTADO", (
         f"Queda como candidata ({version}): {reason}. Para publicarla: propensia {command}"

@@ -28,7 +28,8 @@ posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and files")
 
 def test_the_commands_are_listed_in_the_order_in_which_they_are_used(desk: Desk) -> None:
     listed = re.findall(r"^  ([a-z]+)  ", desk.run("--help").partition("Órdenes:")[2], re.M)
-    wanted = "serve check admit sign models rollback pin threshold compare synth train skew doctor"
+    wanted = "serve check admit sign models rollback pin threshold compare synth train skew "
+    wanted += "keys backup restore doctor"
     assert listed == wanted.split()
 
 

@@ -144,7 +144,8 @@ def test_the_picture_says_what_the_result_page_says(contract: Contract) -> None:
 
 def test_every_setting_is_documented_with_its_variable_and_default() -> None:
     documented = {
-        tuple(CODE(cell)[0] for cell in row[:3]) for row in rows("operations.md", "setting")
+        tuple(CODE(cell)[0].replace("''", "") for cell in row[:3])
+        for row in rows("operations.md", "setting")
     }
     assert documented == {
         (row.name, f"{settings.PREFIX}{row.name.upper()}", str(row.default))
@@ -185,25 +186,33 @@ def test_every_command_and_its_options_are_documented() -> None:
             if isinstance(parameter, click.Option)
             for option in parameter.opts
         }
-        assert set(re.findall(r"--\w+", documented[name])) == options, name
+        assert set(re.findall(r"--[a-z][a-z-]+", documented[name])) == options, name
 
 
-def test_every_fault_is_documented_to_callers(contract: Contract) -> None:
-    documented = named("llamador.md", "código de un fallo") + named("llamador.md", "código")
-    assert sorted(documented) == sorted([*faults.TEXTS, *contract.own_faults])
+def test_every_fault_and_notice_is_documented_with_its_sentences(contract: Contract) -> None:
+    table = rows("errores.md", "código de un fallo") + rows("errores.md", "código")
+    documented = [(CODE(code)[0], spanish, english) for code, _, spanish, english in table]
+    own = {code: (texts["es"], texts["en"]) for code, texts in contract.own_faults.items()}
+    expected = [(code, *texts) for code, texts in (faults.TEXTS | own).items()]
+    assert sorted(documented) == sorted(expected)
 
 
 @pytest.mark.parametrize("name", sorted(set(contracts.shipped()) - {"cobranza"}))
 def test_the_faults_of_other_contracts_are_documented(name: str) -> None:
     own = set(contracts.load(name).own_faults)
-    known = set(named("compat.md", "fault")) | set(named("llamador.md", "código de un fallo"))
+    known = set(named("compat.md", "fault")) | set(named("errores.md", "código de un fallo"))
     assert own <= known
 
 
-def test_every_problem_is_documented_with_its_status() -> None:
-    documented = {(CODE(row[0])[0], int(row[1])) for row in rows("llamador.md", "`type`")}
-    expected = {(f"urn:propensia:{code}", kind[0]) for code, kind in problems.KINDS.items()}
-    assert documented == expected
+def test_every_problem_is_documented_with_its_status_and_sentences() -> None:
+    table = rows("errores.md", "`type`")
+    assert all(row[4] for row in table), "what to do"
+    documented = [(CODE(row[0])[0], int(row[1]), row[2], row[3]) for row in table]
+    expected = [
+        (f"urn:propensia:{code}", status, ". ".join(spanish), ". ".join(english))
+        for code, (status, spanish, english, _) in problems.KINDS.items()
+    ]
+    assert sorted(documented) == sorted(expected)
 
 
 def test_every_option_and_form_is_documented() -> None:

@@ -31,7 +31,7 @@ TAKERS: dict[str, tuple[int, Mapping[str, object]]] = {
     "Unreadable": (0, faults.TEXTS),
     "fault": (0, faults.TEXTS),
     "problem": (0, problems.KINDS),
-    "_problem": (0, problems.KINDS),
+    "refusal": (0, problems.KINDS),
     "Denied": (0, problems.KINDS),
     "Refusal": (0, refusal.TEXTS),
     "_tell_refused": (1, refusal.TEXTS),
@@ -105,7 +105,12 @@ def test_a_problem_has_the_shape_that_is_promised(code: str, language: str) -> N
     assert body["status"] == made.status
     assert (body["id"], body["errores"]) == ("id1", [])
     assert made.text().decode() == body["detail"] + "\n"
-    assert (made.retry_s > 0) == (made.status == 503)
+    assert (made.retry_s > 0) == (made.status in (429, 503))  # RFC 6585, 4 and RFC 9110, 15.6.4
+
+
+def test_a_problem_may_know_better_than_the_table_when_to_try_again() -> None:
+    made = problem("limite_superado", "id1", "es", retry_s=37)
+    assert ("Retry-After", "37") in problems.refusal_headers(made)
 
 
 def test_all_faults_are_told_at_once_each_with_what_is_taken(contract: Contract) -> None:

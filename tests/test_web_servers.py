@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from propensia.web.listen import is_loopback
+from propensia.access.networks import is_loopback
 from propensia.web.servers import MOST_WORKERS, WORKER_BYTES, default_workers
 
 HERE = Path(__file__).parent
@@ -241,6 +241,23 @@ def test_slow_bodies_do_not_stop_a_caller(server: str, start: Start) -> None:
         assert [running.get("/") for _ in range(8)] == [b"ok"] * 8
     finally:
         for sock in drips:
+            sock.close()
+
+
+@pytest.mark.parametrize("server", ["granian", "waitress"])
+def test_slow_readers_do_not_stop_a_caller(server: str, start: Start) -> None:
+    running = start(server)
+    readers = [socket.socket() for _ in range(40)]
+    try:
+        for sock in readers:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # nothing to hide it in
+            sock.settimeout(10)
+            sock.connect(("127.0.0.1", running.port))
+            sock.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert sock.recv(12) == b"HTTP/1.1 200"
+        assert [running.get("/") for _ in range(8)] == [b"ok"] * 8
+    finally:
+        for sock in readers:
             sock.close()
 
 

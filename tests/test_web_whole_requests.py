@@ -2,59 +2,169 @@
 
 from __future__ import annotations
 
+import threading
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from propensia.web.listen import Listen
-from propensia.web.whole_requests import WholeRequests
+from propensia.web import routes
+from propensia.web.door import REFUSAL, ROUTE
+from propensia.web.quotas import WHO
+from propensia.web.whole_requests import BODIES, MEMORY_BYTES, ROW_BYTES, ROWS_BYTES, WholeRequests
 
-LIMIT = 8
+FILE_BYTES = 3 * MEMORY_BYTES
+LIMITS = {"row": ROW_BYTES, "rows": ROWS_BYTES, "file": FILE_BYTES}
+PATHS = {"row": "/predict", "rows": "/predict/batch", "file": "/modelos"}
 
 
-def answer(body: bytes, **headers: str) -> tuple[str, bytes]:
-    """Status and body of a POST to an application that says what it was given."""
-    given: list[str] = []
+def environment(source: Any, path: str = "/predict", **more: str) -> dict[str, Any]:
+    """What a server and the door hand on for a POST."""
+    return {
+        "REQUEST_METHOD": "POST",
+        "HTTP_HOST": "x",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.input": source,
+        ROUTE: routes.find("POST", path),
+        WHO: "net 10.0.0.1",
+    } | more
 
-    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
-        start("200 OK", [])
-        return [environ["wsgi.input"].read()]
 
-    def start(status: str, headers: list[tuple[str, str]]) -> None:
-        given.append(status)
+def start(status: str, headers: list[tuple[str, str]]) -> None:
+    pass
 
-    whole = WholeRequests(app, Listen("", 0, body_limit_bytes=LIMIT), slots=1)
-    environ = {"HTTP_HOST": "x", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.input": BytesIO(body)}
-    parts = b"".join(whole(environ | headers, start))
-    return given[0][:3], parts
+
+def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+    body: bytes = environ["wsgi.input"].read()
+    assert environ["CONTENT_LENGTH"] in (str(len(body)), "" if not body else None)
+    return [b"read", body]
+
+
+def refusing(environ: dict[str, Any], start: Any) -> list[bytes]:
+    return [b"refused", environ[REFUSAL].encode()]
+
+
+def behind(**more: Any) -> WholeRequests:
+    return WholeRequests(app, refusing, FILE_BYTES, **more)
+
+
+def answer(body: bytes, path: str = "/predict", **headers: str) -> tuple[bytes, bytes]:
+    """What a POST comes to: read, with its body, or refused, with the code."""
+    what, told = behind()(environment(BytesIO(body), path, **headers), start)
+    return what, told
 
 
 def test_a_whole_body_is_handed_on() -> None:
-    assert answer(b"abc", CONTENT_LENGTH="3") == ("200", b"abc")
-    assert answer(b"abc", HTTP_TRANSFER_ENCODING="chunked") == ("200", b"abc")
+    assert answer(b"abc", CONTENT_LENGTH="3") == (b"read", b"abc")
+    assert answer(b"abc", HTTP_TRANSFER_ENCODING="chunked") == (b"read", b"abc")
+    assert answer(b"", CONTENT_LENGTH="0") == (b"read", b"")
 
 
 @pytest.mark.parametrize("length", ["-1", "-3", "+3", " 3", "3_0", "0x3", "3.0", "x"])
 def test_a_length_that_is_no_number_of_bytes_is_refused(length: str) -> None:
     """A read of less than nothing would read until the sender stops, past every limit."""
-    status, body = answer(b"abc" * 1000, CONTENT_LENGTH=length)
-    assert (status, b"peticion_incompleta" in body) == ("400", True)
+    assert answer(b"abc" * 1000, CONTENT_LENGTH=length) == (b"refused", b"peticion_incompleta")
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "status"),
+    ("body", "headers"),
     [
-        (b"ab", {"CONTENT_LENGTH": "3"}, "400"),
-        (b"", {"HTTP_TRANSFER_ENCODING": "chunked"}, "400"),
-        (b"x" * 9, {"CONTENT_LENGTH": "9"}, "413"),
-        (b"x" * 9, {"HTTP_TRANSFER_ENCODING": "chunked"}, "413"),
-        (b"", {"HTTP_HOST": ""}, "400"),
-        (b"", {"HTTP_HOST": "x,y"}, "400"),
+        (b"ab", {"CONTENT_LENGTH": "3"}),
+        (b"", {"HTTP_TRANSFER_ENCODING": "chunked"}),
+        (b"", {"HTTP_HOST": ""}),
+        (b"", {"HTTP_HOST": "x,y"}),
     ],
 )
-def test_what_is_torn_or_too_large_never_reaches_the_application(
-    body: bytes, headers: dict[str, str], status: str
+def test_what_is_torn_never_reaches_the_application(body: bytes, headers: dict[str, str]) -> None:
+    assert answer(body, **headers) == (b"refused", b"peticion_incompleta")
+
+
+@pytest.mark.parametrize("kind", PATHS)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_may_be_as_long_as_its_route_takes_and_not_a_byte_longer(
+    kind: str, chunked: bool
 ) -> None:
-    found, told = answer(body, **headers)
-    assert (found, b"urn:propensia:" in told) == (status, True)
+    for size, expected in ((LIMITS[kind], b"read"), (LIMITS[kind] + 1, b"refused")):
+        headers = {"HTTP_TRANSFER_ENCODING": "chunked"} if chunked else {}
+        body = b"x" * size
+        if not chunked:
+            headers["CONTENT_LENGTH"] = str(size)
+        what, told = answer(body, PATHS[kind], **headers)
+        assert what == expected
+        assert told == (body if what == b"read" else b"fichero_demasiado_grande")
+
+
+class Untouchable:
+    """A body that must not be read."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise AssertionError("it was read")
+
+
+def test_a_body_that_is_announced_as_too_long_is_not_read_at_all() -> None:
+    told = behind()(environment(Untouchable(), CONTENT_LENGTH="999999999999"), start)
+    assert list(told) == [b"refused", b"fichero_demasiado_grande"]
+
+
+@pytest.mark.parametrize("route", [routes.find("GET", "/prediccion"), None])
+def test_a_body_that_no_route_wants_is_left_unread(route: routes.Route | None) -> None:
+    asked = environment(Untouchable(), CONTENT_LENGTH="5") | {ROUTE: route}
+    assert list(behind()(asked, start)) == [b"read", b""]
+
+
+def test_a_body_that_breaks_off_with_an_error_of_the_server_is_the_senders_fault() -> None:
+    class Broken:
+        def read(self, size: int = -1) -> bytes:
+            raise RuntimeError("whatever a server raises")
+
+    told = behind()(environment(Broken(), CONTENT_LENGTH="5"), start)
+    assert list(told) == [b"refused", b"peticion_incompleta"]
+
+
+def test_a_large_body_waits_in_the_given_folder_and_leaves_nothing_there(tmp_path: Path) -> None:
+    in_memory: list[bool] = []
+
+    def look(environ: dict[str, Any], start: Any) -> list[bytes]:
+        body = environ["wsgi.input"]
+        in_memory.append(not body._rolled)
+        return [str(len(body.read())).encode()]
+
+    whole = WholeRequests(look, refusing, FILE_BYTES, tmp_path)
+    for size in (MEMORY_BYTES, MEMORY_BYTES + 1):
+        asked = environment(BytesIO(b"x" * size), "/modelos", CONTENT_LENGTH=str(size))
+        assert list(whole(asked, start)) == [str(size).encode()]
+    assert in_memory == [True, False]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_caller_holds_half_of_the_places_for_bodies_at_most() -> None:
+    """Slow senders of one caller must not keep the bodies of another out."""
+    go_on, reading = threading.Event(), threading.Semaphore(0)
+
+    class Slow:
+        def read(self, size: int = -1) -> bytes:
+            reading.release()
+            assert go_on.wait(10)
+            return b"a"
+
+    whole = behind(patience_s=0.05)
+    told: list[list[bytes]] = []
+
+    def send(source: Any, who: str) -> list[bytes]:
+        return list(whole(environment(source, CONTENT_LENGTH="1") | {WHO: who}, start))
+
+    threads = [
+        threading.Thread(target=lambda: told.append(send(Slow(), "key a")))
+        for _ in range(BODIES // 2)
+    ]
+    for thread in threads:
+        thread.start()
+        assert reading.acquire(timeout=10)
+    assert send(BytesIO(b"b"), "key a") == [b"refused", b"ocupado"]
+    assert send(BytesIO(b"b"), "key b") == [b"read", b"b"]
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert told == [[b"read", b"a"]] * (BODIES // 2)
+    assert send(BytesIO(b"b"), "key a") == [b"read", b"b"]

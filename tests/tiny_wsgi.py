@@ -1,22 +1,33 @@
 """A WSGI application of a few lines for the tests of the servers, and a way to start it.
 
-It must never need anything of the product but the servers themselves.
+It must never need anything of the product but the servers themselves and what reads bodies.
 """
 
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
+from propensia.web.door import ROUTE
+from propensia.web.quotas import WHO
+from propensia.web.routes import Route
 from propensia.web.servers import Listen, ServerError, run
+from propensia.web.whole_requests import WholeRequests
+
+PARTS, PART = 256, b"x" * 65536
+FILE = Route("POST", "/body", None, "file")
 
 
 def make() -> Any:
     """Return the application; its routes are the names of the tests' questions."""
 
-    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
+        if path == "/large":
+            start_response("200 OK", [("Content-Length", str(PARTS * len(PART)))])
+            return (PART for _ in range(PARTS))
         if path == "/pid":
             body = str(os.getpid()).encode()
         elif path == "/query":
@@ -31,7 +42,22 @@ def make() -> Any:
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    return app
+    return behind_whole_requests(app)
+
+
+def behind_whole_requests(app: Any) -> Any:
+    """Return ``app`` behind what reads bodies, as the door would call it."""
+
+    def refusing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("400 Bad Request", [("Content-Length", "0")])
+        return []
+
+    whole = WholeRequests(app, refusing, 64 * 1024 * 1024)
+
+    def door(environ: dict[str, Any], start_response: Any) -> Any:
+        return whole(environ | {ROUTE: FILE, WHO: "somebody"}, start_response)
+
+    return door
 
 
 def broken() -> Any:

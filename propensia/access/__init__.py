@@ -5,26 +5,35 @@ It never sees what is asked about a debtor, and keeps no secret that could be us
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 
 from propensia.access import networks
-from propensia.access.keys import Key, Keys
-from propensia.access.networks import Network
+from propensia.access.keys import FOLDER, AccessError, Key, Keys
+from propensia.access.networks import Network, NetworkError, Networks
 from propensia.access.roles import Caller
+from propensia.access.sessions import Sessions
 from propensia.access.tokens import Tokens
-from propensia.settings import Settings
+from propensia.locks import Busy
+from propensia.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
 
 LOCAL = Caller("esta máquina", "admin", "local")
 OPEN = Caller("sin clave", "tester", "open")
 
 
 class Denied(Exception):
-    """There is no right to that; ``code`` is the problem to answer with."""
+    """There is no right to that; ``code`` is the problem to answer with, ``name`` that of the
+    caller or key, for the log, where it is known. ``retry_s``: seconds until another try makes
+    sense, 0 where it never does."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, name: str = "", retry_s: int = 0) -> None:
         super().__init__(code)
         self.code = code
+        self.name = name
+        self.retry_s = retry_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +56,52 @@ class Asking:
 class Access:
     """The keys, tokens and networks of one installation. Safe for threads.
 
-    ``tick`` looks whether keys changed; one thread calls it twice a second.
+    ``prepare`` comes before the first request; then ``tick`` looks whether keys changed, called
+    twice a second by one thread.
     """
 
     def __init__(self, chosen: Settings) -> None:
-        self.keys = Keys(chosen.state / "access")
+        """Raises ``SettingsError``, and ``OSError`` or ``AccessError`` where it cannot be known
+        which keys there are: then nothing may start."""
+        self.keys = Keys(chosen.state / FOLDER)
+        self.problem: str | None = None
         self.tokens = Tokens.of(chosen)
+        self.sessions = Sessions(chosen.state / FOLDER, chosen.session_hours)
         self._insecure = chosen.insecure
         self._host = chosen.host
-        self._open_networks = networks.listed(chosen.open_networks)
-        self.trusted_proxies = networks.listed(chosen.trusted_proxies)
+        self._open_networks = _listed("open_networks", chosen.open_networks)
+        self.trusted_proxies = _listed("trusted_proxies", chosen.trusted_proxies)
+
+    def prepare(self) -> None:
+        """Take in what only a process that answers needs: the secret of the sessions, and the
+        keys of the provider. Raises ``OSError``, ``Busy`` or ``SettingsError``."""
+        if self.tokens is not None:
+            self.tokens.refresh()
+        self.sessions.refresh()
 
     def tick(self) -> None:
-        """Take in keys that were made or revoked. Raises ``OSError`` and ``AccessError``."""
-        self.keys.refresh()
+        """Take in keys that were made or revoked, and write down when they were used.
+
+        Raises nothing: what is wrong is told in ``problem``, and what was known before holds.
+        """
+        problem = None
+        try:
+            self.keys.refresh()
+            self.keys.stamp()
+        except AccessError as error:
+            problem = f"claves: {error}; mientras tanto valen las de antes"
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            problem = f"claves: no se puede leer o escribir su carpeta ({why})"
+        try:
+            self.prepare()
+        except (OSError, Busy) as error:
+            problem = problem or f"sesiones: {type(error).__name__} en su carpeta"
+        if self.tokens is not None:
+            problem = problem or self.tokens.problem
+        if problem is not None and problem != self.problem:
+            log.error("keys: %s", problem)
+        self.problem = problem
 
     @property
     def is_closed(self) -> bool:
@@ -72,10 +113,23 @@ class Access:
         shown = asking.key or asking.path_key
         if shown is not None:
             return self._by_key(shown, asking, route)
-        if asking.session is not None:
-            key = self.keys.by_id(asking.session)
+        key = None if asking.session is None else self.keys.by_id(asking.session)
+        if key is not None and _is_good(key, asking, time.time()):
             return self._held(key, asking, route).as_session()
         return self._by_network(asking, route)
+
+    def entering(self, asking: Asking) -> Key:
+        """The key that a person shows to log in with, good now and here. Raises ``Denied``.
+
+        Not one of an address, which proxies may have written down, and no token: a session looks
+        its key up again for every request, and a token cannot be looked up.
+        """
+        now = time.time()
+        key = None if asking.key is None else self.keys.find(asking.key)
+        if key is None or key.in_path or not _is_good(key, asking, now):
+            raise Denied("clave_no_valida")
+        self.keys.used(key, now)
+        return key
 
     def _by_key(self, shown: str, asking: Asking, route: str) -> Caller:
         key = self.keys.find(shown)
@@ -85,24 +139,25 @@ class Access:
                 return caller
         caller = self._held(key, asking, route)
         if key is not None and key.in_path is not (asking.path_key is not None):
-            raise Denied("clave_no_valida")  # one that proxies may have written down, or none
+            # One that proxies may have written down, or one that never was in an address.
+            raise Denied("clave_no_valida", key.name)
         return caller
 
     def _held(self, key: Key | None, asking: Asking, route: str) -> Caller:
         """The caller of a key that is good now, here, and for this route."""
-        if key is None or not key.is_good(time.time()):
-            raise Denied("clave_no_valida")
-        if key.networks and not networks.holds(key.networks, asking.address):
-            raise Denied("clave_no_valida")
+        now = time.time()
+        if key is None or not _is_good(key, asking, now):
+            raise Denied("clave_no_valida", "" if key is None else key.name)
         if key.routes and route not in key.routes:
-            raise Denied("sin_permiso")
-        self.keys.used(key)
+            raise Denied("sin_permiso", key.name)
+        self.keys.used(key, now)
         return key.caller
 
     def _by_network(self, asking: Asking, route: str) -> Caller:
         address = asking.address
-        if route == "/prediccion" and networks.holds(self._open_networks, address):
-            return Caller(f"red {address}", "caller", "network")
+        network = networks.holder(self._open_networks, address)
+        if network is not None and route == "/prediccion":
+            return Caller(f"red {network}", "caller", "network")
         if not self.is_closed:
             local = address is not None and address.is_loopback
             if local and networks.is_local_name(asking.host, self._host):
@@ -110,3 +165,16 @@ class Access:
             if self._insecure:
                 return OPEN
         raise Denied("clave_no_valida")
+
+
+def _is_good(key: Key, asking: Asking, now: float) -> bool:
+    """Whether a key may be used at that time, and from there."""
+    here = not key.networks or networks.holds(key.networks, asking.address)
+    return here and key.is_good(now)
+
+
+def _listed(name: str, text: str) -> Networks:
+    try:
+        return networks.listed(text)
+    except NetworkError as error:
+        raise SettingsError(f"el ajuste {name!r} no es una lista de redes: {error}") from error

@@ -10,15 +10,23 @@ import logging
 from flask import Flask
 
 from propensia import contract as contracts
-from propensia import settings
+from propensia import logs, settings
 from propensia.access import Access
+from propensia.access.limits import Limits
 from propensia.registry import Registry
 from propensia.serving import Serving
-from propensia.settings import Settings
-from propensia.web import site
+from propensia.settings import Settings, SettingsError
+from propensia.web import api, documentation, metrics, models, open_inference, sessions, site
+from propensia.web.api import Posted, PredictRoute
 from propensia.web.door import Door, Seen
 from propensia.web.prediccion import HotRoute, Scoring
+from propensia.web.quotas import Quotas
+from propensia.web.request_log import RequestLog
+from propensia.web.tally import Tally
 from propensia.web.ticker import Ticker
+from propensia.web.uploads import limit_bytes
+from propensia.web.waiting import Waiting
+from propensia.web.whole_requests import WholeRequests
 
 # Servers that are not ours to set up, and the first level at which they write no address of a
 # request, which holds personal data: flask run writes every one at INFO and a broken one at
@@ -31,11 +39,11 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
 
     ``chosen`` defaults to ``settings.load()``. ``background=False`` loads what is published now
     and starts no thread and no keeper, for scripts and tests. Raises ``SettingsError``,
-    ``ContractError``, or ``OSError`` when the state folder cannot be made.
+    ``ContractError``, ``AccessError`` where it cannot be known which keys there are, or
+    ``OSError`` when the state folder cannot be made.
     """
     chosen = chosen or settings.load()
-    if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logs.to_stderr(logging.WARNING, "%(levelname)s %(name)s: %(message)s")
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
     contract = contracts.load(chosen.contract)
@@ -43,17 +51,44 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     registry.prepare()
     serving = Serving(contract, registry)
     access = Access(chosen)
-    start = Ticker(serving, access, chosen).start if background else serving.tick
-    app = Flask(__name__)
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    scoring = Scoring(serving)
-    site.add_routes(app, scoring, chosen)
-    hot = HotRoute(app.wsgi_app, scoring, start)
+    access.prepare()
+    quotas = Quotas(Limits(chosen))
+    record = RequestLog(chosen.state, chosen.request_log_days)
+    tally = Tally(chosen.state / "metrics")
+    ticker = Ticker(serving, access, record, tally, chosen)
+    start = ticker.start if background else serving.tick
+
+    def tell(seen: Seen) -> None:
+        record.tell(seen)
+        tally.answer(seen)
+
+    app = _flask()
+    scoring = Scoring(serving, tally.result)
+    site.add_routes(app, scoring, chosen, lambda: [record.problem, access.problem, quotas.problem])
+    sessions.add_routes(app, access, scoring, lambda code: site.refusal(code, scoring))
+    models.add_routes(
+        app, scoring, chosen, lambda code, errors: site.refusal(code, scoring, errors)
+    )
+    metrics.add_routes(app, tally, registry, contract)
+    documentation.add_routes(app, scoring, chosen.max_batch_size)
+    posted = Posted(scoring, chosen.max_batch_size)
+    api.add_routes(app, posted)
+    open_inference.add_routes(app, scoring, chosen.max_batch_size)
+    hot = HotRoute(PredictRoute(app.wsgi_app, posted), scoring, start)
     hot.begin()
-    app.wsgi_app = Door(hot, app.wsgi_app, access, _tell)  # type: ignore[method-assign, assignment]
+    waiting = Waiting(hot, app.wsgi_app, chosen.queue_seconds)
+    whole = WholeRequests(waiting, app.wsgi_app, limit_bytes(chosen), chosen.state)
+    app.wsgi_app = Door(whole, app.wsgi_app, access, quotas, tell, hot.begin)  # type: ignore[method-assign, assignment]
     return app
 
 
-def _tell(seen: Seen) -> None:
-    """What was answered, for the request log and the metrics."""
+def _flask() -> Flask:
+    """Flask without routes. Raises ``SettingsError`` where it would debug."""
+    app = Flask(__name__)
+    if app.debug:
+        raise SettingsError(
+            "con FLASK_DEBUG o --debug, quien llama podría ejecutar código aquí: arranque sin ello"
+        )
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    return app

@@ -7,14 +7,19 @@ table of routes allows.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from propensia.access import Access, Asking, Denied, networks
 from propensia.access.roles import Caller
+from propensia.access.sessions import Session
 from propensia.web import routes
+from propensia.web.problems import trace
+from propensia.web.quotas import FIELDS, HOT, Quotas
 from propensia.web.routes import Route
 
 if TYPE_CHECKING:
@@ -26,14 +31,34 @@ CALLER = "propensia.caller"
 ROUTE = "propensia.route"
 REFUSAL = "propensia.refusal"
 RETRY = "propensia.retry"
+SESSION = "propensia.session"
+FIELD_DUE = "propensia.field_due"
 """Keys of the environment of a request: the ``Caller`` that was let in, the ``Route``; or the
-code of the problem to answer with, and after how many seconds another try makes sense."""
+code of the problem to answer with, and after how many seconds another try makes sense. The
+``Session`` of a browser's cookie, ``None`` for a bad one; ``FIELD_DUE`` is there where the form
+that it sends must still show that it is of a page of ours."""
+
+COOKIE = "propensia_session"
+CSRF_FIELD = "csrf"
+"""Where a form shows that it is of a page of the session; scripts do it in ``X-CSRF-Token``."""
 
 PATH_KEY = "/c/"
 """What comes before a key in an address: ``/c/KEY/prediccion?…``, for callers without headers."""
 
-_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_X_FORWARDED_HOST")
+_RELAYED = (
+    "HTTP_FORWARDED",
+    "HTTP_VIA",
+    "HTTP_X_REAL_IP",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PROTO",
+)
+_OLD_PROTOCOLS = ("HTTP/1", "HTTP/1.0")  # granian writes 1.0 without its end
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD = "?"
+"""What stands for a method that nobody has, which senders could make up without end."""
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @dataclass(slots=True)
@@ -58,66 +83,115 @@ class Door:
         app: WSGIApplication,
         refusing: WSGIApplication,
         access: Access,
+        quotas: Quotas,
         tell: Callable[[Seen], None],
+        begin: Callable[[], None],
     ) -> None:
         """``app`` answers who is let in, ``refusing`` (Flask, which finds ``REFUSAL``) the others;
-        ``tell`` is called after every answer and must not raise."""
+        ``tell`` is called after every answer and must not raise; ``begin`` before every question,
+        so that a process that was forked follows the keys, even if it refuses everybody."""
         self._app = app
         self._refusing = refusing
         self._access = access
+        self._quotas = quotas
         self._tell = tell
+        self._begin = begin
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
+        self._begin()
         began = time.perf_counter()
         path_key = _path_key(environ)
         route = routes.find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        app, caller = self._app, None
+        app, name = self._app, ""
         try:
             caller = self._let_in(environ, route, path_key)
+            name = "" if caller is None else caller.name
             environ[CALLER], environ[ROUTE] = caller, route
         except Denied as denied:
-            app, environ[REFUSAL] = self._refusing, denied.code
+            app, name, environ[REFUSAL] = self._refusing, denied.name, denied.code
+            environ[RETRY] = denied.retry_s
         told: list[Any] = ["", ()]
 
         def heard(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if FIELDS in environ:
+                headers = [*headers, *environ[FIELDS]]
             told[:] = status, headers
             return start(status, headers) if exc_info is None else start(status, headers, exc_info)
 
         try:
             return app(environ, heard)
+        except Exception as error:  # a server would write it down, message and all
+            log.error("a request failed: %s", trace(error))
+            environ[REFUSAL] = "error_interno"
+            return self._refusing(environ, partial(heard, exc_info=sys.exc_info()))
         finally:
-            self._tell(_seen(environ, route, caller, told, time.perf_counter() - began))
+            self._tell(_seen(environ, route, name, told, time.perf_counter() - began))
 
     def _let_in(
         self, environ: WSGIEnvironment, route: Route | None, path_key: str | None
     ) -> Caller | None:
         """The caller, ``None`` where nobody asks who it is. Raises ``Denied``."""
-        if route is not None and route.permission is None:
-            return None
         if path_key is not None and (route is None or route.path != "/prediccion"):
             raise Denied("clave_no_valida")
-        caller = self._access.caller(
-            self._asking(environ, path_key), "" if route is None else route.path
-        )
+        cookies = environ.get("HTTP_COOKIE")
+        if cookies is not None and COOKIE in cookies:
+            environ[SESSION] = self._access.sessions.read(_cookie(cookies))
+        if route is not None and route.permission is None:
+            if environ["REQUEST_METHOD"] not in _SAFE:
+                _same_site(environ)
+                address = asking(environ, self._access).address
+                self._quotas.count(environ, route, None, address)
+            return None
+        caller = self._known(environ, route, path_key)
         if route is not None and route.permission and not caller.may(route.permission):
-            raise Denied("sin_permiso")
-        if environ["REQUEST_METHOD"] not in _SAFE and caller.means not in ("key", "token"):
+            raise Denied("sin_permiso", caller.name)
+        if caller.means not in ("key", "token"):  # a browser has those only if a person typed them
             _same_site(environ)
+        if caller.means == "session" and environ["REQUEST_METHOD"] not in _SAFE:
+            _own_page(environ, environ[SESSION])
         return caller
 
-    def _asking(self, environ: WSGIEnvironment, path_key: str | None) -> Asking:
-        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-        if forwarded is None and any(name in environ for name in _FORWARDED):
-            forwarded = ""
-        proxies = self._access.trusted_proxies
-        host = environ.get("HTTP_HOST", "")
-        return Asking(
-            networks.sender(environ.get("REMOTE_ADDR", ""), forwarded, proxies),
-            host.rpartition("]")[0].lstrip("[") if host[:1] == "[" else host.partition(":")[0],
-            _header_key(environ),
-            path_key,
-        )
+    def _known(
+        self, environ: WSGIEnvironment, route: Route | None, path_key: str | None
+    ) -> Caller:
+        """The caller, counted. Raises ``Denied``."""
+        asked = asking(environ, self._access, path_key)
+        try:
+            caller = self._access.caller(asked, "" if route is None else route.path)
+        except Denied:
+            self._quotas.failed(asked)
+            raise
+        if route is None or route.path != HOT or not self._quotas.hot_is_free:
+            self._quotas.count(environ, route, caller, asked.address)
+        return caller
+
+
+def asking(environ: WSGIEnvironment, access: Access, path_key: str | None = None) -> Asking:
+    """What a request shows of its sender. Raises ``Denied`` where it shows two keys."""
+    remote = environ.get("REMOTE_ADDR", "")
+    forwarded = environ.get("HTTP_X_FORWARDED_FOR")
+    if forwarded is None and _is_relayed(environ, remote):
+        forwarded = ""
+    session: Session | None = environ.get(SESSION)
+    return Asking(
+        networks.sender(remote, forwarded, access.trusted_proxies),
+        networks.host_name(environ.get("HTTP_HOST", "")),
+        _header_key(environ),
+        path_key,
+        None if session is None else session.key,
+    )
+
+
+def _is_relayed(environ: WSGIEnvironment, remote: str) -> bool:
+    """Whether a proxy that does not say for whom stands between.
+
+    nginx says nothing at all unless it is told to, and asks for a local name: everybody whom it
+    lets through would be taken for a program of this machine. But it speaks HTTP/1.0 then.
+    """
+    if any(name in environ for name in _RELAYED):
+        return True
+    return environ["SERVER_PROTOCOL"] in _OLD_PROTOCOLS and networks.is_loopback(remote)
 
 
 def _path_key(environ: WSGIEnvironment) -> str | None:
@@ -127,8 +201,9 @@ def _path_key(environ: WSGIEnvironment) -> str | None:
         return None
     key, slash, rest = path[len(PATH_KEY) :].partition("/")
     environ["PATH_INFO"] = slash + rest
-    for name in ("RAW_URI", "REQUEST_URI"):  # what servers add about the whole address
-        environ.pop(name, None)
+    for name in ("RAW_URI", "REQUEST_URI"):  # the whole address, which access logs write down
+        if name in environ:
+            environ[name] = environ["PATH_INFO"]
     return str(key)
 
 
@@ -143,24 +218,58 @@ def _header_key(environ: WSGIEnvironment) -> str | None:
     return str(text.strip())
 
 
+def _cookie(cookies: str) -> str:
+    """The text of our cookie. Of two, which only another site of the same domain can have set,
+    none counts (RFC 6265, 8.6)."""
+    pairs = [pair.strip().partition("=") for pair in cookies.split(";")]
+    texts = [text for name, _, text in pairs if name == COOKIE]
+    return texts[0] if len(texts) == 1 else ""
+
+
+def _own_page(environ: WSGIEnvironment, session: Session) -> None:
+    """Raise ``Denied`` unless what is sent shows that it is of a page of that session.
+
+    What a form shows is inside the body, which is for Flask to read: ``sessions`` looks there.
+    """
+    shown = environ.get("HTTP_X_CSRF_TOKEN")
+    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if shown is None and kind in _FORMS:
+        environ[FIELD_DUE] = True
+    elif shown is None or not session.is_of(shown):
+        raise Denied("origen_no_permitido")
+
+
 def _same_site(environ: WSGIEnvironment) -> None:
-    """Raise ``Denied`` where a page of another site made a browser send this.
+    """Raise ``Denied`` where a page of another site made a browser send this; a person may
+    follow a link.
 
     Browsers say where a request comes from, and a page cannot change what they say (Fetch
-    Standard, ``Origin`` and ``Sec-Fetch-Site``); programs say nothing.
+    Standard, ``Origin``; W3C Fetch Metadata, ``Sec-Fetch-…``); programs say nothing. They send no
+    ``Sec-Fetch-Site`` over plain HTTP, except to this machine; where it is sent, it decides: a
+    proxy may have changed the ``Host`` that ``Origin`` is compared with.
     """
-    site = environ.get("HTTP_SEC_FETCH_SITE")
-    if site is not None and site not in ("same-origin", "none"):
+    site, origin = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN")
+    if site is not None:
+        own = site in ("same-origin", "none") or _is_link(environ)
+    else:
+        own = origin is None or origin.partition("://")[2] == environ.get("HTTP_HOST")
+    if not own:
         raise Denied("origen_no_permitido")
-    origin = environ.get("HTTP_ORIGIN")
-    if origin is not None and origin.partition("://")[2] != environ.get("HTTP_HOST"):
-        raise Denied("origen_no_permitido")
+
+
+def _is_link(environ: WSGIEnvironment) -> bool:
+    """Whether a browser leaves the other page for this one, and changes nothing by it."""
+    return (
+        environ["REQUEST_METHOD"] in _SAFE
+        and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+        and environ.get("HTTP_SEC_FETCH_DEST") == "document"
+    )
 
 
 def _seen(
     environ: WSGIEnvironment,
     route: Route | None,
-    caller: Caller | None,
+    caller: str,
     told: list[Any],
     seconds: float,
 ) -> Seen:
@@ -170,12 +279,13 @@ def _seen(
             id = value
         elif name == "X-Propensia-Version":
             version = value
+    method = environ["REQUEST_METHOD"]
     return Seen(
-        environ["REQUEST_METHOD"],
+        method if method in _METHODS else OTHER_METHOD,
         "" if route is None else route.path,
         int(told[0][:3] or 500),
         id,
         version,
         seconds,
-        "" if caller is None else caller.name,
+        caller,
     )

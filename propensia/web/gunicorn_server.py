@@ -10,6 +10,7 @@ import logging
 import os
 import selectors
 import socket
+import ssl
 import sys
 import time
 from contextlib import suppress
@@ -19,24 +20,20 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import get_parser
 from gunicorn.http.errors import LimitRequestHeaders, ParseException
+from gunicorn.sock import ssl_context
 from gunicorn.util import write_error
 from gunicorn.workers.gthread import ThreadWorker
 
+from propensia.access.networks import is_loopback
 from propensia.web.listen import (
     HEAD_LIMIT_BYTES,
+    THREADS,
     Listen,
     ServerError,
     allow_open_files,
     claim,
-    is_loopback,
     load,
 )
-from propensia.web.whole_requests import WholeRequests
-
-THREADS = 8
-
-BODY_SLOTS = THREADS - 4
-"""How many of the threads may wait for slow request bodies at a time."""
 
 STOP_S = 5
 """How long a stopping worker may take to end its requests before it is killed."""
@@ -109,11 +106,14 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             "accesslog": None,  # an address holds personal data
             "control_socket_disable": True,
         }
+        if listen.certificate is not None:
+            certificate, key = map(str, listen.certificate)
+            settings |= {"certfile": certificate, "keyfile": key}
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        return WholeRequests(load(self._target), self._listen, slots=BODY_SLOTS)
+        return load(self._target)
 
 
 def _worker_class(header_timeout_s: float) -> type[ThreadWorker]:
@@ -145,10 +145,13 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._heads: dict[Any, _Head] = {}
+        self._tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
 
     def enqueue_req(self, conn: Any) -> None:
         """Take a connection that is to send a request; a thread gets it when the head is whole."""
         if conn.parser is None:
+            if self._tls is not None and not self._secure(conn, self._tls):
+                return
             conn.parser = get_parser(self.cfg, conn.sock, conn.client)
         conn.sock.setblocking(False)
         head = _Head(conn.parser.unreader.take_buffered(), self.header_timeout_s)
@@ -156,6 +159,17 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         if head.data and self._dispatch(conn, head):
             return  # pipelined, and already here
         self._gather(conn, conn.sock)
+
+    def _secure(self, conn: Any, tls: ssl.SSLContext) -> bool:
+        """Speak TLS from now on; the handshake is part of the head, and has its deadline. The
+        original would wait for it in a thread."""
+        try:
+            conn.sock = tls.wrap_socket(conn.sock, server_side=True, do_handshake_on_connect=False)
+        except OSError:  # the client is gone already
+            self.nr_conns -= 1
+            conn.close()
+            return False
+        return True
 
     def murder_pending(self) -> None:
         """Close what is overdue; the original calls this about once a second."""
@@ -202,7 +216,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         head = self._heads[conn]
         try:
             data = sock.recv(_RECV_BYTES)
-        except (BlockingIOError, InterruptedError):
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
             data = None
         except OSError:
             data = b""

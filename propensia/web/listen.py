@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 import importlib
-import ipaddress
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
@@ -19,6 +19,11 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
 HEAD_LIMIT_BYTES = 64 * 1024
 """Longest request head (request line and headers) that is read; granian, which looks only
 between two reads, may take up to about twice as much."""
+
+THREADS = 16
+"""Threads that run Python, per worker. Requests that wait for a place or for a body hold one each,
+so there are more than run at a time (``waiting``); each further one costs everybody time, as they
+take turns with one interpreter (``python -m benchmarks surface``)."""
 
 SPARE_FILES = 200
 """Open files that a worker needs besides its connections: models, journal, threads."""
@@ -35,8 +40,11 @@ class Listen:
     ``connections`` is the most that one worker holds open; more wait in ``backlog``, the queue of
     the operating system. ``header_timeout_s`` runs from the opening of a connection (or from its
     last answer) to the end of a request head, whatever arrives in between. ``body_timeout_s`` is
-    the same for a body, where the server can keep it (waitress; the others limit how many slow
-    bodies there are at a time).
+    the same for a body, where the server can keep it (waitress; under the others there is a limit
+    to how many slow bodies there are at a time, ``whole_requests``). ``body_limit_bytes`` is for a
+    server that gathers bodies itself, before anybody knows who sends them (waitress).
+    ``certificate``: the files of a certificate and of its key, for
+    TLS; ``None`` for plain HTTP.
     """
 
     host: str
@@ -47,6 +55,7 @@ class Listen:
     body_limit_bytes: int = 64 * 1024 * 1024
     connections: int = 1000
     backlog: int = 1024
+    certificate: tuple[Path, Path] | None = None
 
 
 def load(target: str) -> WsgiApp:
@@ -100,14 +109,6 @@ def _why_not(error: OSError, where: str) -> str:
         f"esta máquina; revise PROPENSIA_HOST. / Cannot listen at {where}: not an address of "
         "this machine."
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine can reach that address or name."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def allow_open_files(count: int) -> None:

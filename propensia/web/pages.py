@@ -55,7 +55,7 @@ def form_page(
         pairs.append(("motivos", sent["motivos"]))
     title = words["error_prefix"] + faults["title"] if faults else words["form_title"]
     path = "prediccion" if faults and pairs else ""
-    return _frame(title, language, path, pairs) | {
+    return frame(title, language, path, pairs) | {
         "model": model and {**model, "threshold": _threshold(model["threshold"], language)},
         "fields": [_field(f, sent, wrong.get(f["name"], ()), words) for f in fields],
         "reasons": _REASONS,
@@ -85,7 +85,7 @@ def result_page(
     labels = {f["name"]: f["label"] for f in fields}
     verdict = str(answer["clasificacion"])
     verdict = verdict[:1].upper() + verdict[1:]
-    return _frame(f"{verdict}, {shown}", language, "prediccion", again) | {
+    return frame(f"{verdict}, {shown}", language, "prediccion", again) | {
         "answer": answer,
         "reference": visible(answer.get("ref") or ""),
         "demonstration": demonstration,
@@ -100,6 +100,11 @@ def result_page(
         "boxes": _boxes(url, pairs, language),
         "back": "./?" + _query([*again, ("idioma", language)]),
     }
+
+
+def docs_page(language: str, version: str) -> Context:
+    """The context of ``docs.html``; ``version`` is that of the files that it loads."""
+    return frame(texts(language)["docs_title"], language, "docs", []) | {"version": version}
 
 
 def excel_formula(url: str, function: str) -> str:
@@ -161,7 +166,7 @@ def visible(value: object, limit: int = SHOWN_LENGTH) -> str:
 # --- shared by the pages ----------------------------------------------------------------
 
 
-def _frame(title: str, language: str, path: str, pairs: list[tuple[str, str]]) -> Context:
+def frame(title: str, language: str, path: str, pairs: list[tuple[str, str]]) -> Context:
     """What every page needs; ``root`` is the way from the page to the top of the site."""
     other = "en" if language == "es" else "es"
     form = [("formato", "html")] if path else []

@@ -7,19 +7,17 @@ page form is handed on to Flask, which renders it from the same answer.
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from propensia.contract import Contract
-from propensia.faults import BadRow, Note, sentence
+from propensia.faults import BadRow
 from propensia.scorer import ScorerError, Unreliable
 from propensia.serving import Answer, Bundle, NoModel, Serving
+from propensia.web.answers import AnswerWriter, text_body
 from propensia.web.problems import (
     SAFE_HEADERS,
     TEXT,
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROUTE = "/prediccion"
-COMPACT = (",", ":")
 JSON = "application/json"
 KINDS = {JSON: "json", "text/plain": "text", "text/html": "html"}
 STATUS = {
@@ -52,8 +49,12 @@ STATUS = {
 class Scoring:
     """One query string to one answer or one problem, whatever the form it is shown in."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(
+        self, serving: Serving, tell: Callable[[Answer | Problem], None] = lambda result: None
+    ) -> None:
+        """``tell`` is called with each result; it must not raise."""
         self.serving = serving
+        self._tell = tell
         self.contract: Contract = serving.contract
         self._reader = QueryReader(serving.contract)
 
@@ -61,15 +62,23 @@ class Scoring:
         """The query; nothing is raised here, faults are inside."""
         return self._reader.read(raw)
 
-    def score(self, query: Query, language: str) -> Answer | Problem:
-        """The answer, or the problem that says why there is none. Raises nothing."""
+    def score(self, query: Query, language: str, bundle: Bundle | None = None) -> Answer | Problem:
+        """The answer, or the problem that says why there is none. Raises nothing.
+
+        ``bundle``: what a batch took at its start; ``None`` for what answers now.
+        """
+        result = self._score(query, language, bundle)
+        self._tell(result)
+        return result
+
+    def _score(self, query: Query, language: str, bundle: Bundle | None) -> Answer | Problem:
         serving = self.serving
         try:
             if query.too_long:
                 return problem("peticion_demasiado_larga", serving.new_id(), language)
             if query.faults:
                 self._with_row_faults(query)
-            answer = serving.answer(query.texts, query.reasons)
+            answer = serving.answer(query.texts, query.reasons, bundle)
             answer.notes.extend(query.notes)
             return answer
         except BadRow as bad:
@@ -90,8 +99,13 @@ class Scoring:
         try:
             self.serving.features.read(query.texts)
         except BadRow as bad:
-            missing = "parametro_ausente" if query.broken else None
-            faults += [fault for fault in bad.faults if fault.code != missing]
+            told = {fault.parameter for fault in faults}
+            faults += [
+                fault
+                for fault in bad.faults
+                if fault.code != "parametro_ausente"
+                or not (query.broken or fault.parameter in told)
+            ]
         raise BadRow(faults)
 
 
@@ -104,10 +118,12 @@ class HotRoute:
         self._start = start
         self._pid = 0
         self._beginning = threading.Lock()
-        self._tail: tuple[Bundle | None, str, tuple[str, str]] = (None, "", ("", ""))
+        self._writer = AnswerWriter(scoring.contract)
 
     def begin(self) -> None:
         """Start what this process needs in the background, once; who comes meanwhile waits."""
+        if os.getpid() == self._pid:
+            return
         with self._beginning:
             if os.getpid() != self._pid:
                 self._start()
@@ -115,8 +131,7 @@ class HotRoute:
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer the hot route; hand everything else to Flask."""
-        if os.getpid() != self._pid:  # after a fork the background thread did not come along
-            self.begin()
+        self.begin()  # after a fork the background thread did not come along
         method = environ["REQUEST_METHOD"]
         if environ["PATH_INFO"] != ROUTE or method not in ("GET", "HEAD"):
             return self._app(environ, start)
@@ -130,9 +145,8 @@ class HotRoute:
         result = self._scoring.score(query, language)
         if isinstance(result, Problem):
             return _refuse(result, form, method, start)
-        tail, version = self._of_bundle(result.bundle)
         if form == "json":
-            body, kind = self._json(result, query, language, tail), JSON
+            body, kind = self._writer.json(result, query, language), JSON
         else:
             body, kind = text_body(result, self._scoring.contract), TEXT
         start(
@@ -140,77 +154,12 @@ class HotRoute:
             [
                 ("Content-Type", kind),
                 ("Content-Length", str(len(body))),
-                version,
+                self._writer.version(result.bundle),
                 ("X-Propensia-Id", result.id),
                 *SAFE_HEADERS,
             ],
         )
         return (body,) if method == "GET" else ()
-
-    def _of_bundle(self, bundle: Bundle) -> tuple[str, tuple[str, str]]:
-        """The part of an answer that only changes with the release, made once per release."""
-        held, tail, version = self._tail
-        if held is not bundle:
-            release = bundle.release
-            tail = (
-                f',"umbral":{bundle.decision.threshold!r},"modelo":{json.dumps(release.model)}'
-                f',"version":"{release.version}","publicacion":{release.number},"avisos":'
-            )
-            version = ("X-Propensia-Version", release.version)
-            self._tail = (bundle, tail, version)
-        return tail, version
-
-    def _json(self, answer: Answer, query: Query, language: str, tail: str) -> bytes:
-        contract = self._scoring.contract
-        names = contract.positive_name if answer.positive else contract.negative_name
-        rest = ""
-        if "ref" in query.options:
-            rest += f',"ref":{json.dumps(query.options["ref"])}'
-        if answer.effects is not None:
-            rest += f',"motivos":{json.dumps(effects_shape(answer), separators=COMPACT)}'
-        notes = ",".join([_note_json(note, language) for note in answer.notes])
-        return (
-            f'{{"id":"{answer.id}","clasificacion":{_quoted(names["es"])},'
-            f'"{contract.flag}":{"true" if answer.positive else "false"},'
-            f'"probabilidad":{answer.probability!r}{tail}[{notes}]{rest}}}'
-        ).encode()
-
-
-def answer_shape(
-    answer: Answer, query: Query, contract: Contract, language: str
-) -> dict[str, Any]:
-    """The answer as the dictionary that the JSON form writes, for pages and batches."""
-    release = answer.bundle.release
-    names = contract.positive_name if answer.positive else contract.negative_name
-    shape: dict[str, Any] = {
-        "id": answer.id,
-        "clasificacion": names["es"],
-        contract.flag: answer.positive,
-        "probabilidad": answer.probability,
-        "umbral": answer.bundle.decision.threshold,
-        "modelo": release.model,
-        "version": release.version,
-        "publicacion": release.number,
-        "avisos": [_note_shape(note, language) for note in answer.notes],
-    }
-    if "ref" in query.options:
-        shape["ref"] = query.options["ref"]
-    if answer.effects is not None:
-        shape["motivos"] = effects_shape(answer)
-    return shape
-
-
-def effects_shape(answer: Answer) -> list[dict[str, Any]]:
-    """``motivos``: parameter and effect in probability (0.1 = ten points up), largest first."""
-    return [{"parametro": name, "efecto": effect} for name, effect in answer.effects or ()]
-
-
-def text_body(answer: Answer, contract: Contract) -> bytes:
-    """The bare class, ``1`` or ``0``; or a network's number in brackets where the contract
-    keeps that old habit."""
-    if contract.text == "numpy" and answer.bundle.kind == "keras":
-        return str(np.array([answer.probability], dtype=np.float32)).encode()
-    return b"1" if answer.positive else b"0"
 
 
 @functools.lru_cache(maxsize=64)  # a caller sends the same header with every request
@@ -242,35 +191,3 @@ def _refuse(refused: Problem, form: str, method: str, start: StartResponse) -> I
     body, headers = answer_of(refused, form)
     start(STATUS[refused.status], headers)
     return (body,) if method == "GET" else ()
-
-
-def _note_shape(note: Note, language: str) -> dict[str, Any]:
-    used = note.used
-    if isinstance(used, float) and used.is_integer():  # every number is read as a float: 65.0
-        used = int(used)
-    return {
-        "parametro": note.parameter,
-        "codigo": note.code,
-        "mensaje": sentence(note.code, note.parameter, language, used=used),
-        "valor_usado": used,
-    }
-
-
-def _note_json(note: Note, language: str) -> str:
-    if note.code == "valor_supuesto":  # always the same few: what the contract fills in
-        return _assumed_json(note, language)
-    return _shape_json(note, language)
-
-
-@functools.lru_cache(maxsize=256)
-def _assumed_json(note: Note, language: str) -> str:
-    return _shape_json(note, language)
-
-
-def _shape_json(note: Note, language: str) -> str:
-    return json.dumps(_note_shape(note, language), ensure_ascii=False, separators=COMPACT)
-
-
-@functools.lru_cache(maxsize=16)
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

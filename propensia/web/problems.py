@@ -19,11 +19,13 @@ from propensia.web.query import OPTION_ADMITS, Query
 
 PROBLEM, TEXT = "application/problem+json", "text/plain; charset=utf-8"
 FRAMES = 5
-# Sent with every answer of every route: debtors' data stay out of caches and referrers.
+# Sent with every answer of every route (OWASP Secure Headers Project): debtors' data stay out of
+# caches, referrers, and the pages of other sites.
 SAFE_HEADERS = [
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Vary", "Accept, Accept-Language"),
 ]
 # code -> (status, (title, detail) in Spanish, the same in English, seconds to wait or 0)
@@ -54,8 +56,8 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     ),
     "origen_no_permitido": (
         403,
-        ("Origen no permitido", "Otra página ha hecho que su navegador envíe esto."),
-        ("Origin not allowed", "Another site's page made your browser send this."),
+        ("Origen no permitido", "Lo envió otra página, u otra sesión: recargue y repita."),
+        ("Origin not allowed", "Another page or session sent this: reload and try again."),
         0,
     ),
     "no_encontrado": (
@@ -90,8 +92,8 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     ),
     "demasiadas_filas": (
         413,
-        ("Demasiadas filas", "Envíe menos filas en cada petición."),
-        ("Too many rows", "Send fewer rows in each request."),
+        ("Demasiadas filas", "Envíe como mucho {most_rows} filas en cada petición."),
+        ("Too many rows", "Send at most {most_rows} rows in each request."),
         0,
     ),
     "peticion_demasiado_larga": (
@@ -126,8 +128,8 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     ),
     "ocupado": (
         503,
-        ("Ocupado", "Demasiados envíos lentos a la vez; repita en un segundo."),
-        ("Busy", "Too many slow uploads at once; send it again in a second."),
+        ("Ocupado", "Demasiadas peticiones a la vez; repita en un segundo."),
+        ("Busy", "Too many requests at once; send it again in a second."),
         1,
     ),
     "sin_modelo": (
@@ -170,19 +172,25 @@ def problem(
     language: str,
     faults: Iterable[Fault] = (),
     contract: Contract | None = None,
+    most_rows: int = 0,
+    retry_s: int = 0,
 ) -> Problem:
-    """The problem of that ``code``; ``faults`` become its ``errores``, all at once."""
-    status, spanish, english, retry_s = KINDS[code]
+    """The problem of that ``code``; ``faults`` become its ``errores``, all at once.
+
+    ``most_rows``: the longest batch, which one of the sentences names. ``retry_s``: when another
+    try makes sense, where that is known better than by the table.
+    """
+    status, spanish, english, usual_retry_s = KINDS[code]
     title, detail = spanish if language == "es" else english
     body = {
         "type": f"urn:propensia:{code}",
         "title": title,
         "status": status,
-        "detail": detail,
+        "detail": detail.replace("{most_rows}", str(most_rows)),
         "id": id,
         "errores": [_error(fault, language, contract) for fault in faults],
     }
-    return Problem(code, status, retry_s, body)
+    return Problem(code, status, retry_s or usual_retry_s, body)
 
 
 def _error(fault: Fault, language: str, contract: Contract | None) -> dict[str, str]:

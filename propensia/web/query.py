@@ -33,6 +33,8 @@ class Query:
     faults: list[Fault] = field(default_factory=list)
     broken: bool = False
     """An escape or its UTF-8 is broken, so nobody knows which parameters were meant."""
+    told: set[tuple[str, str]] = field(default_factory=set, compare=False)
+    """What ``add_fault`` has told."""
     too_long: bool = False
     """Longer than ``LONGEST_QUERY``: nothing of it was read, not even its options."""
 
@@ -40,6 +42,13 @@ class Query:
     def form(self) -> str | None:
         """``json``, ``text`` or ``html`` where the caller asked for one."""
         return FORMS.get(self.options.get("formato", ""))
+
+    def add_fault(self, name: str, code: str) -> None:
+        """Tell a fault once, however often it is there: what is sent must not choose how long
+        the answer is."""
+        if (name, code) not in self.told:
+            self.told.add((name, code))
+            self.faults.append(Fault(name, code))
 
     @property
     def reasons(self) -> int:
@@ -51,7 +60,9 @@ class Query:
 class QueryReader:
     """Reads the query strings of one contract. Immutable; safe for threads."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, options: frozenset[str] = OPTIONS) -> None:
+        """``options``: those that the route has; any other name is unknown there."""
+        self._options = options
         self._parameters = frozenset(p.name for p in contract.parameters)
         self._strict = contract.bad_utf8 == "refuse"
         self._first_wins = contract.repeated == "first"
@@ -65,27 +76,31 @@ class QueryReader:
         if len(raw) > LONGEST_QUERY:  # before any work: senders must not choose how much there is
             query.too_long = True
             return query
-        texts, parameters = query.texts, self._parameters
         plain = raw.isascii() and "%" not in raw and "+" not in raw and raw.isprintable()
         items = [item.partition("=") for item in raw.split("&")] if plain else None
-        for name, equals, text in items or self._decoded(raw, query):
+        self.gather(items or self._decoded(raw, query), query)
+        return query
+
+    def gather(self, items: Iterable[tuple[str, str, str]], query: Query) -> None:
+        """Put ``(name, "=", text)`` by ``(name, "=", text)`` where it belongs in ``query``."""
+        texts, parameters = query.texts, self._parameters
+        for name, equals, text in items:
             if name in parameters:
                 if name not in texts:
                     texts[name] = text
                 elif not self._first_wins:
-                    query.faults.append(Fault(name, "parametro_repetido"))
+                    query.add_fault(name, "parametro_repetido")
             elif name or equals:
                 self._other(name, text, query)
-        return query
 
     def _other(self, name: str, text: str, query: Query) -> None:
-        if name not in OPTIONS:
+        if name not in self._options:
             if len(query.notes) < MOST_NOTES:
                 query.notes.append(Note(name[:LONGEST_NAME], "parametro_desconocido", None))
             return
         if name in query.options:
             if not self._first_wins:
-                query.faults.append(Fault(name, "parametro_repetido"))
+                query.add_fault(name, "parametro_repetido")
             return
         query.options[name] = text
         if name == "ref":

@@ -13,7 +13,7 @@ from typing import Literal
 Body = Literal["none", "row", "rows", "file"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # equal only to itself: a fast key
 class Route:
     """One method of one path. ``permission`` ``None``: everybody, without a key.
 

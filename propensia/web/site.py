@@ -1,24 +1,25 @@
-"""The other routes: pages for people, ``/modelos``, ``/prueba`` and the health answers.
+"""The other routes: pages for people, ``/prueba`` and the health answers.
 
 Nothing here scores by itself; pages show what ``Scoring`` answered.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flask import Flask, Response, abort, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from propensia import __version__, heartbeat
 from propensia.contract import Contract, Parameter
-from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
-from propensia.web import door, pages, routes
-from propensia.web.prediccion import ROUTE, Scoring, answer_shape, wanted_form
+from propensia.web import door, open_inference, pages, routes, sessions
+from propensia.web.answers import answer_shape
+from propensia.web.prediccion import ROUTE, Scoring, wanted_form
 from propensia.web.problems import (
     SAFE_HEADERS,
     TEXT,
@@ -38,17 +39,24 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+KEPT = {"static": "public, max-age=3600", "docs_file": "private, max-age=86400"}
+"""Endpoint -> how long browsers keep the files of pages, which are the same for everybody."""
 
-def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
-    """Give ``app`` every route but the hot one's JSON and text forms, and one error shape."""
-    registry = scoring.serving.registry
+
+def add_routes(
+    app: Flask, scoring: Scoring, chosen: Settings, troubles: Callable[[], Iterable[str | None]]
+) -> None:
+    """Give ``app`` every route but the hot one's JSON and text forms, and one error shape.
+
+    ``troubles``: what else is wrong in this process at the moment, for ``/health``.
+    """
     contract = scoring.contract
 
     @app.get("/")
     def form() -> Response:
         query, language = _asked(scoring)
         if query.too_long:
-            return _problem("peticion_demasiado_larga", scoring)
+            return refusal("peticion_demasiado_larga", scoring)
         fields, values = _fields(contract, language), query.texts or None
         return _page("form.html", pages.form_page(fields, _model(scoring), language, values))
 
@@ -80,13 +88,9 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
     def prueba() -> Response:
         return Response(f"Funcionando. Propensia {__version__}", content_type=TEXT)
 
-    @app.get("/modelos")
-    def modelos() -> dict[str, Any]:
-        return models_shape(registry)
-
     @app.get("/health")
     def health() -> tuple[dict[str, Any], int]:
-        shape = health_shape(scoring, chosen)
+        shape = health_shape(scoring, chosen, troubles())
         return shape, 200 if shape["version"] else 503
 
     @app.get("/health/live")
@@ -97,7 +101,7 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
     def ready() -> Response | dict[str, str]:
         bundle = scoring.serving.bundle
         if bundle is None:
-            return _problem("sin_modelo", scoring)
+            return refusal("sin_modelo", scoring)
         return {"estado": "listo", "version": bundle.release.version}
 
     _add_error_shape(app, scoring)
@@ -107,9 +111,11 @@ def _add_error_shape(app: Flask, scoring: Scoring) -> None:
     @app.before_request
     def exact() -> Response | None:
         if (code := request.environ.get(door.REFUSAL)) is not None:
-            return _problem(code, scoring)
+            return refusal(code, scoring)
         # Werkzeug reads //prediccion as /prediccion: a second name, with only the page form.
-        if request.environ["PATH_INFO"].startswith("//"):
+        # For others it would answer with a redirection, and the query of a debtor in it.
+        redirected = isinstance(request.routing_exception, RequestRedirect)
+        if redirected or request.environ["PATH_INFO"].startswith("//"):
             abort(404)
         route, rule = request.environ.get(door.ROUTE), request.url_rule
         if rule is not None and (route is None or routes.pattern(rule.rule) != route.path):
@@ -119,35 +125,51 @@ def _add_error_shape(app: Flask, scoring: Scoring) -> None:
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
         codes = {404: "no_encontrado", 405: "metodo_no_permitido"}
-        response = _problem(codes.get(error.code or 500, "peticion_no_valida"), scoring)
+        response = refusal(codes.get(error.code or 500, "peticion_no_valida"), scoring)
         response.headers.extend([h for h in error.get_headers() if h[0] == "Allow"])
         return response
 
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
-        response = _problem("error_interno", scoring)
+        response = refusal("error_interno", scoring)
         log.error("%s failed: %s", response.headers["X-Propensia-Id"], trace(error))
         return response
 
     @app.after_request
     def safe(response: Response) -> Response:
         for name, value in SAFE_HEADERS:
-            if name == "Cache-Control" and request.endpoint == "static":
-                response.headers[name] = "public, max-age=3600"
+            kept = KEPT.get(request.endpoint or "") if response.status_code < 400 else None
+            if name == "Cache-Control" and kept is not None:
+                response.headers[name] = kept
             else:
                 response.headers[name] = value
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        if response.mimetype == "text/html":
+            # With "no-referrer" browsers would also hide where our own forms come from (Fetch
+            # Standard, 3.1), which the door asks; of an address, nobody learns more than the host.
+            response.headers["Referrer-Policy"] = "strict-origin"
+        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers.setdefault("X-Propensia-Id", scoring.serving.new_id())
         return response
 
 
-def _problem(code: str, scoring: Scoring) -> Response:
-    """The problem of that ``code``, in the form and language that the request asks for."""
+def refusal(code: str, scoring: Scoring, errors: Iterable[Mapping[str, str]] = ()) -> Response:
+    """The problem of that ``code``, in the form and language that the request asks for; with
+    ``errors`` as its ``errores``, where they are no faults of a row."""
     query, language = _asked(scoring)
-    refused = problem(code, scoring.serving.new_id(), language)
+    retry_s = request.environ.get(door.RETRY, 0)
+    refused = problem(code, scoring.serving.new_id(), language, retry_s=retry_s)
+    refused.body["errores"] += errors
+    if request.path.startswith(open_inference.PREFIX):
+        open_inference.with_error(refused)
     form = query.form or wanted_form(request.headers.get("Accept", ""), "json")
     if form == "html":
+        if code == "clave_no_valida":
+            return sessions.login_page(refused, language)
         context = pages.form_page((), None, language, None, refused.body)
-        return _faults_page(refused, context)
+        if code == "sin_permiso":
+            context["other_key"] = True
+        return _faults_page(refused, sessions.placed(context))
     body, headers = answer_of(refused, form)
     return Response(body, refused.status, headers)
 
@@ -198,47 +220,14 @@ def _model(scoring: Scoring) -> dict[str, Any] | None:
     }
 
 
-def models_shape(registry: Registry) -> dict[str, Any]:
-    """``GET /modelos``: what answers, what answered before, and every file that was judged."""
-    releases = _readable_releases(registry)
-    published = {release.version: release.at for release in reversed(releases)}
-    active = releases[0].version if releases else None
-    before = next((r.version for r in releases if r.version != active), None)
-    names = {before: "anterior", active: "activa"}
-    return {
-        "activa": active,
-        "anterior": before,
-        "modelos": [
-            {
-                "version": verdict["version"],
-                "modelo": verdict["model"],
-                "sha256": verdict["sha256"],
-                "estado": names.get(verdict["version"], "candidata")
-                if verdict["accepted"]
-                else "rechazada",
-                "publicado": published.get(verdict["version"]) if verdict["accepted"] else None,
-                "motivo": verdict["why"],
-            }
-            for verdict in registry.verdicts()
-        ],
-    }
-
-
-def _readable_releases(registry: Registry) -> list[Release]:
-    """Newest first. One that is damaged, or went away meanwhile, does not hide the others."""
-    found = []
-    for number in range(registry.current_number(), 0, -1):
-        with contextlib.suppress(OSError, RegistryError):
-            found.append(registry.release(number))
-    return found
-
-
-def health_shape(scoring: Scoring, chosen: Settings) -> dict[str, Any]:
+def health_shape(
+    scoring: Scoring, chosen: Settings, troubles: Iterable[str | None]
+) -> dict[str, Any]:
     """``GET /health``: what answers, what is wrong, and which worker is on which version."""
     serving, state = scoring.serving, chosen.state
     bundle = serving.bundle
     workers = heartbeat.look_all(state / "workers")
-    problems = [p for p in (serving.problem, serving.folder_problem) if p]
+    problems = [p for p in (serving.problem, serving.folder_problem, *troubles) if p]
     if bundle is None:
         problems.append("aún no hay modelo publicado")
     problems += [w["problema"] for w in workers if w["problema"] and w["pid"] != os.getpid()]

@@ -20,6 +20,19 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Está entrenado con datos inventados: sirve para probar el servicio, no para decidir.",
         "It was trained on made-up data: good for trying the service, not for deciding.",
     ),
+    # documentation
+    "docs_title": ("Documentación de la API", "API documentation"),
+    "docs_intro": (
+        "Todas las direcciones, con sus datos y sus respuestas. «Try it out» prueba una aquí "
+        "mismo; «Authorize» toma su clave, y solo la recuerda mientras la página está abierta.",
+        "Every address, with what it takes and answers. “Try it out” tries one right here; "
+        "“Authorize” takes your key, and only remembers it while the page is open.",
+    ),
+    "docs_noscript": (
+        "Esta página necesita JavaScript. El documento es",
+        "This page needs JavaScript. The document is",
+    ),
+    "docs_link": ("Documentación para programas", "Documentation for programs"),
     # form
     "form_title": ("Probar un caso", "Try one case"),
     "form_intro": (
@@ -42,6 +55,26 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Copie un fichero .pkl en la carpeta de modelos: se comprueba y empieza a responder solo.",
         "Copy a .pkl file into the models folder: it is checked and starts answering by itself.",
     ),
+    # log in
+    "login_title": ("Entrar", "Log in"),
+    "login_intro": (
+        "Esta página pide una clave. Escriba la que le dio quien administra el servicio.",
+        "This page asks for a key. Enter the one that your administrator gave you.",
+    ),
+    "login_key": ("Clave", "Key"),
+    "login_hint": ("Empieza por ppk_ y puede pegarla.", "It begins with ppk_; you may paste it."),
+    "login_wrong": (
+        "esa clave no vale aquí. Compruebe que está entera y que no ha caducado.",
+        "that key is not good here. See that it is complete and has not expired.",
+    ),
+    "login_submit": ("Entrar", "Log in"),
+    "login_ends": (
+        "La sesión termina cuando pulse «Salir» y, en todo caso, al cabo de unas horas.",
+        "The session ends when you press “Log out” and, in any case, after some hours.",
+    ),
+    "logged_in": ("Ha entrado como", "Logged in as"),
+    "log_out": ("Salir", "Log out"),
+    "other_key": ("Entrar con otra clave", "Log in with another key"),
     # faults
     "error_prefix": ("Error: ", "Error: "),
     "error_word": ("Corrija:", "Fix this:"),

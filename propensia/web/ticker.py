@@ -1,6 +1,6 @@
-"""The background thread of a web process: follow the pointer, leave a note, keep a keeper alive.
+"""The background threads of a web process: follow keys and pointer, keep a keeper alive.
 
-It never answers requests, and no request waits for it.
+They never answer requests, and no request waits for them.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from propensia import locks, processes, settings
 from propensia.access import Access
 from propensia.serving import Serving
 from propensia.settings import Settings
+from propensia.web.request_log import RequestLog
+from propensia.web.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -24,37 +27,41 @@ KEEPER_START_S = 5.0
 class Ticker:
     """Ticks serving and access twice a second and sees to it that some keeper runs."""
 
-    def __init__(self, serving: Serving, access: Access, chosen: Settings) -> None:
+    def __init__(
+        self,
+        serving: Serving,
+        access: Access,
+        record: RequestLog,
+        tally: Tally,
+        chosen: Settings,
+    ) -> None:
         self._serving = serving
         self._access = access
+        self._record = record
+        self._tally = tally
         self._settings = chosen
         self._keeper: processes.Process | None = None
         self._next_start = 0.0
         self._next_note = 0.0
 
     def start(self) -> None:
-        """Load what is published now, then go on in a thread of this process."""
+        """Load what is published now, then go on in threads of this process."""
         self._keeper = None
         self._serving.new_process()
+        self._record.tick()
+        self._tally.open()
         try:
             self._serving.tick()
         except Exception as error:  # as in the thread: a worker that starts can still catch up
             log.error("tick: %r", error)
-        threading.Thread(target=self._forever, name="ticker", daemon=True).start()
-
-    def _forever(self) -> None:
-        failed = ""
-        while True:
-            try:
-                self._once()
-                failed = ""
-            except Exception as error:  # the thread must outlive whatever the machine does
-                if failed != (failed := repr(error)):  # once, not twice a second
-                    log.exception("tick failed")
-            time.sleep(TICK_S)
+        self._access.tick()
+        # Keys apart: a model that loads slowly must not keep a revoked one alive.
+        for name, turn in (("keys", self._access.tick), ("ticker", self._once)):
+            threading.Thread(target=_forever, args=(turn,), name=name, daemon=True).start()
 
     def _once(self) -> None:
-        self._access.tick()  # first: no trouble with a model may keep a revoked key alive
+        self._record.tick()
+        self._tally.tick()
         self._serving.tick()
         now = time.monotonic()
         if now >= self._next_note:
@@ -71,3 +78,16 @@ class Ticker:
         self._next_start = now + KEEPER_START_S
         environment = settings.as_environment(self._settings)
         self._keeper = processes.start("propensia.keeper", environment)
+
+
+def _forever(turn: Callable[[], None]) -> None:
+    """Call ``turn`` twice a second, without end, whatever it raises."""
+    failed = ""
+    while True:
+        try:
+            turn()
+            failed = ""
+        except Exception as error:  # the thread must outlive whatever the machine does
+            if failed != (failed := repr(error)):  # once, not twice a second
+                log.exception("tick failed")
+        time.sleep(TICK_S)

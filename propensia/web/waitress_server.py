@@ -14,11 +14,17 @@ from typing import Any
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask
+from waitress.utilities import BadRequest
 
-from propensia.web.listen import HEAD_LIMIT_BYTES, Listen, allow_open_files, claim, load
-from propensia.web.whole_requests import WholeRequests
-
-THREADS = 8
+from propensia.web.listen import (
+    HEAD_LIMIT_BYTES,
+    THREADS,
+    Listen,
+    allow_open_files,
+    claim,
+    load,
+)
 
 _SELECT_LIMIT = 480  # CPython's select() on Windows takes 512 sockets; the server needs a few
 
@@ -30,8 +36,7 @@ def run(target: str, listen: Listen) -> None:
     """
     address = claim(listen)
     allow_open_files(listen.connections)
-    app = WholeRequests(load(target), listen, slots=None)
-    server = _Server(app, _adjustments(address, listen), listen)
+    server = _Server(load(target), _adjustments(address, listen), listen)
     # Services are stopped by SIGTERM; requests under way end as they do after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -57,11 +62,27 @@ def _adjustments(address: str, listen: Listen) -> Any:
         # select() cannot watch a file number above 1,023, which 1,000 connections reach.
         asyncore_use_poll=hasattr(select, "poll"),
         ident="",  # no Server header
+        # Ours to judge: without them everybody behind a proxy would look like the proxy.
+        clear_untrusted_proxy_headers=False,
     )
+
+
+class _Refusal(ErrorTask):  # type: ignore[misc]  # waitress has no types
+    """What waitress itself refuses: its own text would repeat what it was sent."""
+
+    def execute(self) -> None:
+        """Answer with the status and its name alone."""
+        error = self.request.error
+        # RFC 9112, 6.1 has 501 for a length in an unknown coding; that is the sender's fault.
+        self.request.error = BadRequest("") if error.code == 501 else error
+        self.request.error.body = ""
+        super().execute()
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """One connection, with a deadline for the request that it is to send."""
+
+    error_task_class = _Refusal
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._free_since = time.monotonic()

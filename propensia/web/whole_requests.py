@@ -1,86 +1,143 @@
-"""Hands the application only whole requests, for servers whose threads wait for slow bodies.
+"""Hands the application only whole requests, with bodies no longer than their route takes.
 
 Under granian and gunicorn a thread that runs Python reads the body as it drips in, without a time
 limit, and granian shows a body that breaks off as an empty one (measured with 2.8.7). It must
-never let slow senders hold every thread, and never pass a torn body on as if it were complete.
+never let slow senders hold every thread, never keep a large body in memory, and never pass a torn
+one on as if it were complete.
 """
 
 from __future__ import annotations
 
-import secrets
-import threading
-from collections.abc import Callable
-from http import HTTPStatus
+from collections.abc import Iterable
+from contextlib import closing
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any, Protocol
 
-from propensia.web.listen import Listen, WsgiApp
-from propensia.web.problems import PROBLEM, problem, refusal_headers, wanted_language
+from propensia.web.door import REFUSAL, ROUTE
+from propensia.web.listen import THREADS
+from propensia.web.quotas import WHO
+from propensia.web.routes import Body, Route
+from propensia.web.waiting import Gate
 
-_CODES = {400: "peticion_incompleta", 413: "fichero_demasiado_grande", 503: "ocupado"}
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+BODIES = 6
+"""Bodies that a process reads at a time, and half of them for one caller: with those of
+``waiting``, some of the ``THREADS`` are always left for requests without a body."""
+
+PATIENCE_S = 0.5
+"""How long a body waits for its turn. Those that have arrived are read in no time: if nothing has
+moved for so long, slow senders hold the places."""
+
+MEMORY_BYTES = 1024 * 1024
+"""Longer bodies go to a file without a name."""
+
+ROW_BYTES = 64 * 1024
+ROWS_BYTES = 4 * 1024 * 1024
+_PART_BYTES = 256 * 1024
+
+
+class _Input(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class WholeRequests:
-    """A WSGI application that calls ``app`` with requests that are complete and well-formed.
-
-    At most ``slots`` threads wait for bodies; one more body is answered 503 at once, so that
-    requests without a body, which are all that old callers send, always find a thread. ``slots``
-    is ``None`` for a server that gathers bodies itself. Safe to call from many threads.
+    """WSGI in front of what reads bodies. Safe to call from many threads.
 
     A body is read by the thread that answers: with granian, reading in a second thread and giving
-    up after a time stops the whole worker, because the answer waits for the read while it holds
-    the interpreter (measured with 2.8.7). So there is no deadline for bodies here.
+    up after a time stops the whole worker, because the end of the answer waits for the read while
+    it holds the interpreter (measured with 2.8.7). So there is no deadline for bodies here.
     """
 
-    def __init__(self, app: WsgiApp, listen: Listen, slots: int | None) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        refusing: WSGIApplication,
+        file_bytes: int,
+        folder: Path | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """``refusing`` (Flask, which finds ``REFUSAL``) answers for what is not handed on.
+        ``file_bytes``: the largest model file; ``folder``: where large bodies wait, the system's
+        for temporary files by default."""
         self._app = app
-        self._limit_bytes = listen.body_limit_bytes
-        self._slots = None if slots is None else threading.BoundedSemaphore(slots)
+        self._refusing = refusing
+        self._limits: dict[Body, int] = {
+            "none": 0,
+            "row": ROW_BYTES,
+            "rows": ROWS_BYTES,
+            "file": file_bytes,
+        }
+        self._folder = None if folder is None else str(folder)
+        self._gate = Gate(BODIES, patience_s)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         host = environ.get("HTTP_HOST", "")
         # Two Host headers arrive joined with a comma; HTTP/1.1 demands exactly one.
         if "," in host or (not host and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
-            return _refuse(400, environ, start_response)
-        length = environ.get("CONTENT_LENGTH", "")
+            return self._refuse("peticion_incompleta", environ, start)
+        text = environ.get("CONTENT_LENGTH", "")
         chunked = "HTTP_TRANSFER_ENCODING" in environ
-        if self._slots is None or (length in ("", "0") and not chunked):
-            return self._app(environ, start_response)
-        if not chunked and not length.isdecimal():  # read(-1) would read until the sender stops
-            return _refuse(400, environ, start_response)
-        body = self._body(environ["wsgi.input"], None if chunked else int(length))
-        if isinstance(body, int):
-            return _refuse(body, environ, start_response)
-        whole = environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        return self._app(whole, start_response)
+        if text in ("", "0") and not chunked:
+            return self._app(environ, start)
+        if not chunked and not text.isdecimal():  # read(-1) would read until the sender stops
+            return self._refuse("peticion_incompleta", environ, start)
+        route: Route | None = environ[ROUTE]
+        limit = 0 if route is None else self._limits[route.body]
+        if limit == 0:  # nobody is going to look at it: left unread, it costs no time of ours
+            return self._app(_with(environ, BytesIO(), 0), start)
+        length = None if chunked else int(text)
+        if length is not None and length > limit:
+            return self._refuse("fichero_demasiado_grande", environ, start)
+        return self._read(environ, start, length, limit)
 
-    def _body(self, source: Any, length: int | None) -> bytes | int:
-        """The whole body, or the status of the refusal. A ``length`` of ``None``: chunked."""
-        assert self._slots is not None
-        if length is not None and length > self._limit_bytes:
-            return 413
-        if not self._slots.acquire(blocking=False):
-            return 503
+    def _read(
+        self, environ: WSGIEnvironment, start: StartResponse, length: int | None, limit: int
+    ) -> Iterable[bytes]:
+        who = environ[WHO]
+        if not self._gate.enter(who, BODIES // 2, THREADS):
+            return self._refuse("ocupado", environ, start)
+        with closing(SpooledTemporaryFile(MEMORY_BYTES, dir=self._folder)) as body:
+            try:
+                code, size = _gather(environ["wsgi.input"], body, length, limit)
+            finally:
+                self._gate.leave(who)
+            if code:
+                return self._refuse(code, environ, start)
+            body.seek(0)
+            return self._app(_with(environ, body, size), start)
+
+    def _refuse(
+        self, code: str, environ: WSGIEnvironment, start: StartResponse
+    ) -> Iterable[bytes]:
+        return self._refusing(_with(environ, BytesIO(), 0) | {REFUSAL: code}, start)
+
+
+def _with(environ: WSGIEnvironment, body: Any, size: int) -> WSGIEnvironment:
+    return environ | {"wsgi.input": body, "CONTENT_LENGTH": str(size) if size else ""}
+
+
+def _gather(source: _Input, body: Any, length: int | None, limit: int) -> tuple[str, int]:
+    """Copy a whole body; the code of the refusal (empty: none) and its size.
+
+    A ``length`` of ``None``: chunked, so that only the end tells how long it is.
+    """
+    size, most = 0, limit + 1 if length is None else length
+    while size < most:
         try:
-            body: bytes = source.read(self._limit_bytes + 1 if length is None else length)
-        finally:
-            self._slots.release()
-        if len(body) > self._limit_bytes:
-            return 413
-        # What was torn reads as nothing; an empty chunked body is of no use to any route either.
-        complete = bool(body) if length is None else len(body) == length
-        return body if complete else 400
-
-
-def _refuse(
-    status: int, environ: dict[str, Any], start_response: Callable[..., Any]
-) -> list[bytes]:
-    """Answer with the problem details of every other route."""
-    language = wanted_language(None, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
-    refused = problem(_CODES[status], secrets.token_hex(14), language)
-    body = refused.json()
-    headers = [("Content-Type", PROBLEM), ("Content-Length", str(len(body)))]
-    line = f"{status} {HTTPStatus(status).phrase}"
-    start_response(line, headers + refusal_headers(refused))
-    return [body]
+            part = source.read(min(most - size, _PART_BYTES))
+        except Exception:  # each server has its own for a body that is no HTTP, or breaks off
+            return "peticion_incompleta", size
+        if not part:
+            break
+        body.write(part)
+        size += len(part)
+    if size > limit:
+        return "fichero_demasiado_grande", size
+    # What was torn reads as nothing; an empty chunked body is of no use to any route either.
+    complete = size > 0 if length is None else size == length
+    return "" if complete else "peticion_incompleta", size

@@ -29,7 +29,7 @@ class Wire:
         """The answer to one GET of ``target``, byte by byte as given."""
         if self._stream is None:
             self._stream = socket.create_connection(("127.0.0.1", self._port), timeout=15)
-        self._stream.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        self._stream.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
         data = b""
         while b"\r\n\r\n" not in data:
             part = self._stream.recv(65536)

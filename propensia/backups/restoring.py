@@ -1,0 +1,154 @@
+"""Puts a copy back: everything is checked first, then one folder gets its name, or nothing does.
+
+It never writes into a folder that somebody serves from, and never loses the state of before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from zipfile import ZipFile
+
+from propensia import files, heartbeat, locks
+from propensia.backups.copying import CHUNK_BYTES, NEW_FILE
+from propensia.backups.manifest import (
+    STATE,
+    BackupError,
+    Manifest,
+    Part,
+    Progress,
+    Say,
+    checked,
+)
+
+BESIDE = "restored"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored, and where; ``aside`` is where the state of before is kept, if there was
+    one."""
+
+    manifest: Manifest
+    into: Path
+    aside: Path | None
+
+
+def restore(source: Path, into: Path, force: bool, say: Say) -> Restored:
+    """Make ``into`` the state folder that a copy holds, all of it or nothing.
+
+    What is no state (``propensia.toml``, model files) lies in the folder ``restored`` in it
+    afterwards. With ``force`` a state that is there already gets another name. Only the account
+    itself may read the folder. Raises ``BackupError`` and ``OSError``; then nothing has changed.
+    """
+    into = into.resolve()  # what is renamed is the folder itself, not a link to it
+    is_there = any(path.is_file() and path.suffix != ".lock" for path in into.rglob("*"))
+    if is_there and not force:
+        raise BackupError(
+            f"{into} no está vacía: con --force se guarda aparte y se restaura. / It is not "
+            "empty: with --force it is kept under another name."
+        )
+    _refuse_running(into)
+    try:
+        with files.open_regular(source) as stream, ZipFile(stream) as archive:
+            manifest = checked(archive, os.fstat(stream.fileno()).st_size)
+            _refuse_without_room(into, manifest)
+            checking = Progress("comprobados", say, manifest.size)
+            for name, part in manifest.parts.items():
+                _unpack(archive, name, part, None, checking)
+            aside = _put(archive, manifest, into, is_there, say)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise BackupError(
+            f"{files.shown(source.name)} está dañada o no es una copia de Propensia; use otra. / "
+            "It is damaged or no backup of Propensia; use another."
+        ) from error
+    return Restored(manifest, into, aside)
+
+
+def _refuse_running(into: Path) -> None:
+    """Whoever serves from a folder would go on with files that are no longer there."""
+    lock = into / "keeper.lock"
+    watched = lock.exists() and not locks.is_free(lock)
+    if watched or heartbeat.look(into / "keeper.json") or heartbeat.look_all(into / "workers"):
+        raise BackupError(
+            f"hay un servicio en marcha en {into}, o lo había hace unos segundos: deténgalo "
+            "primero. / A service runs there, or did seconds ago: stop it first."
+        )
+
+
+def _refuse_without_room(into: Path, manifest: Manifest) -> None:
+    above = next(folder for folder in (*into.parents, into) if folder.exists())
+    free = shutil.disk_usage(above).free
+    if manifest.size > free:
+        raise BackupError(
+            f"hacen falta {manifest.size >> 20} MB en {above} y quedan {free >> 20}. / Not enough "
+            "room on that disk."
+        )
+
+
+def _unpack(
+    archive: ZipFile, name: str, part: Part, target: BinaryIO | None, progress: Progress
+) -> None:
+    """Read one file, to ``target`` if any. Raises ``BackupError`` if it is not that ``part``."""
+    digest = hashlib.sha256()
+    try:
+        with archive.open(name) as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+                progress.add(len(chunk))
+                if target is not None:
+                    target.write(chunk)
+    except RuntimeError as error:  # it says that it is encrypted
+        raise zipfile.BadZipFile(name) from error
+    if digest.hexdigest() != part.sha256:
+        raise BackupError(
+            f"{files.shown(name)} no es el que se copió: la copia se ha dañado o cambiado; use "
+            "otra. / It is not what was copied: the backup was damaged or changed; use another."
+        )
+
+
+def _put(
+    archive: ZipFile, manifest: Manifest, into: Path, is_there: bool, say: Say
+) -> Path | None:
+    """Write the files beside ``into``, then give both folders their names; where the old is."""
+    into.parent.mkdir(parents=True, exist_ok=True)
+    temporary = into.with_name(f".{into.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir(mode=0o700)
+    try:
+        writing = Progress("restaurados", say, manifest.size)
+        for name, part in manifest.parts.items():
+            own = name.startswith(STATE)
+            path = temporary / (name.removeprefix(STATE) if own else f"{BESIDE}/{name}")
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, NEW_FILE, 0o600), "wb") as target:
+                _unpack(archive, name, part, target, writing)
+                target.flush()
+                os.fsync(target.fileno())
+        _refuse_running(into)  # once more: the checks took their time
+        return _swap(temporary, into, is_there)
+    finally:
+        files.remove_tree(temporary)
+
+
+def _swap(temporary: Path, into: Path, is_there: bool) -> Path | None:
+    aside = into.with_name(f"{into.name}.antes-{time.strftime('%Y%m%d-%H%M%S')}")
+    existed = into.exists()
+    if existed:
+        files.retry(lambda: into.rename(aside))
+    try:
+        files.retry(lambda: temporary.rename(into))
+    except OSError:
+        if existed:
+            aside.rename(into)
+        raise
+    files.sync_folder(into.parent)
+    if existed and not is_there:
+        files.remove_tree(aside)  # it held nothing
+    return aside if is_there else None

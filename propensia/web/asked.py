@@ -1,0 +1,47 @@
+"""What Flask's routes about models ask of a request: who sends it, in which language to refuse it.
+
+It never repeats what was sent.
+"""
+
+from __future__ import annotations
+
+from flask import request
+
+from propensia.access.roles import Caller
+from propensia.faults import sentence
+from propensia.publishing import Hand
+from propensia.web import door
+from propensia.web.problems import wanted_language
+
+Errors = list[dict[str, str]]
+
+
+class Refused(Exception):
+    """A request that is answered with a problem; ``errors`` are its ``errores``."""
+
+    def __init__(self, code: str, errors: Errors | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.errors = errors or []
+
+
+def hand() -> Hand:
+    """Who asks, as the door found."""
+    caller: Caller = request.environ[door.CALLER]
+    return Hand("http", caller.name, caller.key)
+
+
+def language() -> str:
+    asked = request.args.get("idioma")
+    if asked in ("es", "en"):
+        return asked
+    return wanted_language(None, request.headers.get("Accept-Language", ""))
+
+
+def fault(parameter: str, code: str, admits: str = "") -> dict[str, str]:
+    message = sentence(code, parameter, language(), admits=admits)
+    return error(parameter, code, message, admits)
+
+
+def error(parameter: str, code: str, message: str, admits: str = "") -> dict[str, str]:
+    return {"parametro": parameter, "codigo": code, "mensaje": message, "admite": admits}

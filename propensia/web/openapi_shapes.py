@@ -1,0 +1,168 @@
+"""The shapes that are the same for every contract, as JSON Schema (2020-12, that of OpenAPI 3.1).
+
+No answer has a key that is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from propensia.web import problems
+from propensia.web.openapi_parts import SHARE, Shape, Text, closed, listed, reference
+
+_CODES = {"type": "string", "enum": [f"urn:propensia:{code}" for code in problems.KINDS]}
+_TEXT = {"type": "string"}
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_WHY = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": "[0-9A-Za-z]",
+    "description": Text("Por qué; queda escrito.", "Why; it is kept."),
+}
+_SEEN = {
+    "publicacion": {
+        "type": "integer",
+        "minimum": 1,
+        "description": Text(
+            "La publicación que se vio al decidir: si ya es otra, 409.",
+            "The release that was seen when deciding: if it is another by now, 409.",
+        ),
+    }
+}
+_NULLABLE_TEXT = {"type": ["string", "null"]}
+
+
+def problem_shape(faults_name: str, more: Mapping[str, Any]) -> Shape:
+    """A problem whose ``errores`` have that schema, and which may have ``more`` keys."""
+    keys = {
+        "type": _CODES,
+        "title": _TEXT,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": _TEXT,
+        "id": _TEXT,
+        "errores": listed(reference(faults_name)),
+    }
+    return closed({**keys, **more}, more)
+
+
+def fault_shape(more: Mapping[str, Any]) -> Shape:
+    """One of the ``errores`` of a problem, which may have ``more`` keys."""
+    keys = dict.fromkeys(("parametro", "codigo", "mensaje", "admite"), _TEXT)
+    return closed({**keys, **more}, more)
+
+
+FIXED: Shape = {
+    "Version": {
+        "type": "string",
+        "pattern": "^[0-9a-f]{12}$",
+        "description": Text(
+            "Doce cifras hexadecimales que nombran el contenido exacto de un fichero.",
+            "Twelve hexadecimal digits that name the exact content of a file.",
+        ),
+    },
+    "Aviso": closed(
+        {
+            "parametro": {"type": "string"},
+            "codigo": reference("Codigo"),
+            "mensaje": {"type": "string"},
+            "valor_usado": {"type": ["string", "number", "null"]},
+        }
+    )
+    | {"description": Text("Lo que se ha supuesto.", "What was assumed.")},
+    "Problema": problem_shape("Fallo", {})
+    | {
+        "description": Text(
+            "RFC 9457. `type` es estable; cada uno está en docs/errores.md por su nombre.",
+            "RFC 9457. `type` is stable; each is in docs/errores.md by its name.",
+        )
+    },
+    "Fallo": fault_shape({}),
+    "Resultados": closed(
+        {"resultados": listed({"anyOf": [reference("Respuesta"), reference("Problema")]})}
+    ),
+    "Salud": closed(
+        {
+            "estado": {"type": "string", "enum": ["bien", "degradado"]},
+            "problemas": listed({"type": "string"}),
+            "version": {"anyOf": [reference("Version"), {"type": "null"}]},
+            "trabajadores": listed(
+                closed(
+                    {
+                        "pid": {"type": "integer"},
+                        "version": _NULLABLE_TEXT,
+                        "publicacion": {"type": ["integer", "null"]},
+                    }
+                )
+            ),
+        }
+    ),
+    "Vivo": closed({"estado": {"type": "string", "const": "vivo"}}),
+    "Listo": closed(
+        {"estado": {"type": "string", "const": "listo"}, "version": reference("Version")}
+    ),
+    "Modelos": closed(
+        {
+            "activa": _NULLABLE_TEXT,
+            "anterior": _NULLABLE_TEXT,
+            "modelos": listed(
+                closed(
+                    {
+                        "version": {"type": "string"},
+                        "modelo": {"type": "string"},
+                        "sha256": {"type": "string"},
+                        "estado": {
+                            "type": "string",
+                            "enum": ["activa", "anterior", "candidata", "rechazada"],
+                        },
+                        "publicado": _NULLABLE_TEXT,
+                        "motivo": _NULLABLE_TEXT,
+                    }
+                )
+            ),
+        }
+    ),
+    "Entrega": closed(
+        {
+            "version": reference("Version"),
+            "modelo": {"type": "string"},
+            "estado": {"type": "string", "enum": ["activa", "candidata"]},
+            "publicacion": {"type": ["integer", "null"]},
+            "comprobaciones": listed(
+                closed(dict.fromkeys(("nombre", "resultado", "mensaje"), _TEXT))
+            ),
+            "avisos": listed(closed(dict.fromkeys(("codigo", "mensaje"), _TEXT))),
+        }
+    ),
+    "Fichero": {
+        "type": "object",
+        "properties": {
+            "fichero": _FILE | {"description": Text("El PKL.", "The PKL.")},
+            "ficha": _FILE | {"description": Text("Su ficha JSON.", "Its JSON sidecar.")},
+            "firma": _FILE | {"description": Text("Su firma.", "Its signature.")},
+        },
+        "required": ["fichero"],
+    },
+    "Activar": closed({"motivo": _WHY, "umbral": SHARE} | _SEEN, ("umbral", *_SEEN)),
+    "Volver": closed({"motivo": _WHY, "version": _TEXT} | _SEEN, ("version", *_SEEN)),
+    "Publicacion": closed(
+        {
+            "publicacion": {"type": "integer", "minimum": 1},
+            "version": reference("Version"),
+            "modelo": {"type": "string"},
+            "anterior": _NULLABLE_TEXT,
+            "umbral": SHARE,
+        }
+    ),
+    "Entrada": {
+        "type": "object",
+        "properties": {"clave": {"type": "string"}, "volver": {"type": "string"}},
+        "required": ["clave"],
+    },
+    "Salida": {"type": "object", "properties": {"csrf": _TEXT}},
+    "Documento": {"type": "object", "required": ["openapi", "info", "paths"]},
+    "Pagina": {"type": "string", "description": Text("Una página HTML.", "An HTML page.")},
+    "Texto": {"type": "string"},
+}
+"""Components that are the same for every contract."""

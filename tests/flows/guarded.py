@@ -1,0 +1,32 @@
+"""Installations with keys, for tests that ask with them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from server import Place
+
+from propensia.access import keys
+from propensia.access.roles import ROLES
+
+
+def copied(place: Place, base: Path) -> Place:
+    """The same installation in folders of its own."""
+    made = Place(base)
+    shutil.copytree(place.state, made.state, dirs_exist_ok=True)
+    return made
+
+
+def key(place: Place, name: str, role: str, **more: Any) -> str:
+    """A new key of an installation, as its holder keeps it."""
+    shown, made = keys.new(name, role, time.time(), **more)
+    keys.change(place.state / keys.FOLDER, lambda known: [*known, made])
+    return shown
+
+
+def a_key_of_every_role(place: Place) -> dict[str, str]:
+    """Role -> key."""
+    return {role: key(place, f"de {role}", role) for role in ROLES}

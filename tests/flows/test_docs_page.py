@@ -1,0 +1,154 @@
+"""The page of the documentation in a real headless browser, with keys and without."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from server import Place, Server, prediccion, running
+from test_browser import CHROMIUM, FLAGS, address
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, *expected: str) -> Iterator[Page]:
+    """A Spanish page; whatever the browser complains about, or fetches from elsewhere, fails the
+    test, but for complaints with one of the ``expected`` texts."""
+    context = browser.new_context(locale="es-ES")
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda r: (
+            None if r.url.startswith(("http://127.0.0.1:", "data:")) else complaints.append(r.url)
+        ),
+    )
+    yield page
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+    context.close()
+    assert [text for text in complaints if not any(part in text for part in expected)] == []
+
+
+def tried(page: Page, operation: str) -> Locator:
+    """The answer that the page shows after its example of an operation was executed."""
+    block = page.locator(f"#operations-Puntuar-{operation}")
+    block.locator(".opblock-summary-control").click()
+    block.get_by_role("button", name="Try it out").click()
+    block.get_by_role("button", name="Execute").click()
+    shown = block.locator(".live-responses-table .response")
+    shown.wait_for()
+    return shown
+
+
+def test_the_page_opens_from_the_form_and_runs_an_example(
+    caller_server: Server, chromium: Browser
+) -> None:
+    with opened(chromium) as page:
+        page.goto(address(caller_server, "/"))
+        page.get_by_role("link", name="Documentación para programas").click()
+        assert page.locator("h1").first.inner_text() == "Documentación de la API"
+        shown = tried(page, "puntuar").inner_text()
+        answer = caller_server.get(prediccion()).json()
+        assert shown.startswith("200")
+        assert f'"probabilidad": {answer["probabilidad"]!r}' in shown
+        assert tried(page, "puntuarObjeto").inner_text().startswith("200")
+
+
+@pytest.fixture(scope="module")
+def keyed(
+    tmp_path_factory: pytest.TempPathFactory, admitted: Place
+) -> Iterator[tuple[Server, str]]:
+    """A server that asks for keys, and a key."""
+    place = Place(tmp_path_factory.mktemp("docs"))
+    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    made = place.run("keys", "create", "pruebas", "--role", "tester")
+    assert made.returncode == 0, made.stderr
+    with running(place, workers=1) as server:
+        yield server, made.stdout.strip()
+
+
+def test_with_keys_the_page_is_for_who_logs_in_and_their_session_is_enough_to_try(
+    keyed: tuple[Server, str], chromium: Browser
+) -> None:
+    server, key = keyed
+    with opened(chromium, "status of 401") as page:
+        page.goto(address(server, "/docs"))
+        page.get_by_label("Clave").fill(key)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".opblock")
+        assert page.url.endswith("/docs")
+        assert tried(page, "puntuarObjeto").inner_text().startswith("200")
+
+
+def test_a_key_that_was_typed_in_is_sent_and_forgotten_with_the_page(
+    keyed: tuple[Server, str], chromium: Browser
+) -> None:
+    server, key = keyed
+    with opened(chromium, "status of 401") as page:
+        page.goto(address(server, "/docs"))
+        page.get_by_label("Clave").fill(key)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".opblock")
+        sent: list[str | None] = []
+        page.on("request", lambda r: sent.append(r.headers.get("x-api-key")))
+        page.get_by_role("button", name="Authorize").first.click()
+        field = page.get_by_label("Value:").first
+        field.fill(key)
+        assert field.get_attribute("type") == "password"
+        page.get_by_role("button", name="Apply credentials").first.click()
+        page.get_by_role("button", name="Close", exact=True).first.click()
+        assert tried(page, "puntuar").inner_text().startswith("200")
+        assert sent == [key]
+        page.reload()
+        assert tried(page, "puntuar").inner_text().startswith("200")
+        assert set(sent[1:]) == {None}
+
+
+def test_only_the_files_of_the_page_are_given_and_browsers_may_keep_them(
+    caller_server: Server,
+) -> None:
+    for name, kind in (
+        ("swagger-ui.css", "text/css"),
+        ("swagger-ui-bundle.js", "text/javascript"),
+    ):
+        reply = caller_server.get(f"/docs/{name}")
+        assert reply.status == 200
+        assert reply.headers["content-type"].startswith(kind)
+        assert "max-age=86400" in reply.headers["cache-control"]
+    for name in (
+        "index.html",
+        "LICENSE",
+        "swagger-ui.js",
+        "..%2f__init__.py",
+        "%2e%2e/__init__.py",
+        "..%5c__init__.py",
+        "swagger-ui.css%00",
+        "swagger-ui.css/",
+        "SWAGGER-UI.CSS",
+    ):
+        reply = caller_server.get(f"/docs/{name}")
+        assert reply.status == 404, name
+        assert reply.headers["cache-control"] == "no-store"
+
+
+def test_the_page_may_run_no_script_of_its_own_and_talk_to_nobody_else(
+    caller_server: Server,
+) -> None:
+    policy = caller_server.get("/docs").headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "connect-src 'self'" in policy
+    assert "connect-src" not in caller_server.get("/?").headers["content-security-policy"]

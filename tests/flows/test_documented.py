@@ -1,0 +1,209 @@
+"""The OpenAPI document against a real server: its examples are run, and its promises are held.
+
+Every request but those that try without has a key, as on a server that others reach.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import http.client
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case, CheckFunction
+from schemathesis.checks import (
+    ignored_auth,
+    load_all_checks,
+    negative_data_rejection,
+    positive_data_acceptance,
+)
+from server import Place, Reply, Server, running
+
+from propensia import contract as contracts
+from propensia.web import openapi
+
+Json = dict[str, Any]
+CONTRACT = contracts.load("cobranza")
+DOCUMENT: Json = json.loads(json.dumps(openapi.document(CONTRACT, 100, "es")))
+JSON, PROBLEM = "application/json", "application/problem+json"
+
+load_all_checks()
+
+# What schemathesis expects by itself, and these operations do on purpose not.
+NOT_CHECKED: dict[str, list[CheckFunction]] = {
+    # A text in another case, a decimal comma or an empty text that means "no data" is outside the
+    # schema, which shows the plain form, and is read: that is the contract.
+    "/prediccion": [negative_data_rejection],
+    "/predict": [negative_data_rejection],
+    # What is wrong with one row is told in its place in a 200, and does not stop the others.
+    "/predict/batch": [negative_data_rejection],
+    # That all parameters are among the tensors, and all as long, is no matter of a schema; and a
+    # key that the protocol does not know is left alone.
+    "/v2/models/{name}/infer": [negative_data_rejection, positive_data_acceptance],
+    "/v2/models/{name}/versions/{version}/infer": [
+        negative_data_rejection,
+        positive_data_acceptance,
+    ],
+    # No schema says what a model file is: any bytes are one, and are refused for what they hold.
+    "/modelos": [positive_data_acceptance],
+    # To JSON Schema 7.0 is an integer; as the number of a release it is refused.
+    "/modelos/{version}/activar": [positive_data_acceptance],
+    "/modelos/rollback": [positive_data_acceptance],
+    # A page does not fail for a language that it has not: it is shown in Spanish.
+    "/": [negative_data_rejection],
+    "/docs": [negative_data_rejection],
+    "/openapi.json": [negative_data_rejection],
+    # A form of a browser: what is not a field of it is not looked at.
+    "/entrar": [negative_data_rejection],
+    # And an empty one in chunks cannot be told from one that broke off, so it is refused.
+    "/salir": [negative_data_rejection, positive_data_acceptance],
+}
+
+# Examples that cannot succeed on a server with one model: nothing was published before it.
+OTHER_STATUS = {"volver": 409}
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A server with keys, and one of them, of a role that may do everything."""
+
+    server: Server
+    key: str
+
+    def ask(self, method: str, path: str, body: Any = None) -> Reply:
+        """One request with the key; ``body`` goes as JSON."""
+        headers = {"X-API-Key": self.key}
+        data = None
+        if body is not None:
+            headers["Content-Type"], data = JSON, json.dumps(body).encode()
+        with contextlib.closing(self.server.connection()) as connection:
+            connection.request(method, path, data, headers)
+            return _reply(connection.getresponse())
+
+
+def _reply(response: http.client.HTTPResponse) -> Reply:
+    named = {name.lower(): value for name, value in response.getheaders()}
+    return Reply(response.status, named, response.read())
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory, admitted: Place) -> Iterator[Keyed]:
+    """Two workers under granian, with one model and one key."""
+    place = Place(tmp_path_factory.mktemp("openapi"))
+    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    made = place.run("keys", "create", "pruebas", "--role", "admin")
+    assert made.returncode == 0, made.stderr
+    with running(place, rate_limit="off") as server:
+        yield Keyed(server, made.stdout.strip())
+
+
+def test_the_server_gives_the_document_of_the_code_in_both_languages(keyed: Keyed) -> None:
+    assert keyed.ask("GET", "/openapi.json").json() == DOCUMENT
+    english = keyed.ask("GET", "/openapi.json?idioma=en").json()
+    assert english == json.loads(json.dumps(openapi.document(CONTRACT, 100, "en")))
+
+
+# Examples
+
+
+def _resolved(part: Json) -> Json:
+    found: Any = DOCUMENT
+    for step in part["$ref"].removeprefix("#/").split("/") if "$ref" in part else ():
+        found = found[step]
+    return found if "$ref" in part else part
+
+
+def _path(path: str, operation: Json, version: str) -> str:
+    """The path with its examples in it, and those of the query behind it."""
+    pairs = {}
+    for parameter in map(_resolved, operation.get("parameters", [])):
+        if parameter["in"] == "query" and "example" in parameter:
+            pairs[parameter["name"]] = parameter["example"]
+    path = path.replace("{name}", CONTRACT.name).replace("{version}", version)
+    return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def _active(keyed: Keyed) -> str:
+    return str(keyed.ask("GET", "/modelos").json()["activa"])
+
+
+EXAMPLES = [
+    pytest.param(method, path, name, id=f"{method} {path} {name}".strip())
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+    for name in operation.get("requestBody", {"content": {}})["content"]
+    .get(JSON, {})
+    .get("examples", {"": None} if method == "get" else {})
+]
+
+
+@pytest.mark.parametrize(("method", "path", "name"), EXAMPLES)
+def test_an_example_gives_the_answer_that_the_document_shows(
+    keyed: Keyed, method: str, path: str, name: str
+) -> None:
+    operation = DOCUMENT["paths"][path][method]
+    body = _resolved(DOCUMENT["components"]["examples"][name])["value"] if name else None
+    asked = _path(path, operation, _active(keyed))
+    reply = keyed.ask(method.upper(), asked, body)
+    assert reply.status == OTHER_STATUS.get(name, 200), reply.text
+    content = _resolved(operation["responses"][str(reply.status)])["content"]
+    kind = reply.headers["content-type"].partition(";")[0]
+    if kind in (JSON, PROBLEM):
+        schemas = {"components": {"schemas": DOCUMENT["components"]["schemas"]}}
+        jsonschema_rs.validate(schemas | content[kind]["schema"], reply.json())
+    else:
+        assert kind in content
+
+
+def test_the_example_of_a_batch_shows_a_bad_row_between_good_ones(keyed: Keyed) -> None:
+    rows = DOCUMENT["components"]["examples"]["lote"]["value"]
+    first, second = keyed.ask("POST", "/predict/batch", rows).json()["resultados"]
+    assert "probabilidad" in first
+    assert second["type"] == "urn:propensia:peticion_no_valida"
+
+
+# Everything, by schemathesis
+
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+
+
+def _held(case: Case, keyed: Keyed, *unchecked: CheckFunction) -> None:
+    """Send a case, and run every check that schemathesis has on the answer: no 5xx, a status, a
+    type, headers and a body that are documented, 401 without a key, 405 for other methods."""
+    case.call_and_validate(
+        f"http://127.0.0.1:{keyed.server.port}",
+        headers={"X-API-Key": keyed.key},
+        excluded_checks=[*NOT_CHECKED.get(case.operation.path, []), *unchecked],
+    )
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+def test_an_operation_does_what_the_document_says(case: Case, keyed: Keyed) -> None:
+    _held(case, keyed)
+
+
+def test_a_status_that_is_not_documented_would_be_noticed(keyed: Keyed) -> None:
+    silent = copy.deepcopy(DOCUMENT)
+    del silent["paths"]["/prediccion"]["get"]["responses"]["400"]
+    case = schemathesis.openapi.from_dict(silent)["/prediccion"]["GET"].Case(query={"er": "X"})
+    with pytest.raises(BaseExceptionGroup) as noticed:
+        _held(case, keyed)
+    assert "Undocumented" in str(noticed.value.exceptions[0])
+
+
+@pytest.mark.slow
+@SCHEMA.parametrize()
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+def test_an_operation_does_what_the_document_says_at_length(case: Case, keyed: Keyed) -> None:
+    """Without the tries with wrong keys: so many of them are answered 429."""
+    _held(case, keyed, ignored_auth)

@@ -1,0 +1,571 @@
+"""Copies and the way back: what is in them, and every zip that is refused before it is written."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, ZipInfo
+
+import pytest
+from desk import Desk, desk
+
+from propensia import backups, files, heartbeat, settings
+from propensia.backups import BackupError, copying, manifest
+from propensia.locks import Lock
+from propensia.registry import Registry
+from propensia.terminal import Exit
+from tests import tiny_models
+
+__all__ = ["desk"]
+posix = pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
+OWN = {
+    "access/keys.json": b'{"keys": []}',
+    "access/secret": b"thirty-two bytes of a secret ....",
+    "access/ended/0123": b"",
+    "access.txt": b"keys were made here",
+    "handed/abcd.01.json": b"{}",
+    "keys/ana.pub": b"-----BEGIN PUBLIC KEY-----",
+    "inbox.json": b'{"folder": "1:2", "folders": {}, "pending": {}}',
+}
+NOT_COPIED = (
+    "keeper.lock",
+    "releases.lock",
+    "keeper.json",
+    "workers/12.json",
+    "work/ab/model.pkl",
+    "training/x/trial.json",
+    "access/keys.lock",
+    "access/limits.bin",
+    "access/used/01",
+    "logs/requests-2026-01-01.jsonl",
+    "metrics/0.values",
+    "releases/.000009.json.abcd.tmp",
+    "versions/.aaaaaaaaaaaa.abcd.tmp/model.onnx",
+    "demostracion.pkl",
+)
+
+
+@pytest.fixture
+def full(desk: Desk) -> Desk:
+    """An installation with two published models and something of every kind that it may hold."""
+    desk.publish(0.25, "enero")
+    desk.publish(0.75, "febrero")
+    for name, data in OWN.items():
+        put(desk.state / name, data)
+    for name in NOT_COPIED:
+        put(desk.state / name, b"{}")
+    desk.registry.record_verdict("ab" * 32, {"accepted": False, "at": "2026-01-01"})
+    put(desk.folder / "propensia.toml", b"port = 5001\n")
+    put(desk.models / "enero.pkl", b"a pickle")
+    put(desk.models / "enero.json", b"{}")
+    put(desk.models / "enero.pkl.estado.txt", b"ACEPTADO")
+    return desk
+
+
+def put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def owned(state: Path) -> dict[str, bytes]:
+    """What of a state belongs into a copy, told apart by other means than the program's."""
+    return {name: data for name, data in tree(state).items() if name not in NOT_COPIED}
+
+
+# What is copied, and comes back
+
+
+def test_what_comes_back_is_what_was_there_and_nothing_else(full: Desk) -> None:
+    wanted = owned(full.state)
+    assert len(wanted) == len(OWN) + 2 + 2 * 2 + 1  # two releases and versions, a verdict
+    told = full.run("backup", "copia.zip")
+    assert f"{len(wanted) + 1} ficheros" in told and "publicación 2" in told
+    full.run("restore", "copia.zip", "--into", "otra")
+    found = tree(full.folder / "otra")
+    assert found.pop("restored/propensia.toml") == b"port = 5001\n"
+    assert found == wanted
+    restored = Registry(full.folder / "otra").current()
+    assert restored == full.registry.current()
+
+
+def test_model_files_come_along_only_if_asked_for(full: Desk) -> None:
+    full.run("backup", "sin.zip")
+    full.run("backup", "con.zip", "--with-models")
+    models = {"models/enero.pkl", "models/enero.json"}
+    assert set(ZipFile("con.zip").namelist()) - set(ZipFile("sin.zip").namelist()) == models
+    full.run("restore", "con.zip", "--into", "otra")
+    assert (full.folder / "otra/restored/models/enero.pkl").read_bytes() == b"a pickle"
+
+
+def test_the_manifest_names_the_program_the_contract_and_every_digest(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+    with ZipFile("copia.zip") as archive:
+        said = json.loads(archive.read("manifest.json"))
+        for name, part in said["parts"].items():
+            data = archive.read(name)
+            assert part == {"sha256": files.sha256(data), "size": len(data)}
+        assert {*said["parts"], "manifest.json"} == set(archive.namelist())
+    assert said["program"] == full.run("--version").split()[-1]
+    assert said["fingerprint"] == full.contract.fingerprint
+    assert (said["format"], said["release"]) == (1, 2)
+
+
+def test_a_new_installation_can_be_copied_too(desk: Desk) -> None:
+    desk.registry.prepare()
+    assert "sin modelo" in desk.run("backup", "copia.zip")
+    desk.run("restore", "copia.zip", "--into", "otra")
+    assert Registry(desk.folder / "otra").current() is None
+
+
+@posix
+def test_a_copy_and_what_comes_out_of_it_are_private(full: Desk) -> None:
+    old = os.umask(0o000)
+    try:
+        full.run("backup", "copia.zip")
+        full.run("restore", "copia.zip", "--into", "otra")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(Path("copia.zip").stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path("otra").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(p.stat().st_mode) for p in Path("otra").rglob("*") if p.is_file()} == {
+        0o600
+    }
+
+
+def test_a_copy_never_replaces_a_file(full: Desk) -> None:
+    Path("copia.zip").write_bytes(b"older")
+    assert "ya existe" in full.run("backup", "copia.zip", code=Exit.REFUSED)
+    assert Path("copia.zip").read_bytes() == b"older"
+
+
+def test_a_copy_that_fails_leaves_no_file(full: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = set(full.folder.iterdir())
+    monkeypatch.setattr(os, "fsync", full_disk)
+    full.run("backup", "copia.zip", code=Exit.ENVIRONMENT)
+    assert set(full.folder.iterdir()) == before
+
+
+def test_a_copy_that_could_not_answer_is_not_made(full: Desk) -> None:
+    current = full.registry.current()
+    assert current is not None
+    full.registry.part(current.version, "model.onnx").write_bytes(b"other bytes")
+    assert "está dañada" in full.run("backup", "copia.zip", code=Exit.REFUSED)
+    assert not Path("copia.zip").exists()
+
+
+def test_without_a_state_folder_there_is_nothing_to_copy(desk: Desk) -> None:
+    assert "no existe la carpeta" in desk.run("backup", "copia.zip", code=Exit.REFUSED)
+
+
+def test_a_name_that_windows_cannot_hold_is_left_out_and_told(full: Desk) -> None:
+    put(full.state / "keys" / "ana:1.pub", b"x") if os.name == "posix" else pytest.skip("no such")
+    assert "se deja fuera ana:1.pub" in full.run("backup", "copia.zip")
+    full.run("restore", "copia.zip", "--into", "otra")
+
+
+def test_every_copy_of_a_busy_installation_is_of_one_moment(full: Desk) -> None:
+    """Publications, prunings and keys go on while copies are made: in each copy the newest
+    release has its version, whole, and accepted contents have theirs."""
+    stop, begun = threading.Event(), threading.Event()
+    chosen = settings.load({})
+
+    def publish() -> None:
+        for turn in itertools.count(1):
+            onnx = tiny_models.constant(turn / 1e6)
+            version = full.add(onnx)
+            full.registry.record_verdict(files.sha256(onnx), {"accepted": True, "at": "x"})
+            full.registry.publish(version, cause="prueba", who="prueba")
+            full.registry.prune(2)
+            files.write(full.state / "access/keys.json", json.dumps({"keys": [turn]}).encode())
+            begun.set()
+            if stop.wait(0.01):
+                return
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    assert begun.wait(10)
+    try:
+        for turn in range(8):
+            into = full.folder / f"otra{turn}"
+            made = backups.backup(Path(f"{turn}.zip"), chosen, full.contract, False, print)
+            done = backups.restore(Path(f"{turn}.zip"), into, False, print)
+            registry = Registry(into)
+            current = registry.current()
+            assert current is not None and current.number == made.release == done.manifest.release
+            assert registry.fits(current.version, full.contract) is None
+            accepted = [p.stem[:12] for p in (into / "verdicts").iterdir() if p.stem[:4] != "abab"]
+            assert set(accepted) <= set(registry.versions())
+            assert json.loads((into / "access/keys.json").read_bytes())["keys"]
+    finally:
+        stop.set()
+        publisher.join()
+
+
+def test_a_version_that_is_pruned_during_a_copy_takes_its_verdict_along(
+    full: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accepted and without a version, its file would be published from nothing when it returns."""
+    onnx = tiny_models.constant(0.5)
+    version, sha256 = full.add(onnx), files.sha256(onnx)
+    full.registry.record_verdict(sha256, {"accepted": True, "at": "x"})
+    locked, turns = copying._nothing_published, itertools.count(1)
+
+    def prunes_in_between(state: Path) -> Any:
+        if next(turns) == 2:  # once everything is listed
+            assert full.registry.prune(0) == [version]
+        return locked(state)
+
+    monkeypatch.setattr(copying, "_nothing_published", prunes_in_between)
+    full.run("backup", "copia.zip")
+    full.run("restore", "copia.zip", "--into", "otra")
+    restored = Registry(full.folder / "otra")
+    assert restored.verdict(sha256) is None
+    assert len(restored.versions()) == 2 and len(restored.verdicts()) == 1
+
+
+def test_long_copies_say_how_far_they_are(full: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_SAY_EVERY_S", 0.0)
+    assert "MB copiados…" in full.run("backup", "copia.zip")
+    told = full.run("restore", "copia.zip", "--into", "otra")
+    assert "MB comprobados…" in told and "MB restaurados…" in told
+
+
+# Where a copy is restored
+
+
+def test_a_state_that_is_there_is_kept_aside_only_when_forced(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+    full.publish(0.5, "marzo")
+    for path in (full.state / "keeper.json", full.state / "workers"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = tree(full.state)
+    assert "--force" in full.run("restore", "copia.zip", code=Exit.REFUSED)
+    assert tree(full.state) == before
+    told = full.run("restore", "copia.zip", "--force")
+    (aside,) = full.folder.glob("var.antes-*")
+    assert str(aside) in told and tree(aside) == before
+    current = full.registry.current()
+    assert current is not None and current.number == 2
+
+
+def test_an_empty_folder_needs_no_force(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+    Registry(full.folder / "otra").prepare()
+    full.run("restore", "copia.zip", "--into", "otra")
+    assert not list(full.folder.glob("otra.antes-*"))
+
+
+@pytest.mark.parametrize("sign", ["keeper", "worker", "lock"])
+def test_a_folder_that_somebody_serves_from_is_left_alone(full: Desk, sign: str) -> None:
+    full.run("backup", "copia.zip")
+    other = full.folder / "otra"
+    other.mkdir()
+    lock = Lock(other / "keeper.lock")
+    if sign == "keeper":
+        heartbeat.leave(other / "keeper.json", {"pid": 1})
+    elif sign == "worker":
+        heartbeat.leave(other / "workers" / "1.json", {"pid": 1})
+    else:
+        assert lock.acquire()
+    before = tree(other)
+    told = full.run("restore", "copia.zip", "--into", "otra", "--force", code=Exit.REFUSED)
+    lock.release()
+    assert "hay un servicio en marcha" in told
+    assert tree(other) == before
+
+
+def test_a_restore_that_fails_half_way_changes_nothing(
+    full: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full.run("backup", "copia.zip")
+    other = full.folder / "otra"
+    put(other / "inbox.json", b"mine")
+    before, rename = tree(full.folder), Path.rename
+
+    def refuses(self: Path, target: Path) -> Path:
+        if target == other and self.suffix == ".tmp":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuses)
+    full.run("restore", "copia.zip", "--into", "otra", "--force", code=Exit.ENVIRONMENT)
+    assert tree(full.folder) == before
+
+
+def test_a_copy_for_which_there_is_no_room_is_refused_first(
+    full: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full.run("backup", "copia.zip")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    assert "hacen falta" in full.run("restore", "copia.zip", "--into", "otra", code=Exit.REFUSED)
+    assert not Path("otra").exists()
+
+
+def test_another_contract_is_told(full: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    full.run("backup", "copia.zip")
+    monkeypatch.setenv("PROPENSIA_CONTRACT", "telco_churn")
+    told = full.run("restore", "copia.zip", "--into", "otra")
+    assert "otro contrato (cobranza)" in told
+
+
+# Zips that are no copies. Each is refused with exit code 1, and nothing is written.
+
+
+@contextmanager
+def rebuilt(change: Callable[[dict[str, tuple[ZipInfo, bytes]]], None]) -> Iterator[Path]:
+    """``copia.zip`` once more, its entries changed by hand."""
+    with ZipFile("copia.zip") as archive:
+        entries = {info.filename: (info, archive.read(info)) for info in archive.infolist()}
+    change(entries)
+    with ZipFile("otra.zip", "w") as archive:
+        for info, data in entries.values():
+            archive.writestr(info, data)
+    yield Path("otra.zip")
+
+
+def refused(desk: Desk, path: Path, word: str) -> None:
+    before = {p.name for p in desk.folder.iterdir()}
+    told = desk.run("restore", path, "--into", "nueva", code=Exit.REFUSED)
+    assert word in told and " / " in told
+    assert "Traceback" not in told
+    assert {p.name for p in desk.folder.iterdir()} == before
+
+
+def listed(entries: dict[str, tuple[ZipInfo, bytes]], name: str, data: bytes) -> None:
+    """Add a file, and have the manifest vouch for it."""
+    info = ZipInfo(name)
+    said = json.loads(entries["manifest.json"][1])
+    said["parts"][name] = {"sha256": files.sha256(data), "size": len(data)}
+    entries["manifest.json"] = (entries["manifest.json"][0], json.dumps(said).encode())
+    entries[name] = (info, data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/cron.d/x",
+        "../x",
+        "state/../../x",
+        "state/keys/../../../x",
+        "C:/x",
+        "C:x",
+        "state/keys/C:x",
+        "state\\keys\\x",
+        "state/keys/nul",
+        "state/keys/COM1.txt",
+        "state/keys/ana.pub.",
+        "state/keys/ana.pub ",
+        "state/keys/a\nb",
+        "state//access/x",
+        "state/keys/",
+        "state/keeper.lock",
+        "state/work/x",
+        "state/keys/deeper/x",
+        "models/deeper/x",
+        "propensia/__init__.py",
+        "x",
+    ],
+)
+def test_a_name_that_belongs_to_no_copy_is_refused(full: Desk, name: str) -> None:
+    full.run("backup", "copia.zip")
+    with rebuilt(lambda entries: listed(entries, name, b"x")) as path:
+        refused(full, path, "no es una copia")
+
+
+def test_a_link_in_a_copy_is_refused(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+
+    def link(entries: dict[str, tuple[ZipInfo, bytes]]) -> None:
+        listed(entries, "state/keys/x", b"/etc/passwd")
+        entries["state/keys/x"][0].external_attr = (stat.S_IFLNK | 0o777) << 16
+
+    with rebuilt(link) as path:
+        refused(full, path, "no es una copia")
+
+
+def test_a_zip_bomb_is_refused_unread(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+
+    def bomb(entries: dict[str, tuple[ZipInfo, bytes]]) -> None:
+        listed(entries, "state/keys/x", bytes(64 << 20))
+        entries["state/keys/x"][0].compress_type = zipfile.ZIP_DEFLATED
+
+    with rebuilt(bomb) as path:
+        assert path.stat().st_size < 1 << 20
+        refused(full, path, "comprimido")
+
+
+def test_a_manifest_that_is_a_bomb_is_refused_unread(full: Desk) -> None:
+    with ZipFile("otra.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", b" " * (32 << 20))
+    refused(full, Path("otra.zip"), "comprimido")
+
+
+def test_two_files_in_the_same_bytes_are_refused(full: Desk) -> None:
+    """Many entries that point at one piece of data make a small zip large."""
+    full.run("backup", "copia.zip")
+    with rebuilt(lambda entries: listed(entries, "state/keys/x", b"x" * 5000)) as path:
+        data = path.read_bytes()
+        pointed = data.rindex(b"PK\x01\x02")  # the last of the directory: the new entry
+        first = data.index(b"PK\x01\x02")
+        assert first < pointed
+        changed = data[: pointed + 42] + data[first + 42 : first + 46] + data[pointed + 46 :]
+        path.write_bytes(changed)
+        refused(full, path, "otra.zip")
+
+
+@pytest.mark.parametrize("name", ["state/access/keys.json", "state/inbox.json"])
+def test_a_file_that_was_edited_is_refused_by_name(full: Desk, name: str) -> None:
+    full.run("backup", "copia.zip")
+
+    def edit(entries: dict[str, tuple[ZipInfo, bytes]]) -> None:
+        info, data = entries[name]
+        entries[name] = (info, data[:-1] + b"!")
+
+    with rebuilt(edit) as path:
+        refused(full, path, f"{name} no es el que se copió")
+
+
+@pytest.mark.parametrize("name", ["state/access/keys.json", "manifest.json"])
+def test_a_file_that_is_missing_is_refused(full: Desk, name: str) -> None:
+    full.run("backup", "copia.zip")
+    with rebuilt(lambda entries: entries.pop(name) and None) as path:
+        refused(full, path, "no es una copia")
+
+
+def test_a_file_that_the_manifest_does_not_know_is_refused(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+
+    def smuggle(entries: dict[str, tuple[ZipInfo, bytes]]) -> None:
+        entries["state/keys/x"] = (ZipInfo("state/keys/x"), b"x")
+
+    with rebuilt(smuggle) as path:
+        refused(full, path, "no es una copia")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"format": 1}',
+        b'{"format": "x"}',
+        b'{"format": 1, "parts": {"state/inbox.json": {"sha256": "..", "size": 1}}}',
+        b'{"format": 1, "parts": {"state/inbox.json": {"sha256": "' + b"a" * 64 + b'"}}}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(full: Desk, text: bytes) -> None:
+    full.run("backup", "copia.zip")
+
+    def replace(entries: dict[str, tuple[ZipInfo, bytes]]) -> None:
+        entries["manifest.json"] = (entries["manifest.json"][0], text)
+
+    with rebuilt(replace) as path:
+        refused(full, path, "manifiesto")
+
+
+def test_a_copy_of_a_later_program_is_refused_with_that_reason(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+
+    def later(entries: dict[str, tuple[ZipInfo, bytes]]) -> None:
+        info, data = entries["manifest.json"]
+        entries["manifest.json"] = (info, data.replace(b'"format": 1', b'"format": 2'))
+
+    with rebuilt(later) as path:
+        refused(full, path, "versión posterior")
+
+
+def test_a_torn_copy_is_refused_wherever_it_was_torn(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+    data = Path("copia.zip").read_bytes()
+    for length in (0, 1, 4, len(data) // 3, len(data) // 2, len(data) - 30, len(data) - 1):
+        Path("otra.zip").write_bytes(data[:length])
+        refused(full, Path("otra.zip"), "está dañada")
+
+
+def test_a_copy_with_one_byte_changed_never_restores_something_else(full: Desk) -> None:
+    """Every byte in turn would take long; every 97th meets headers, contents and directory. A
+    change of what does not count (a time, a comment) may pass, with every content as it was."""
+    full.run("backup", "copia.zip")
+    full.run("restore", "copia.zip", "--into", "buena")
+    wanted, data = tree(full.folder / "buena"), bytearray(Path("copia.zip").read_bytes())
+    passed = 0
+    for place in range(0, len(data), 97):
+        data[place] ^= 0x55
+        Path("otra.zip").write_bytes(data)
+        data[place] ^= 0x55
+        into = full.folder / "nueva"
+        try:
+            backups.restore(Path("otra.zip"), into, False, lambda _: None)
+        except BackupError:
+            assert not into.exists()
+            continue
+        passed += 1
+        assert tree(into) == wanted
+        shutil.rmtree(into)
+    assert passed < len(data) // 97 // 4
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"PK\x03\x04", bytes(1000)])
+def test_a_file_that_is_no_zip_is_refused(full: Desk, data: bytes) -> None:
+    Path("otra.zip").write_bytes(data)
+    refused(full, Path("otra.zip"), "está dañada")
+
+
+def test_a_foreign_zip_is_refused(full: Desk) -> None:
+    with ZipFile("otra.zip", "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    refused(full, Path("otra.zip"), "no tiene manifiesto")
+
+
+def test_an_encrypted_copy_is_refused(full: Desk) -> None:
+    full.run("backup", "copia.zip")
+    data = bytearray(Path("copia.zip").read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.index(mark)
+        data[at + place] |= 1
+    Path("otra.zip").write_bytes(data)
+    refused(full, Path("otra.zip"), "está dañada")
+
+
+def test_help_and_refusals_have_the_documented_exit_codes(full: Desk) -> None:
+    """In processes of their own, as a script sees them."""
+
+    def code(*words: str) -> int:
+        line = [sys.executable, "-m", "propensia", *words]
+        root = Path(backups.__file__).parents[2]
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PROPENSIA_")}
+        env = kept | {"PYTHONPATH": str(root)}
+        return subprocess.run(line, cwd=full.folder, env=env, capture_output=True).returncode
+
+    assert code("backup", "copia.zip") == Exit.DONE
+    assert code("backup", "copia.zip") == Exit.REFUSED
+    assert code("restore") == code("restore", "ninguna.zip") == Exit.WRONG_USE
+    assert code("backup", "no/such/copia.zip") == Exit.ENVIRONMENT
+    assert code("restore", "copia.zip", "--into", "otra") == Exit.DONE
