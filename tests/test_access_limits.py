@@ -280,6 +280,29 @@ def test_without_its_file_every_process_counts_alone_and_says_so_once(
     assert len(caplog.records) == 1
 
 
+def test_a_file_that_can_be_used_again_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, other = in_folder(tmp_path), in_folder(tmp_path)
+
+    def full(*ignored: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(limits._File, "write", full)
+        assert counted.take(HUNDRED, "a").left == 99
+        assert counted.problem is not None and "No space left" in counted.problem
+    assert counted.take(HUNDRED, "a").left == 99, "here nothing was counted"
+    assert other.take(HUNDRED, "a").left == 98
+    assert counted.problem is None
+
+
+def test_a_name_that_is_no_utf_8_is_counted_as_any_other(tmp_path: Path) -> None:
+    counted, one = in_folder(tmp_path), Rate("test", 1, 60)
+    odd = identity(Caller("\udc80", "caller", "token"), None)
+    assert [counted.take(one, odd).allowed for _ in range(2)] == [True, False]
+
+
 def test_a_file_that_was_cut_counts_again_from_nothing(tmp_path: Path) -> None:
     counted = in_folder(tmp_path)
     one = Rate("test", 1, 60)

@@ -33,6 +33,7 @@ from test_layers import LAYERS
 from propensia import contract as contracts
 from propensia import faults, keeper, reception, settings
 from propensia.__main__ import cli
+from propensia.access.limits import ENTERING, FAILED
 from propensia.admission import families, refusal, sidecar
 from propensia.contract import Contract, Parameter
 from propensia.inbox import REPORT_SUFFIX, STATE_SUFFIX
@@ -41,6 +42,8 @@ from propensia.web import granian_server, problems, query, waitress_server
 from propensia.web.app import create_app
 from propensia.web.listen import HEAD_LIMIT_BYTES, Listen
 from propensia.web.texts import TEXTS
+from propensia.web.waiting import HEAVY, RUNNING
+from propensia.web.whole_requests import BODIES, ROW_BYTES, ROWS_BYTES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -157,12 +160,24 @@ def test_the_limits_of_the_servers_are_those_of_the_code() -> None:
     table = {row[0]: row[1:] for row in rows("operations.md", "server")}
     threads = [str(server.THREADS) for server in (granian_server, waitress_server)]
     assert [table["threads a process"][place] for place in (0, 2)] == threads
-    assert table["bodies that drip"][0].startswith(f"{granian_server.BODY_SLOTS} threads")
+    slots = f"{BODIES} threads a process wait for them at most, {BODIES // 2} of them for one"
+    assert table["bodies that drip"][0].startswith(slots)
+    running = f"{RUNNING} a process at a time, {HEAVY} of them long ones"
+    assert table["requests that run"][0].startswith(running)
+    bodies = f"{ROW_BYTES >> 10} KiB a row, {ROWS_BYTES >> 20} MiB a batch"
+    assert table["longest body"][0].startswith(bodies)
     for cell in table["connections a process"]:
         assert cell.split(";")[0] == str(Listen("", 0).connections)
     for cell in table["longest request head"]:
         assert cell.startswith(f"{HEAD_LIMIT_BYTES >> 10} KiB")
     assert f"may have {query.LONGEST_QUERY} characters" in page("operations.md")
+
+
+def test_the_limits_against_guessing_are_those_of_the_code() -> None:
+    told = page("operations.md").replace("\n", " ")
+    assert f"may show {FAILED.count} keys a minute that are not good" in told
+    assert f"send {ENTERING.count} log-in forms" in told
+    assert FAILED.window_s == ENTERING.window_s == 60
 
 
 @pytest.mark.skipif(os.name != "posix", reason="gunicorn needs a POSIX system")
@@ -171,7 +186,6 @@ def test_the_limits_of_gunicorn_are_those_of_the_code() -> None:
 
     table = {row[0]: row[2] for row in rows("operations.md", "server")}
     assert table["threads a process"] == str(gunicorn_server.THREADS)
-    assert table["bodies that drip"] == f"the same with {gunicorn_server.BODY_SLOTS}"
 
 
 def test_every_command_and_its_options_are_documented() -> None:

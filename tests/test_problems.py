@@ -111,6 +111,7 @@ def test_a_problem_has_the_shape_that_is_promised(code: str, language: str) -> N
 def test_a_problem_may_know_better_than_the_table_when_to_try_again() -> None:
     made = problem("limite_superado", "id1", "es", retry_s=37)
     assert ("Retry-After", "37") in problems.refusal_headers(made)
+    assert "espere 37 s" in made.body["detail"]
 
 
 def test_all_faults_are_told_at_once_each_with_what_is_taken(contract: Contract) -> None:

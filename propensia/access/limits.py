@@ -93,14 +93,18 @@ class Limits:
 
     def take(self, rate: Rate, who: str) -> Taken:
         """Count one request of ``who``, unless that is one too many. Raises nothing."""
-        id = hashlib.blake2b(f"{rate.name} {rate.window_s} {who}".encode(), digest_size=16).digest()
+        # The holder of a token may be called by what is no UTF-8.
+        named = f"{rate.name} {rate.window_s} {who}".encode("utf-8", "backslashreplace")
+        id = hashlib.blake2b(named, digest_size=16).digest()
         if self._redis is not None:
             told = self._redis.take(id, rate.count, rate.window_s)
             if told is not None:
                 return told
         if self._shared is not None:
             try:
-                return self._shared.take(id, rate, self._clock)
+                told = self._shared.take(id, rate, self._clock)
+                self._file_problem = None
+                return told
             except OSError as error:
                 self._tell(error)
         return self._own.take(id, rate, self._clock)

@@ -116,8 +116,8 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     ),
     "limite_superado": (
         429,
-        ("Límite superado", "Demasiadas peticiones; espere lo que dice Retry-After."),
-        ("Too many requests", "Too many requests; wait as long as Retry-After says."),
+        ("Límite superado", "Demasiadas peticiones; espere {retry_s} s y repita la petición."),
+        ("Too many requests", "Too many requests; wait {retry_s} s and send it again."),
         1,
     ),
     "error_interno": (
@@ -181,16 +181,17 @@ def problem(
     try makes sense, where that is known better than by the table.
     """
     status, spanish, english, usual_retry_s = KINDS[code]
+    retry_s = retry_s or usual_retry_s
     title, detail = spanish if language == "es" else english
     body = {
         "type": f"urn:propensia:{code}",
         "title": title,
         "status": status,
-        "detail": detail.replace("{most_rows}", str(most_rows)),
+        "detail": detail.format(most_rows=most_rows, retry_s=retry_s),
         "id": id,
         "errores": [_error(fault, language, contract) for fault in faults],
     }
-    return Problem(code, status, retry_s or usual_retry_s, body)
+    return Problem(code, status, retry_s, body)
 
 
 def _error(fault: Fault, language: str, contract: Contract | None) -> dict[str, str]:
