@@ -7,7 +7,8 @@
     uv run --script deploy/wheelhouse.py OUT [--platform linux|windows] [--python 3.11|3.12|3.13]
 
 It takes exactly what ``uv.lock`` names, checked by its hashes, and never builds from source code
-of others. Run it where there is internet; carry OUT to the site.
+of others. With the wheels go the scripts that install them and the pages that say how. Run it
+where there is internet; carry OUT to the site.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,6 +41,7 @@ MACHINES = {
     | {"platform_machine": "AMD64"},
 }
 LIST = "SHA256SUMS"
+CARRIED = ("deploy", "docs", "CHANGELOG.md", "LICENSE", "NOTICE", "README.md", "SECURITY.md")
 SBOM = ("--no-default-groups", "--format", "cyclonedx1.5")  # what is in it, for auditors
 
 
@@ -56,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _run(*export[:4], *SBOM, "--output-file", str(out / "propensia.cdx.json"))
     _run("uv", "build", "--quiet", "--wheel", "--out-dir", str(out))
     (out / ".gitignore").unlink(missing_ok=True)  # which uv leaves there
+    carry(out)
     names = write_list(out)
     print(f"{len(names)} ficheros en {out}; compruebe allí: sha256sum -c {LIST}")
 
@@ -103,9 +107,21 @@ def _download(out: Path, wanted: str, platform: str, python: str) -> None:
         file.unlink()
 
 
+def carry(out: Path) -> None:
+    """Copy what a site needs beside the wheels: scripts, samples, pages, licence."""
+    for name in CARRIED:
+        source, target = ROOT / name, out / name
+        if source.is_dir():
+            unmade = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, target, ignore=unmade, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, target)
+
+
 def write_list(out: Path) -> list[str]:
     """Write the list of digests, as ``sha256sum`` reads it; the names in it."""
-    names = sorted(path.name for path in out.iterdir() if path.is_file() and path.name != LIST)
+    found = (path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    names = sorted(name for name in found if name != LIST)
     lines = [f"{_digest(out / name)}  {name}\n" for name in names]
     (out / LIST).write_text("".join(lines), encoding="utf-8", newline="\n")
     return names

@@ -136,6 +136,22 @@ def models() -> None:
     commands.models(compose())
 
 
+@cli.command(short_help="Publica una versión ya comprobada.")
+@click.argument("version", metavar="VERSIÓN")
+@why_option
+@told
+def activate(version: str, why: str) -> None:
+    """Publica VERSIÓN, que ya se comprobó: aprueba una candidata o repone otra.
+
+    De VERSIÓN basta el principio de su identificador; «propensia models» los muestra. También si
+    hay una versión fijada (entonces queda fijada la nueva). Con el ajuste four_eyes la publica
+    quien no la entregó.
+    """
+    from propensia import commands
+
+    commands.activate(compose(), version, why, who())
+
+
 @cli.command(short_help="Vuelve a una versión anterior.")
 @click.argument("version", metavar="[VERSIÓN]", required=False)
 @why_option

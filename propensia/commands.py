@@ -18,7 +18,7 @@ from propensia.admission.ladder import MARKS
 from propensia.admission.refusal import shown
 from propensia.confinement import confine
 from propensia.publishing import Hand, Order, Publishing
-from propensia.registry import Registry, RegistryError, Release, decision
+from propensia.registry import Release, decision
 from propensia.settings import Settings
 from propensia.terminal import Exit, Parts, table
 
@@ -70,15 +70,15 @@ def listing(settings: Settings, file: Path) -> Exit:
     return Exit.DONE
 
 
-def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
+def admit(parts: Parts, file: Path, why: str, force: bool, who: Hand) -> Exit:
     """Judge a file and publish it if it is good, whatever is pinned; with four eyes somebody else
     has to publish what is new."""
     try:
         dropped = read(file, parts.settings)
     except admission.Refusal as refusal:
         return _refused(file, refusal)
-    desk, hand = _publishing(parts), Hand("consola", who)
-    accepted, outcome = desk.admit(dropped, hand, force=force)
+    desk = _publishing(parts)
+    accepted, outcome = desk.admit(dropped, who, force=force)
     if not accepted:
         assert outcome is not None  # only what was accepted before is not judged again
         _print_checks(file.name, dropped, outcome)
@@ -86,7 +86,7 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
     release, is_new, waits = None, False, desk.is_for_another(dropped.sha256)
     if not waits:
         # Before anything is printed: a closed pipe must not stop what was asked for.
-        order = Order(hand, why or shown(file.name), "admit")
+        order = Order(who, why or shown(file.name), "admit")
         release, is_new = desk.activate(dropped.version, order)
     if outcome is None:
         click.echo(f"ACEPTADO {shown(file.name)}  versión {dropped.version}, ya comprobada")
@@ -95,12 +95,10 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: str) -> Exit:
     if release is None:
         click.echo(
             f"Queda como candidata ({dropped.version}): {standing.FOUR_EYES}, con POST "
-            f"/modelos/{dropped.version}/activar o propensia rollback {dropped.version}"
+            f"/modelos/{dropped.version}/activar o propensia activate {dropped.version}"
         )
-    elif is_new:
-        _published(release)
     else:
-        click.echo(f"Ya es la versión activa ({dropped.version}); nada cambia.")
+        _decided(release, is_new)
     return Exit.DONE
 
 
@@ -132,52 +130,40 @@ def models(parts: Parts) -> None:
         click.echo(f"Umbral {rule.threshold:g}. {current.why}".rstrip())
 
 
-def rollback(parts: Parts, version: str | None, why: str, who: str) -> None:
+def activate(parts: Parts, version: str, why: str, who: Hand) -> None:
+    """Publish a version that was admitted, whatever is pinned; with four eyes, only one that
+    somebody else handed in."""
+    order = Order(who, why, "activar")
+    _decided(*_publishing(parts).activate(parts.registry.find(version), order))
+
+
+def rollback(parts: Parts, version: str | None, why: str, who: Hand) -> None:
     """Publish the version before, or a named one; a version keeps the threshold it had.
 
     Only what can be served here: whole, and with the columns of this contract.
     """
     target = None if version is None else parts.registry.find(version)
-    order = Order(Hand("consola", who), why, "rollback")
-    release, is_new = _publishing(parts).go_back(target, order)
-    if is_new:
-        _published(release)
-    else:
-        click.echo(f"Ya es la versión activa ({release.version}); nada cambia.")
+    order = Order(who, why, "rollback")
+    _decided(*_publishing(parts).go_back(target, order))
 
 
-def pin(parts: Parts, off: bool, why: str, who: str) -> None:
+def pin(parts: Parts, off: bool, why: str, who: Hand) -> None:
     """Publish the active version again, pinned or released."""
-    current = _current(parts.registry)
-    if current.pinned is not off:
-        click.echo(f"La versión {current.version} ya está {'suelta' if off else 'fijada'}.")
+    order = Order(who, why, "unpin" if off else "pin")
+    release, is_new = _publishing(parts).pin(off, order)
+    if not is_new:
+        click.echo(f"La versión {release.version} ya está {'suelta' if off else 'fijada'}.")
         return
-    parts.registry.publish(
-        current.version,
-        cause="unpin" if off else "pin",
-        who=who,
-        why=why,
-        threshold=current.threshold,
-        pinned=not off,
-        only_after=current.number,
-    )
     word = "suelta: los ficheros nuevos se publican" if off else "fijada: nada nuevo se publica"
-    click.echo(f"La versión {current.version} queda {word}.")
+    click.echo(f"La versión {release.version} queda {word}.")
 
 
-def threshold(parts: Parts, value: float, why: str, who: str) -> None:
+def threshold(parts: Parts, value: float, why: str, who: Hand) -> None:
     """Publish the active version again with another threshold, in [0, 1]."""
-    current = _current(parts.registry)
-    _publishing(parts).must_be_another(current.version, value, Hand("consola", who))
-    release = parts.registry.publish(
-        current.version,
-        cause="threshold",
-        who=who,
-        why=why,
-        threshold=value,
-        pinned=current.pinned,
-        only_after=current.number,
-    )
+    desk = _publishing(parts)
+    active = desk.active()
+    order = Order(who, why, "threshold", threshold=value, only_after=active.number)
+    release, _ = desk.activate(active.version, order)
     click.echo(f"Umbral {value:g} desde la publicación {release.number} ({release.version}).")
 
 
@@ -185,14 +171,10 @@ def _publishing(parts: Parts) -> Publishing:
     return Publishing(parts.settings, parts.contract, parts.registry)
 
 
-def _current(registry: Registry) -> Release:
-    current = registry.current()
-    if current is None:
-        raise RegistryError("aún no hay modelo publicado")
-    return current
-
-
-def _published(release: Release) -> None:
+def _decided(release: Release, is_new: bool) -> None:
+    if not is_new:
+        click.echo(f"Ya es la versión activa ({release.version}); nada cambia.")
+        return
     click.echo(
         f"Publicada la versión {release.version} ({release.model}), "
         f"publicación {release.number}. Los procesos la toman en un segundo."

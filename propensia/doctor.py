@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,8 +21,9 @@ import click
 from propensia import contract as contracts
 from propensia import heartbeat, inbox, signing
 from propensia import settings as settings_table
-from propensia.access import Access, keys, networks
+from propensia.access import Access, keys, limits, networks
 from propensia.access.keys import AccessError, Key
+from propensia.access.redis_limits import RedisCounts
 from propensia.contract import ContractError
 from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings, SettingsError
@@ -58,6 +60,7 @@ def _findings() -> Iterator[Finding]:
     yield from _models(settings)
     yield from _signatures(settings)
     yield from _access(settings)
+    yield from _limits(settings)
     yield from _served(Registry(settings.state))
     yield from _running(settings)
 
@@ -136,14 +139,14 @@ def _signatures(settings: Settings) -> Iterator[Finding]:
 def _access(settings: Settings) -> Iterator[Finding]:
     """Who may call. What is printed are names of keys, which are no secret."""
     try:
-        access = Access(settings)
+        asked = [_asked_for(ran, Access(ran)) for ran in _as_started(settings)]
     except (AccessError, SettingsError) as error:
         yield BAD, f"acceso: {error}"
         return
     except OSError as error:
         yield BAD, f"acceso: no se puede leer la carpeta de las claves ({error.strerror})"
         return
-    yield _asked_for(settings, access)
+    yield from asked
     folder, now = settings.state / keys.FOLDER, time.time()
     # By name, the newest: one that was rotated is meant to expire.
     good = {key.name: key for key in keys.stored(folder) if key.is_good(now)}.values()
@@ -174,6 +177,19 @@ def _asked_for(settings: Settings, access: Access) -> Finding:
         f"{settings.host} se alcanza desde otras máquinas y no hay claves: no arrancará; haga una "
         "con propensia keys create"
     )
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    try:
+        limits.rates(settings)
+        shared = RedisCounts.of(settings.redis_url)
+    except SettingsError as error:
+        yield BAD, f"límites: {error}"
+        return
+    if shared is not None and shared.answers():
+        yield GOOD, "límites: Redis responde"
+    elif shared is not None:
+        yield WARN, "límites: Redis no responde o no deja entrar; cada máquina cuenta por su lado"
 
 
 def _names(found: list[Key]) -> str:
@@ -227,8 +243,25 @@ def _running(settings: Settings) -> Iterator[Finding]:
     mark = GOOD if len(versions) == 1 else WARN
     answering = f"{len(workers)} procesos responden con la versión {', '.join(versions)}"
     yield mark, answering if workers else "ningún proceso responde"
+    for ran in _as_started(settings):
+        if ran != settings:
+            yield WARN, f"arrancó con otros ajustes que los de aquí: {_others(ran, settings)}"
     if keeper is None:
         yield BAD, "el vigilante de la carpeta no da señales; reinicie el servidor"
     else:
         problems = keeper["problemas"] or ["sin problemas"]
         yield (WARN if keeper["problemas"] else GOOD), "vigilante: " + "; ".join(problems)
+
+
+def _as_started(settings: Settings) -> list[Settings]:
+    """The settings that what runs was started with, as far as it tells, each once: who types
+    ``serve --insecure`` writes it nowhere. Those of here where nothing runs."""
+    notes = heartbeat.look_all(settings.state / "workers")
+    told = [dict(note.get("ajustes") or {}) for note in notes]
+    return list(dict.fromkeys(replace(settings, **one) for one in told)) or [settings]
+
+
+def _others(ran: Settings, settings: Settings) -> str:
+    names = [row.name for row in fields(Settings)]
+    different = [name for name in names if getattr(ran, name) != getattr(settings, name)]
+    return ", ".join(f"{name} = {getattr(ran, name)!r}" for name in different)

@@ -17,8 +17,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{p} appears more than once; send it once",
     ),
     "tipo_no_valido": (
-        "{p} debe ser un texto, un número o null",
-        "{p} must be a text, a number or null",
+        "{p} es de otro tipo. Admite: {admits}",
+        "{p} is of another type. It takes: {admits}",
     ),
     "sin_dato": (
         "{p} necesita un dato. Admite: {admits}",
@@ -57,6 +57,34 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The address must be UTF-8 with correct %XX encoding",
     ),
     "opcion_no_valida": ("{p} admite: {admits}", "{p} takes: {admits}"),
+    # of a whole body: {p} is the place in it, or the word
+    "json_no_valido": (
+        "El cuerpo deja de ser JSON en {p} (línea:columna)",
+        "The body stops being JSON at {p} (line:column)",
+    ),
+    "constante_no_valida": ("{p} no es JSON: use null", "{p} is not JSON: use null"),
+    "cuerpo_no_utf8": ("El cuerpo no está en UTF-8", "The body is not in UTF-8"),
+    "json_demasiado_profundo": (
+        "El JSON tiene demasiados niveles",
+        "The JSON has too many levels",
+    ),
+    "objeto_esperado": ("Se espera un objeto JSON", "A JSON object is expected"),
+    "lista_esperada": (
+        "Se espera una lista de filas, o un objeto con ella en «filas»",
+        "A list of rows is expected, or an object with it in “filas”",
+    ),
+    "nombre_repetido": (
+        "Un nombre aparece dos veces en el mismo objeto",
+        "A name appears twice in one object",
+    ),
+    "forma_no_valida": (
+        "{p} no tiene la forma que dice /docs",
+        "{p} has not the shape that /docs tells",
+    ),
+    "nombre_desconocido": (
+        "{p} no se usa aquí. Admite: {admits}",
+        "{p} is not used here. It takes: {admits}",
+    ),
     # avisos: told beside an answer
     "valor_supuesto": (
         "{p} venía sin dato: se ha usado {used}",
@@ -90,10 +118,12 @@ LOOK_ALIKES = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one parameter (``parameter`` may be empty: the request itself)."""
+    """One thing wrong with one parameter (``parameter`` may be empty: the request itself).
+    ``admits``: what it takes, where the contract does not say it."""
 
     parameter: str
     code: str
+    admits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

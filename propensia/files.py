@@ -16,7 +16,10 @@ import stat
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 Result = TypeVar("Result")
 
@@ -145,6 +148,26 @@ def read_json(path: Path) -> Any:
         return json.loads(read(path, 16 << 20).decode("utf-8"))
     except RecursionError as error:  # how deep is too deep depends on who asks
         raise ValueError("it is nested too deeply") from error
+
+
+def read_at(handle: int, size: int, offset: int) -> bytes:
+    """At most ``size`` bytes of an open file, from ``offset`` on. Raises ``OSError``.
+
+    Windows has one place for all threads that use the handle: who calls lets them take turns.
+    """
+    if hasattr(os, "pread"):
+        return os.pread(handle, size, offset)
+    os.lseek(handle, offset, os.SEEK_SET)
+    return os.read(handle, size)
+
+
+def write_at(handle: int, data: ReadableBuffer, offset: int) -> None:
+    """As ``read_at``, the other way; unlike ``write``, others may see a part of it."""
+    if hasattr(os, "pwrite"):
+        os.pwrite(handle, data, offset)
+    else:
+        os.lseek(handle, offset, os.SEEK_SET)
+        os.write(handle, data)
 
 
 def digest(path: Path) -> str:

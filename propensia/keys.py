@@ -5,7 +5,6 @@ It prints a key once, when it is made, and never takes one, so that none appears
 
 from __future__ import annotations
 
-import socket
 import time
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -59,8 +58,8 @@ def create(chosen: Settings, asked: Rights) -> Exit:
         _say("Faltaba el fichero de las claves: las de antes ya no valen.")
     _say(f"Clave de {_described(made)}, papel {made.role}, {_until(made)}.")
     _hand_out(chosen, shown, made)
-    if not before and not were_lost:
-        _say("Es la primera: desde ahora se pide clave a todos, también en esta máquina.")
+    if not before and not were_lost and not chosen.jwt_keys:
+        _say(_first(chosen))
     if not any(key.role == "admin" and key.is_good(now) for key in [*before, made]):
         _say("Nadie puede con todo: haga otra con «propensia keys create NOMBRE --role admin».")
     _settle(chosen.state)
@@ -79,28 +78,38 @@ def show(chosen: Settings) -> Exit:
 
 
 def rotate(chosen: Settings, which: str, overlap_s: float) -> Exit:
-    """Make a key with the rights of another, which goes on for ``overlap_s``, and print it.
+    """Make a key in place of others, which go on for ``overlap_s`` at most, and print it.
 
-    The new one lasts as long as the other did. Raises as ``create``.
+    In place of all of that name, or of the one of that id. It has the rights of the newest of
+    them, and lasts as long as that was meant to. Raises as ``create``.
     """
     now = time.time()
-    pair: list[Key] = []
     text: list[str] = []
+    after: list[Key] = []
+    replaced: list[str] = []
 
     def decide(known: list[Key]) -> list[Key]:
-        old = _newest(known, which)
+        old, ended = _to_replace(known, which, now)
         lasts = None if old.expires is None else now + (old.expires - old.created)
-        ends = now + overlap_s if old.expires is None else min(old.expires, now + overlap_s)
         rights = Rights(old.name, old.role, lasts, old.networks, old.routes, old.in_path)
         shown, made = _made(rights, now)
-        pair[:], text[:] = [replace(old, expires=ends), made], [shown]
-        return [pair[0] if key.id == old.id else key for key in known] + [made]
+        text[:], replaced[:] = [shown], [key.id for key in ended]
+        after[:] = [_until_then(key, now + overlap_s) if key in ended else key for key in known]
+        after.append(made)
+        return after
 
     keys.change(chosen.state / FOLDER, decide)
-    old, made = pair
+    made = after[-1]
     _say(f"Clave nueva de {_described(made)}, con los permisos de la anterior, {_until(made)}.")
     _hand_out(chosen, text[0], made)
-    _say(f"La anterior ({old.id}) {'vale ' + _until(old) if old.is_good(now) else 'ya no vale'}.")
+    for key in after[:-1]:
+        if key.id in replaced:
+            word = f"vale {_until(key)}" if key.is_good(now) else "ya no vale"
+            _say(f"La anterior ({key.id}) {word}.")
+        elif key.name == made.name and key.is_good(now):
+            _say(f"También vale ({key.id}), {_until(key)}: no la ha cambiado.")
+    if overlap_s and replaced:
+        _say("Si alguien la ha visto, no espere: «propensia keys revoke ID».")
     _settle(chosen.state)
     return Exit.DONE
 
@@ -157,18 +166,38 @@ def _meant(known: list[Key], which: str) -> list[Key]:
     return found
 
 
-def _newest(known: list[Key], which: str) -> Key:
-    """The key to rotate: the last of that name that was not revoked."""
+def _to_replace(known: list[Key], which: str, now: float) -> tuple[Key, list[Key]]:
+    """The key whose rights the new one gets, and those that it replaces.
+
+    One that has expired is followed by a new one too, unless another of its name took its place.
+    """
     found = [key for key in _meant(known, which) if key.revoked is None]
     if not found:
         raise Refused("esa clave está revocada; haga otra con «propensia keys create»")
-    last = [key for key in known if key.name == found[-1].name and key.revoked is None][-1]
-    if last.id != found[-1].id:
-        raise Refused(f"esa clave ya se cambió por {last.id}; rote esa")
-    return last
+    good = [key for key in known if key.name == found[-1].name and key.is_good(now)]
+    ended = [key for key in found if key in good]
+    if good and not ended:
+        raise Refused(f"esa clave ya no vale; la que vale de ese nombre es {good[-1].id}")
+    return good[-1] if good else found[-1], ended
+
+
+def _until_then(key: Key, ends: float) -> Key:
+    """The same key, good until then at most."""
+    return replace(key, expires=ends if key.expires is None else min(key.expires, ends))
 
 
 # What is said
+
+
+def _first(chosen: Settings) -> str:
+    """What the first key changes, for whoever calls already."""
+    but = "; para dar tiempo a los programas de antes, «propensia keys --help»"
+    if chosen.open_networks:
+        but = f", salvo en GET /prediccion a las redes de open_networks ({chosen.open_networks})"
+    return (
+        "Es la primera: desde ahora se pide clave a todos, también en esta máquina, y hasta ahora "
+        f"no se pedía.\nQuien llame sin ella recibe un error 401{but}."
+    )
 
 
 def _hand_out(chosen: Settings, shown: str, key: Key) -> None:
@@ -181,9 +210,13 @@ def _hand_out(chosen: Settings, shown: str, key: Key) -> None:
             "Guárdela como una contraseña."
         )
         return
-    host = socket.gethostname() if chosen.host in ("0.0.0.0", "::") else chosen.host
-    click.echo(f"http://{host}:{chosen.port}/c/{shown}{PATH_ROUTE}")
-    _say("\nEsa es la dirección, en lugar de la de antes; la parte desde «?» no cambia.")
+    # Whole addresses are not known here: callers may come through a proxy, by another name.
+    click.echo(f"/c/{shown}{PATH_ROUTE}")
+    scheme = "https" if chosen.tls_certificate else "http"
+    _say(
+        f"\nVa en la dirección, en lugar de {PATH_ROUTE}: ponga delante el nombre con que le "
+        f"llaman,\n{scheme}://NOMBRE:PUERTO; la parte desde «?» no cambia."
+    )
     if not key.networks:
         _say("Quien vea la dirección ve la clave: limítela a unas redes con --networks.")
 

@@ -10,6 +10,7 @@ import logging
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from propensia import admission, files, standing
@@ -51,8 +52,10 @@ TEXTS = {
         "you handed it in; with four eyes another person has to decide it",
     ),
     "entrega_desconocida": (
-        "no consta quién la entregó; entregue el fichero otra vez",
-        "it is not known who handed it in; hand the file in again",
+        "no consta quién la entregó; entregue el fichero otra vez por HTTP (POST /modelos) o con "
+        "«propensia admit», y que decida otra persona",
+        "it is not known who handed it in; hand the file in again by HTTP (POST /modelos) or "
+        "with “propensia admit”, and let another person decide",
     ),
 }
 
@@ -75,22 +78,46 @@ class Hand:
 
     ``way``: ``http``, ``consola`` or ``carpeta``. ``name``: of the key or token, of the user at
     the console, or of the owner of a dropped file; empty where nobody tells. ``key``: the id of
-    the key.
+    the key. ``also``: another account of the same person, who called ``sudo``.
     """
 
     way: str
     name: str
     key: str = ""
+    also: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name as releases keep it: with ``sudo``, ``servicio (ana)``."""
+        return f"{self.name} ({self.also})" if self.also else self.name
+
+    def is_known(self) -> bool:
+        """Whether anything tells who it is."""
+        return bool(self.name or self.key)
 
     def is_same(self, other: Hand) -> bool:
-        """Whether both are one person: the same name, whatever its case, or the same key."""
+        """Whether both are one person: the same key, or a name of both, whatever its case."""
         if self.key and self.key == other.key:
             return True
-        return bool(self.name) and _plain(self.name) == _plain(other.name)
+        return bool(_names(self) & _names(other))
+
+
+def _names(hand: Hand) -> set[str]:
+    return {_plain(name) for name in (hand.name, hand.also) if name}
 
 
 def _plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def _record(path: Path) -> Hand | None:
+    """Who a record names; ``None`` where it is damaged. Raises ``OSError``."""
+    try:
+        row = files.read_json(path)
+        also = str(row.get("also", ""))  # of a program that did not know it yet
+        return Hand(str(row["way"]), str(row["name"]), str(row["key"]), also)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +145,31 @@ class Publishing:
 
     def hand_in(self, sha256: str, hand: Hand) -> None:
         """Remember, before a content is judged, who handed it in: a file that is only added, so
-        that nothing that is judged or handed in later takes it away. Raises ``OSError``."""
-        who = files.sha256(hand.way.encode(), hand.name.encode("utf-8", "replace"))[:16]
+        that nothing that is judged or handed in later takes it away.
+
+        Raises ``OSError`` where four eyes are asked for. Elsewhere nothing rests on it, and a disk
+        that does not take it stops no model: it is logged.
+        """
+        who = files.sha256(hand.way.encode(), hand.shown.encode("utf-8", "replace"))[:16]
         path = self._handed / f"{sha256}.{who}.json"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_json(path, asdict(hand) | {"at": now()})
+        try:
+            if not path.exists() or _record(path) is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                files.write_json(path, asdict(hand) | {"at": now()})
+        except OSError as error:
+            if self.settings.four_eyes:
+                raise
+            log.warning("who handed %s in is not kept: %s", sha256[:12], error.strerror)
 
     def hands(self, sha256: str) -> list[Hand]:
-        """Who handed a content in, in no order. Raises ``OSError``, and ``ValueError``,
-        ``KeyError`` or ``TypeError`` for a record that is damaged."""
-        found = [files.read_json(path) for path in self._handed.glob(f"{sha256}.*.json")]
-        return [Hand(str(row["way"]), str(row["name"]), str(row["key"])) for row in found]
+        """Who handed a content in, in no order; a record that is damaged names nobody. Raises
+        ``OSError``."""
+        found = (_record(path) for path in self._handed.glob(f"{sha256}.*.json"))
+        return [hand for hand in found if hand is not None]
+
+    def is_known_who(self, sha256: str) -> bool:
+        """Whether anybody is known who handed a content in. Raises ``OSError``."""
+        return any(hand.is_known() for hand in self.hands(sha256))
 
     # Files
 
@@ -186,6 +226,13 @@ class Publishing:
 
     # Decisions of a person
 
+    def active(self) -> Release:
+        """The release that answers. Raises ``PublishingError`` before the first."""
+        current = self.registry.current()
+        if current is None:
+            raise PublishingError("sin_publicacion")
+        return current
+
     def activate(self, version: str, order: Order) -> tuple[Release, bool]:
         """Publish a version, whatever is pinned (then the new one is); the release that is current
         then, and whether it is new: what is active already is not published again.
@@ -206,7 +253,7 @@ class Publishing:
         release = self.registry.publish(
             version,
             cause=order.cause,
-            who=order.hand.name,
+            who=order.hand.shown,
             why=order.why,
             threshold=order.threshold,
             pinned=current is not None and current.pinned,
@@ -219,15 +266,31 @@ class Publishing:
         threshold that it had. Only what can be served here: whole, and of this contract."""
         if version is not None:
             return self.activate(version, order)
-        current = self.registry.current()
-        if current is None:
-            raise PublishingError("sin_publicacion")
+        current = self.active()
         version = next(self._earlier(current), None)
         if version is None:
             raise PublishingError("sin_anterior")
         # What came before was decided on this release: on another one it is another version.
         only_after = current.number if order.only_after is None else order.only_after
         return self.activate(version, replace(order, only_after=only_after))
+
+    def pin(self, off: bool, order: Order) -> tuple[Release, bool]:
+        """Publish the active version again, pinned (no file replaces it by itself) or released;
+        the release that is current then, and whether it is new. One person may: what answers is
+        the same. Raises as ``activate``."""
+        current = self.active()
+        if current.pinned is not off:
+            return current, False
+        release = self.registry.publish(
+            current.version,
+            cause=order.cause,
+            who=order.hand.shown,
+            why=order.why,
+            threshold=current.threshold,
+            pinned=not off,
+            only_after=current.number,
+        )
+        return release, True
 
     def is_for_another(self, sha256: str) -> bool:
         """Whether four eyes are asked for and this content was never served."""
@@ -237,7 +300,8 @@ class Publishing:
         """Raise ``PublishingError`` where four eyes are asked for and this person may not decide.
 
         One person may go back to what was served before: that version, with a threshold that it
-        was served with. Anything else somebody decides who did not hand the version in.
+        was served with. Anything else somebody decides who did not hand the version in; of what
+        nobody is known to have handed in, nothing shows that it was not this very person.
         """
         if not self.settings.four_eyes:
             return
@@ -250,13 +314,9 @@ class Publishing:
         }
         if served and (threshold is None or threshold in served):
             return
-        try:
-            hands = self.hands(manifest["sha256"])
-        except (ValueError, KeyError, TypeError):  # damaged: as if nobody had written it
-            hands = []
-        if not hands:
+        if not self.is_known_who(manifest["sha256"]):
             raise PublishingError("entrega_desconocida")
-        if any(hand.is_same(one) for one in hands):
+        if any(hand.is_same(one) for one in self.hands(manifest["sha256"])):
             raise PublishingError("misma_persona")
 
     def _servable(self, version: str) -> dict[str, Any]:

@@ -253,7 +253,9 @@ class Reception:
     def _tell_standing(self, seen: inbox.Seen) -> None:
         """Tell how a file stands, unless that is what was told last."""
         known = self._memory.names[seen.name]
-        word, text = standing.of(self.registry, seen, known.sha256, self.settings.four_eyes)
+        sha256, four_eyes = known.sha256, self.settings.four_eyes
+        who = not four_eyes or self._publishing.is_known_who(sha256)
+        word, text = standing.of(self.registry, seen, sha256, four_eyes, who)
         if known.text != text or self._watches[seen.name].told is not None:
             self._tell(seen, word, text)
             known.text, self._watches[seen.name].told = text, None

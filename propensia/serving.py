@@ -317,8 +317,9 @@ class Serving:
         if np.abs(scorer.many(rows) - wanted).max() > tolerance:
             raise ScorerError("the golden rows give other probabilities than at admission")
 
-    def report(self) -> None:
-        """Leave a note of this process for ``/health``: who, which release, still alive.
+    def report(self, about: Mapping[str, Any] | None = None) -> None:
+        """Leave a note of this process for ``/health``: who, which release, still alive; and
+        what else there is to say ``about`` it, for ``doctor``.
 
         Where the state folder cannot be written, ``folder_problem`` says so; answering goes on.
         """
@@ -328,7 +329,7 @@ class Serving:
             "publicacion": bundle.release.number if bundle else 0,
             "version": bundle.release.version if bundle else None,
             "problema": self.problem,
-        }
+        } | dict(about or {})
         try:
             heartbeat.leave(self.registry.state / "workers" / f"{os.getpid()}.json", note)
             self.folder_problem = None

@@ -80,7 +80,7 @@ class Settings:
     )
     trusted_proxies: str = _setting("", "Redes de los proxies cuyo X-Forwarded-For se cree")
     four_eyes: bool = _setting(
-        False, "Nada se publica hasta que lo apruebe alguien que no lo dejó"
+        False, "Nada se publica solo; lo nuevo lo aprueba alguien que no lo dejó"
     )
     session_hours: float = _setting(8.0, "Horas que dura una sesión del navegador", 0.1, 168)
     tls_certificate: str = _setting("", "Certificado (PEM) para servir https; vacío: http")

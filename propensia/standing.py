@@ -14,6 +14,11 @@ from propensia.registry import Registry
 is_plain = re.compile(r"[\w .:/~+=@,()-]+").fullmatch
 
 FOUR_EYES = "tiene que publicarla otra persona que quien la entregó (cuatro ojos)"
+SERVED = "ya se sirvió, y con cuatro ojos no vuelve sola: la publica quien aprueba"
+UNKNOWN_HAND = (
+    "no consta quién la dejó (cuatro ojos). Entréguela otra vez por HTTP (POST /modelos) o con "
+    "propensia admit, y que la publique otra persona"
+)
 
 
 def was_served(registry: Registry, sha256: str) -> bool:
@@ -25,19 +30,25 @@ def was_served(registry: Registry, sha256: str) -> bool:
 def reason_to_wait(registry: Registry, name: str, sha256: str, four_eyes: bool) -> str | None:
     """Why a version is not published by itself; ``None`` if it may be.
 
-    ``four_eyes``: nothing is that was never served, not even the first.
+    ``four_eyes``: nothing is, not even the first, nor what was served before: else whoever may
+    hand files in would decide what answers.
     """
     current = registry.current()
     served = was_served(registry, sha256)
-    if four_eyes and not served:
-        return FOUR_EYES
+    if four_eyes:
+        return SERVED if served else FOUR_EYES
     if current is None:
         return None
     return inbox.may_promote(name, current.model, current.pinned, served)
 
 
-def of(registry: Registry, seen: inbox.Seen, sha256: str, four_eyes: bool) -> tuple[str, str]:
-    """The word and the sentence that are left beside a file that was judged."""
+def of(
+    registry: Registry, seen: inbox.Seen, sha256: str, four_eyes: bool, known: bool
+) -> tuple[str, str]:
+    """The word and the sentence that are left beside a file that was judged.
+
+    ``known``: whether anybody is known who handed that content in.
+    """
     verdict = registry.verdict(sha256) or {"accepted": True, "why": ""}
     current, version = registry.current(), sha256[:12]
     if not verdict["accepted"]:
@@ -46,10 +57,14 @@ def of(registry: Registry, seen: inbox.Seen, sha256: str, four_eyes: bool) -> tu
         return "ACEPTADO", f"Es la versión activa: {version} (publicación {current.number})."
     last = registry.last_of(version)
     if last is not None:
-        return "ACEPTADO", f"La versión {version} estuvo activa (publicación {last.number})."
+        text = f"La versión {version} estuvo activa (publicación {last.number})."
+        back = f" Con cuatro ojos no vuelve sola: propensia activate {version}"
+        return "ACEPTADO", text + (back if four_eyes else "")
+    if four_eyes and not known:
+        return "ACEPTADO", f"Queda como candidata ({version}): {UNKNOWN_HAND}."
     reason = reason_to_wait(registry, seen.name, sha256, four_eyes)
     reason = reason or "se publicó otra mientras se comprobaba"
-    command = f"rollback {version}"
+    command = f"activate {version}"
     # Where a backslash is part of a name, it is still there.
     if not four_eyes and is_plain(seen.path.as_posix()):
         command = f'admit "{seen.path}"'

@@ -296,6 +296,27 @@ def test_a_row_that_is_not_as_it_was_written_is_no_key(way: str, folder: Path) -
         Keys(folder)
 
 
+@pytest.mark.parametrize("same", ["id", "sha256"])
+def test_two_keys_of_one_id_or_hash_are_none(same: str, folder: Path) -> None:
+    """Else a second row under the id of another would survive its being revoked."""
+    add(folder)
+    add(folder, "otra")
+    table = json.loads((folder / keys.FILE).read_bytes())
+    table["keys"][1][same] = table["keys"][0][same]
+    (folder / keys.FILE).write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(AccessError, match="está dañado"):
+        Keys(folder)
+
+
+def test_a_new_key_of_an_id_that_there_is_changes_nothing(folder: Path) -> None:
+    add(folder)
+    (key,) = keys.stored(folder)
+    again = dataclasses.replace(key, sha256="0" * 64)
+    with pytest.raises(AccessError, match="repita la orden"):
+        keys.change(folder, lambda known: [*known, again])
+    assert keys.stored(folder) == [key]
+
+
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b"7", b'{"keys": [[]]}', b"\xff", b"{}"])
 def test_a_file_that_is_something_else_is_damaged(content: bytes, folder: Path) -> None:
     add(folder)

@@ -152,14 +152,60 @@ def test_a_table_that_is_full_forgets_who_was_away_longest(tmp_path: Path) -> No
     clock = Clock()
     counted = in_folder(tmp_path, clock)
     one = Rate("test", 2, 3600)
-    counted.take(one, "regular")
+    told = [counted.take(one, "regular")]
     for number in range(12_000):
         clock.now += 1000
         assert counted.take(one, f"passer-by {number}").allowed
         if number % 100 == 0:
-            counted.take(one, "regular")
-    assert not counted.take(one, "regular").allowed
+            told.append(counted.take(one, "regular"))
+    assert [one.allowed for one in told] == [True, True] + [False] * 119
     assert (tmp_path / "access" / FILE).stat().st_size < 2**20
+
+
+def test_strangers_of_any_number_of_networks_drive_no_key_out(tmp_path: Path) -> None:
+    clock = Clock()
+    counted = in_folder(tmp_path, clock)
+    one = Rate("test", 1, 3600)
+    keys = [f"key {number}" for number in range(100)]
+    assert all(counted.take(one, key).allowed for key in keys)
+    for number in range(6000):
+        clock.now += 1000
+        counted.take(one, network(ipaddress.IPv4Address(number)))
+    assert not any(counted.take(one, key).allowed for key in keys)
+
+
+def entries(state: Path) -> set[bytes]:
+    """What the file of an installation calls those whom it has counted."""
+    data = (state / "access" / FILE).read_bytes()[: limits._SETS * limits._SET_BYTES]
+    size = limits._SLOT.size
+    return {data[at : at + 16] for at in range(0, len(data), size)} - {bytes(16)}
+
+
+def test_nobody_outside_can_work_out_which_place_a_network_has(tmp_path: Path) -> None:
+    """Or eight networks would be enough to make the count of another one be forgotten."""
+    states = (tmp_path / "one", tmp_path / "two")
+    for state in states:
+        in_folder(state).take(HUNDRED, "net 203.0.113.77")
+        in_folder(state).take(HUNDRED, "net 203.0.113.77")
+    first, second = (entries(state) for state in states)
+    assert len(first) == len(second) == 1, "all processes of one installation agree"
+    assert first != second
+
+
+def test_counts_of_before_a_restart_of_the_machine_make_way_first(tmp_path: Path) -> None:
+    """Their times are later than any of the clock that has begun again."""
+    clock = Clock()
+    counted = in_folder(tmp_path, clock)
+    one = Rate("test", 1, 3600)
+    for number in range(12_000):
+        clock.now += 1000
+        counted.take(one, f"of before {number}")
+    clock.now = 5 * S
+    fresh = [f"of now {number}" for number in range(100)]
+    for who in fresh:
+        clock.now += 1000
+        assert counted.take(one, who).allowed
+    assert not any(counted.take(one, who).allowed for who in fresh)
 
 
 # Who is who

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
@@ -21,6 +24,8 @@ import pytest
 from desk import Desk, desk
 
 from propensia import backups, files, heartbeat, settings
+from propensia.access import keys
+from propensia.access.keys import Key
 from propensia.backups import BackupError, copying, manifest
 from propensia.locks import Lock
 from propensia.registry import Registry
@@ -224,26 +229,56 @@ def test_every_copy_of_a_busy_installation_is_of_one_moment(full: Desk) -> None:
         publisher.join()
 
 
+@pytest.mark.parametrize("comes_back", [False, True])
 def test_a_version_that_is_pruned_during_a_copy_takes_its_verdict_along(
-    full: Desk, monkeypatch: pytest.MonkeyPatch
+    full: Desk, monkeypatch: pytest.MonkeyPatch, comes_back: bool
 ) -> None:
-    """Accepted and without a version, its file would be published from nothing when it returns."""
+    """Accepted and without a version, its file would be published from nothing when it returns;
+    also if that file came back before the verdicts were copied."""
     onnx = tiny_models.constant(0.5)
     version, sha256 = full.add(onnx), files.sha256(onnx)
     full.registry.record_verdict(sha256, {"accepted": True, "at": "x"})
     locked, turns = copying._nothing_published, itertools.count(1)
 
-    def prunes_in_between(state: Path) -> Any:
-        if next(turns) == 2:  # once everything is listed
+    @contextmanager
+    def prunes_in_between(state: Path) -> Iterator[None]:
+        turn = next(turns)
+        if turn == 2:  # once everything is listed
             assert full.registry.prune(0) == [version]
-        return locked(state)
+        with locked(state):
+            yield
+        if turn == 4 and comes_back:  # after the last of the three folders
+            full.add(onnx)
+            full.registry.record_verdict(sha256, {"accepted": True, "at": "x"})
 
     monkeypatch.setattr(copying, "_nothing_published", prunes_in_between)
     full.run("backup", "copia.zip")
+    assert next(turns) == 5
     full.run("restore", "copia.zip", "--into", "otra")
     restored = Registry(full.folder / "otra")
     assert restored.verdict(sha256) is None
     assert len(restored.versions()) == 2 and len(restored.verdicts()) == 1
+
+
+def test_a_copy_whose_active_version_is_pruned_meanwhile_is_not_made(
+    full: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two publications during the copy, where hardly any version is kept."""
+    locked, turns = copying._nothing_published, itertools.count(1)
+    current = full.registry.current()
+    assert current is not None
+
+    def publishes_in_between(state: Path) -> Any:
+        if next(turns) == 2:
+            full.publish(0.3, "marzo")
+            full.publish(0.6, "abril")
+            assert current.version in full.registry.prune(0)
+        return locked(state)
+
+    monkeypatch.setattr(copying, "_nothing_published", publishes_in_between)
+    before = {path.name for path in full.folder.iterdir()}
+    assert "inténtelo de nuevo" in full.run("backup", "copia.zip", code=Exit.REFUSED)
+    assert {path.name for path in full.folder.iterdir()} == before
 
 
 def test_long_copies_say_how_far_they_are(full: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,6 +306,58 @@ def test_a_state_that_is_there_is_kept_aside_only_when_forced(full: Desk) -> Non
     assert current is not None and current.number == 2
 
 
+def stored_key(desk: Desk, name: str, **more: Any) -> Key:
+    _, made = keys.new(name, "caller", 1.0, **more)
+    keys.change(desk.state / keys.FOLDER, lambda known: [*known, made])
+    return made
+
+
+def change_key(desk: Desk, key: Key, **changes: Any) -> None:
+    keys.change(
+        desk.state / keys.FOLDER,
+        lambda known: [replace(k, **changes) if k.id == key.id else k for k in known],
+    )
+
+
+def test_keys_that_were_revoked_since_the_copy_are_named_when_they_come_back(full: Desk) -> None:
+    same, revoked, cut, gone, ended = (
+        stored_key(full, name) for name in ("igual", "revocada", "acortada", "borrada", "acabada")
+    )
+    change_key(full, ended, revoked=2.0)
+    full.run("backup", "copia.zip")
+    change_key(full, revoked, revoked=3.0)
+    change_key(full, cut, expires=time.time() + 3600)
+    keys.change(full.state / keys.FOLDER, lambda known: [k for k in known if k.id != gone.id])
+    stored_key(full, "nueva")
+    shutil.rmtree(full.state / "workers")
+    (full.state / "keeper.json").unlink()
+    told = full.run("restore", "copia.zip", "--force")
+    assert "propensia keys revoke" in told
+    named = {key.id: key.name for key in (revoked, cut, gone)}
+    assert dict(re.findall(r"^  ([0-9a-f]{8})  (\w+)  caller$", told, re.MULTILINE)) == named
+    full.run("keys", "revoke", revoked.id)  # as it says
+    assert not next(k for k in _stored(full) if k.id == revoked.id).is_good(time.time())
+    assert next(k for k in _stored(full) if k.id == same.id).is_good(time.time())
+
+
+def _stored(desk: Desk) -> list[Key]:
+    return keys.stored(desk.state / keys.FOLDER)
+
+
+def test_without_a_state_of_before_every_good_key_is_named(full: Desk) -> None:
+    """On a new machine nobody remembers what was revoked meanwhile."""
+    good, ended = stored_key(full, "buena"), stored_key(full, "acabada", expires=2.0)
+    full.run("backup", "copia.zip")
+    told = full.run("restore", "copia.zip", "--into", "otra")
+    assert good.id in told and ended.id not in told and ended.name not in told
+
+
+def test_a_damaged_file_of_keys_is_no_reason_to_fail_after_a_restore(full: Desk) -> None:
+    put(full.state / "access/keys.json", b"{")
+    full.run("backup", "copia.zip")
+    assert "claves" not in full.run("restore", "copia.zip", "--into", "otra")
+
+
 def test_an_empty_folder_needs_no_force(full: Desk) -> None:
     full.run("backup", "copia.zip")
     Registry(full.folder / "otra").prepare()
@@ -290,11 +377,32 @@ def test_a_folder_that_somebody_serves_from_is_left_alone(full: Desk, sign: str)
         heartbeat.leave(other / "workers" / "1.json", {"pid": 1})
     else:
         assert lock.acquire()
+    put(other / "inbox.json", b"theirs")
     before = tree(other)
-    told = full.run("restore", "copia.zip", "--into", "otra", "--force", code=Exit.REFUSED)
+    for force in ((), ("--force",)):  # not "use --force" first, to be refused then
+        told = full.run("restore", "copia.zip", "--into", "otra", *force, code=Exit.REFUSED)
+        assert "hay un servicio en marcha" in told and "--force" not in told
     lock.release()
-    assert "hay un servicio en marcha" in told
     assert tree(other) == before
+
+
+def test_a_service_that_starts_while_a_copy_is_checked_is_left_alone(
+    full: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "_SAY_EVERY_S", 0.0)
+    full.run("backup", "copia.zip")
+    other = full.folder / "otra"
+    put(other / "inbox.json", b"theirs")
+    before = {path.name for path in full.folder.iterdir()}
+
+    def say(text: str) -> None:
+        if "restaurados" in text:  # once all is checked
+            heartbeat.leave(other / "keeper.json", {"pid": 1})
+
+    with pytest.raises(BackupError, match="hay un servicio en marcha"):
+        backups.restore(Path("copia.zip"), other, True, say)
+    assert set(tree(other)) == {"inbox.json", "keeper.json"}
+    assert {path.name for path in full.folder.iterdir()} == before
 
 
 def test_a_restore_that_fails_half_way_changes_nothing(
@@ -435,6 +543,33 @@ def test_two_files_in_the_same_bytes_are_refused(full: Desk) -> None:
         changed = data[: pointed + 42] + data[first + 42 : first + 46] + data[pointed + 46 :]
         path.write_bytes(changed)
         refused(full, path, "otra.zip")
+
+
+def test_a_file_that_says_it_holds_the_others_is_refused_unread(full: Desk) -> None:
+    """Each of many could hold all that follow it: nothing is compressed, and yet it grows. Not
+    every Python 3.11 notices (CVE-2024-0450)."""
+    put(full.state / "keys/eva.pub", bytes(1 << 16))
+    full.run("backup", "copia.zip")
+    with ZipFile("copia.zip") as archive:
+        start = archive.infolist()[0].header_offset
+        name = archive.infolist()[0].filename
+        end = archive.getinfo("manifest.json").header_offset
+        parts = json.loads(archive.read("manifest.json"))["parts"]
+    size = end - start - 30 - len(name)
+    assert size > (1 << 16) > parts[name]["size"]
+
+    def claim(entries: dict[str, tuple[ZipInfo, bytes]]) -> None:
+        said = json.loads(entries["manifest.json"][1])
+        said["parts"][name]["size"] = size
+        entries["manifest.json"] = (entries["manifest.json"][0], json.dumps(said).encode())
+
+    with rebuilt(claim) as path:
+        data = bytearray(path.read_bytes())
+        for mark, place in ((b"PK\x03\x04", 18), (b"PK\x01\x02", 20)):
+            at = data.index(mark) + place
+            data[at : at + 8] = size.to_bytes(4, "little") * 2
+        path.write_bytes(data)
+        refused(full, path, "ocuparía más")
 
 
 @pytest.mark.parametrize("name", ["state/access/keys.json", "state/inbox.json"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import tiny_models
 from desk import Desk, desk
 
 from propensia import commands, inbox, reception, settings
@@ -28,8 +29,8 @@ posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and files")
 
 def test_the_commands_are_listed_in_the_order_in_which_they_are_used(desk: Desk) -> None:
     listed = re.findall(r"^  ([a-z]+)  ", desk.run("--help").partition("Órdenes:")[2], re.M)
-    wanted = "serve check admit sign models rollback pin threshold compare synth train skew "
-    wanted += "keys backup restore doctor"
+    wanted = "serve check admit sign models activate rollback pin threshold compare synth train "
+    wanted += "skew keys backup restore doctor"
     assert listed == wanted.split()
 
 
@@ -248,7 +249,20 @@ def test_a_table_has_columns_of_equal_width_and_no_blanks_at_the_end() -> None:
     assert table(rows) == "A    BB    C\naaa  b\na    bbbb  c"
 
 
-# rollback, pin, threshold
+# activate, rollback, pin, threshold
+
+
+def test_activate_publishes_a_version_that_waits_whatever_is_pinned(desk: Desk) -> None:
+    desk.publish(0.25, pinned=True)
+    waiting = desk.add(tiny_models.constant(0.75), model="octubre")
+    text = desk.run("activate", waiting[:6].upper(), "--why", "visto")
+    assert text.startswith(f"Publicada la versión {waiting} (octubre), publicación 2.")
+    now = desk.registry.current()
+    assert now is not None
+    assert (now.version, now.cause, now.why, now.pinned) == (waiting, "activar", "visto", True)
+    assert "nada cambia" in desk.run("activate", waiting)
+    assert "ninguna versión" in desk.run("activate", "zz", code=Exit.REFUSED)
+    desk.run("activate", code=Exit.WRONG_USE)
 
 
 def test_rollback_goes_back_and_keeps_the_threshold_that_the_version_had(desk: Desk) -> None:

@@ -8,6 +8,7 @@ import http.server
 import importlib.util
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -26,11 +27,12 @@ import click
 import pytest
 
 from propensia.__main__ import cli
-from propensia.web.routes import ROUTES
-from propensia.web.whole_requests import ROWS_BYTES
+from propensia.web.routes import ROUTES, ROWS_BYTES
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY, CI = ROOT / "deploy", ROOT / ".ci"
+# Places that pages lead to and that a site has no use for: it does not change or train anything.
+SOURCES = ("../.ci/", "../benchmarks/", "../notebooks/", "../CONTRIBUTING.md")
 with_uv = pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not installed")
 
 
@@ -271,12 +273,32 @@ def test_the_python_decides_where_the_lock_has_two_versions() -> None:
 
 def test_the_list_of_digests_is_one_that_sha256sum_reads(tmp_path: Path) -> None:
     (tmp_path / "a.whl").write_bytes(b"abc")  # the first example of FIPS 180-4
-    (tmp_path / "b c.whl").write_bytes(b"")
-    assert wheelhouse.write_list(tmp_path) == ["a.whl", "b c.whl"]
-    assert wheelhouse.write_list(tmp_path) == ["a.whl", "b c.whl"]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c d.sh").write_bytes(b"")
+    assert wheelhouse.write_list(tmp_path) == ["a.whl", "b/c d.sh"]
+    assert wheelhouse.write_list(tmp_path) == ["a.whl", "b/c d.sh"]
     first, second = (tmp_path / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert first == f"{abc}  a.whl" and second.endswith("  b c.whl")
+    assert first == f"{abc}  a.whl" and second.endswith("  b/c d.sh")
+
+
+def test_scripts_and_pages_go_along_with_the_wheels_and_are_in_the_list(tmp_path: Path) -> None:
+    """A site without internet has no other place to take them from."""
+    wheelhouse.carry(tmp_path)
+    assert not list(tmp_path.rglob("__pycache__"))
+    named = set(wheelhouse.write_list(tmp_path))
+    assert {"deploy/systemd/install.sh", "deploy/windows/install.ps1", "docs/runbook.md"} <= named
+    for page in (tmp_path / "deploy" / "README.md", *(tmp_path / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if "://" not in link and not link.startswith(SOURCES):
+                assert (page.parent / link).exists(), (page.name, link)
+    if os.name == "posix":
+        assert os.access(tmp_path / "deploy" / "systemd" / "install.sh", os.X_OK)
+        run("sh", "-c", 'cd "$0" && sha256sum --check --strict --quiet SHA256SUMS', str(tmp_path))
+        with (tmp_path / "deploy" / "systemd" / "install.sh").open("ab") as script:
+            script.write(b"\n")
+        line = ["sha256sum", "--check", "--status", "SHA256SUMS"]
+        assert subprocess.run(line, cwd=tmp_path).returncode == 1
 
 
 @pytest.mark.slow
@@ -297,6 +319,8 @@ def test_an_environment_is_installed_from_the_wheels_alone(tmp_path: Path) -> No
     assert run(str(own), "-m", "propensia", "--version").startswith("propensia, version ")
     listed = json.loads((wheels / "propensia.cdx.json").read_text(encoding="utf-8"))
     assert "flask" in {part["name"] for part in listed["components"]}
+    sums = (wheels / "SHA256SUMS").read_text(encoding="utf-8")
+    assert wheel.name in sums and "  deploy/systemd/install.sh\n" in sums
 
 
 def run(*line: str) -> str:

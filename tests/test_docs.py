@@ -23,27 +23,30 @@ import joblib  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from test_layers import LAYERS
+from test_layers import LAYERS, ONLY_IN
 
 from propensia import contract as contracts
-from propensia import faults, keeper, reception, settings
+from propensia import faults, heartbeat, keeper, publishing, reception, settings
 from propensia.__main__ import cli
-from propensia.access.limits import ENTERING, FAILED
+from propensia.access.limits import ENTERING, FAILED, KEYLESS
+from propensia.access.roles import PERMISSIONS
 from propensia.admission import families, refusal, sidecar
 from propensia.contract import Contract, Parameter
 from propensia.inbox import REPORT_SUFFIX, STATE_SUFFIX
 from propensia.training.demonstration import table as synthetic
-from propensia.web import granian_server, problems, query, waitress_server
+from propensia.web import granian_server, models, openapi_shapes, problems, query, waitress_server
 from propensia.web.app import create_app
 from propensia.web.listen import HEAD_LIMIT_BYTES, Listen
+from propensia.web.routes import FORM_BYTES, ROUTES, ROW_BYTES, ROW_OF_MANY_BYTES, ROWS_BYTES
 from propensia.web.texts import TEXTS
 from propensia.web.waiting import HEAVY, RUNNING
-from propensia.web.whole_requests import BODIES, ROW_BYTES, ROWS_BYTES
+from propensia.web.whole_requests import BODIES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -164,7 +167,10 @@ def test_the_limits_of_the_servers_are_those_of_the_code() -> None:
     assert table["bodies that drip"][0].startswith(slots)
     running = f"{RUNNING} a process at a time, {HEAVY} of them long ones"
     assert table["requests that run"][0].startswith(running)
-    bodies = f"{ROW_BYTES >> 10} KiB a row, {ROWS_BYTES >> 20} MiB a batch"
+    bodies = (
+        f"{FORM_BYTES >> 10} KiB a form, {ROW_BYTES >> 10} KiB a row, {ROWS_BYTES >> 20} MiB a "
+        f"batch or {ROW_OF_MANY_BYTES >> 10} KiB for each row of the longest"
+    )
     assert table["longest body"][0].startswith(bodies)
     for cell in table["connections a process"]:
         assert cell.split(";")[0] == str(Listen("", 0).connections)
@@ -175,9 +181,10 @@ def test_the_limits_of_the_servers_are_those_of_the_code() -> None:
 
 def test_the_limits_against_guessing_are_those_of_the_code() -> None:
     told = page("operations.md").replace("\n", " ")
-    assert f"may show {FAILED.count} keys a minute that are not good" in told
-    assert f"send {ENTERING.count} log-in forms" in told
-    assert FAILED.window_s == ENTERING.window_s == 60
+    assert f"{FAILED.count} keys a minute that are not good" in told
+    assert f"{KEYLESS.count} requests without one" in told
+    assert f"{ENTERING.count} log-in forms" in told
+    assert FAILED.window_s == KEYLESS.window_s == ENTERING.window_s == 60
 
 
 @pytest.mark.skipif(os.name != "posix", reason="gunicorn needs a POSIX system")
@@ -204,7 +211,8 @@ def test_every_command_and_its_options_are_documented() -> None:
 
 
 def test_every_fault_and_notice_is_documented_with_its_sentences(contract: Contract) -> None:
-    table = rows("errores.md", "código de un fallo") + rows("errores.md", "código")
+    headings = ("código de un fallo", "código de un cuerpo", "código")
+    table = [row for heading in headings for row in rows("errores.md", heading)]
     documented = [(CODE(code)[0], spanish, english) for code, _, spanish, english in table]
     own = {code: (texts["es"], texts["en"]) for code, texts in contract.own_faults.items()}
     expected = [(code, *texts) for code, texts in (faults.TEXTS | own).items()]
@@ -227,6 +235,12 @@ def test_every_problem_is_documented_with_its_status_and_sentences() -> None:
         for code, (status, spanish, english, _) in problems.KINDS.items()
     ]
     assert sorted(documented) == sorted(expected)
+
+
+def test_every_more_exact_detail_is_documented_with_its_code() -> None:
+    table = rows("errores.md", "código con otro detalle")
+    documented = [(CODE(row[0])[0], row[1], row[2]) for row in table]
+    assert sorted(documented) == sorted(problems.DETAILS.values())
 
 
 def test_every_option_and_form_is_documented() -> None:
@@ -265,6 +279,60 @@ def test_every_accepted_class_is_documented_and_no_other() -> None:
     assert described == expected
 
 
+def test_the_ways_to_decide_are_documented_with_the_roles_that_may() -> None:
+    documented = {
+        CODE(address)[0]: set(CODE(roles)) for _, address, roles in rows("publicar.md", "quiero")
+    }
+    expected = {
+        f"{route.method} {route.path}": PERMISSIONS[route.permission]
+        for route in ROUTES
+        if route.path.startswith("/modelos") and route.permission is not None
+    }
+    assert documented == expected
+
+
+def test_every_decision_that_cannot_be_carried_out_is_documented_with_its_status() -> None:
+    table = rows("publicar.md", "código de una decisión")
+    documented = [(CODE(row[0])[0], int(row[1])) for row in table]
+    expected = [
+        (code, problems.KINDS[models.STATUS.get(code, "conflicto")][0])
+        for code in publishing.TEXTS
+    ]
+    assert sorted(documented) == sorted(expected)
+
+
+def test_every_key_of_the_list_of_versions_is_documented() -> None:
+    listed = openapi_shapes.FIXED["Modelos"]["properties"]
+    assert named("publicar.md", "clave de `/modelos`") == list(listed)
+    row = listed["modelos"]["items"]["properties"]
+    keys = [code for row in rows("publicar.md", "clave de una fila") for code in CODE(row[0])]
+    assert sorted(keys) == sorted(row)
+
+
+def test_every_reason_for_a_503_is_told_to_who_runs_the_service() -> None:
+    told = page("operations.md").partition("Callers get 503 ")[2].partition("\n\n")[0]
+    assert set(CODE(told)) >= {code for code, kind in problems.KINDS.items() if kind[0] == 503}
+
+
+def test_every_metric_is_documented_with_its_labels(
+    place: settings.Settings, contract: Contract
+) -> None:
+    heartbeat.leave(place.state / "workers" / "1.json", {"publicacion": 1})
+    client = create_app(place, background=False).test_client()
+    client.get("/prediccion", query_string=contract.example())
+    client.get("/prediccion")
+    told = {
+        family.name + "_total" * (family.type == "counter"): {
+            label for sample in family.samples for label in sample.labels if label != "le"
+        }
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+    }
+    documented = {CODE(row[0])[0]: set(CODE(row[1])) for row in rows("operations.md", "metric")}
+    assert documented == told
+    (workers,) = (row[2] for row in rows("operations.md", "metric") if "_workers" in row[0])
+    assert f"{heartbeat.FRESH_S:.0f} s" in workers
+
+
 def test_every_sidecar_key_is_documented() -> None:
     assert set(named("analista.md", "clave")) == sidecar.KEYS
 
@@ -288,6 +356,21 @@ def test_every_kind_step_and_key_of_a_contract_is_documented() -> None:
 def test_every_module_of_the_layer_table_is_documented_in_its_row() -> None:
     documented = {int(row[0]): set(CODE(row[1])) for row in rows("development.md", "row")}
     assert documented == {number: set(names) for number, names in enumerate(LAYERS)}
+
+
+def test_where_a_library_may_be_imported_is_documented() -> None:
+    """But for those that go together: models in admission, training, and the command line."""
+    listed = page("development.md").partition("\nOnly here: ")[2].partition(". The web")[0]
+    documented = {
+        library: set(CODE(item))
+        for item in listed.split("·")
+        for library in re.findall(r"\w+", item.partition("`")[0])
+        if library in ONLY_IN
+    }
+    together = {"admission", "training", "cli"}
+    expected = {name: homes for name, homes in ONLY_IN.items() if not homes & together}
+    servers = {"granian", "gunicorn", "waitress"}
+    assert documented == {name: expected[name] for name in expected.keys() - servers}
 
 
 # Examples, and what a running application says

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from desk import Desk, desk
+from test_access_limits import free_port, redis_server, with_redis
 
-from propensia import heartbeat
+from propensia import heartbeat, settings
 from propensia.terminal import Exit
+from propensia.web.ticker import TOLD
 
 __all__ = ["desk"]
 
@@ -37,8 +39,8 @@ def note(desk: Desk, name: str, age_s: float = 0.0, **content: object) -> None:
     path.write_text(json.dumps(stamped | {"latido": stamped["latido"] - age_s}), encoding="utf-8")
 
 
-def worker(desk: Desk, pid: int, version: str | None, age_s: float = 0.0) -> None:
-    note(desk, f"workers/{pid}.json", age_s, pid=pid, version=version, problema=None)
+def worker(desk: Desk, pid: int, version: str | None, age_s: float = 0.0, **more: object) -> None:
+    note(desk, f"workers/{pid}.json", age_s, pid=pid, version=version, problema=None, **more)
 
 
 # Before the first start
@@ -219,3 +221,66 @@ def test_notes_of_processes_that_are_gone_count_for_nothing(desk: Desk) -> None:
     path = desk.state / "keeper.json"
     path.write_text(json.dumps({"latido": time.monotonic() + 99, "problemas": []}), "utf-8")
     assert mark(findings(desk), "el servidor no está en marcha") == "aviso"
+
+
+# What runs may be otherwise than the settings say
+
+
+def started(**changes: object) -> dict[str, object]:
+    """What a worker tells of the settings that it was started with."""
+    chosen = settings.load()
+    return {name: getattr(chosen, name) for name in TOLD} | changes
+
+
+def test_a_server_started_with_other_settings_is_told_of(desk: Desk) -> None:
+    """``propensia serve --host 0.0.0.0 --insecure`` is in no file."""
+    assert mark(findings(desk), "no se piden claves, y solo llaman programas de esta") == "bien"
+    note(desk, "keeper.json", problemas=[])
+    for pid in (1, 2):
+        worker(desk, pid, "abc", ajustes=started(host="0.0.0.0", insecure=True))
+    found = findings(desk)
+    told = "arrancó con otros ajustes que los de aquí: host = '0.0.0.0', insecure = True"
+    assert [text for text in found if text.startswith("arrancó")] == [told]
+    assert found[told] == "aviso"
+    assert mark(found, "0.0.0.0 se alcanza desde otras máquinas y no se piden claves") == "aviso"
+    assert not [text for text in found if "solo llaman programas de esta" in text]
+
+
+def test_nothing_is_said_of_a_server_with_the_settings_of_here(desk: Desk) -> None:
+    note(desk, "keeper.json", problemas=[])
+    worker(desk, 1, "abc", ajustes=started())
+    worker(desk, 2, "abc")  # of a program that does not tell yet
+    found = findings(desk)
+    assert mark(found, "no se piden claves, y solo llaman programas de esta") == "bien"
+    assert not [text for text in found if "otros ajustes" in text]
+
+
+def test_servers_of_one_state_folder_are_told_of_one_by_one(desk: Desk) -> None:
+    note(desk, "keeper.json", problemas=[])
+    worker(desk, 1, "abc", ajustes=started())
+    worker(desk, 2, "abc", ajustes=started(host="10.1.0.7", insecure=True))
+    found = findings(desk)
+    assert mark(found, "no se piden claves, y solo llaman programas de esta") == "bien"
+    assert mark(found, "10.1.0.7 se alcanza desde otras máquinas y no se piden") == "aviso"
+    assert mark(found, "arrancó con otros ajustes que los de aquí: host = '10.1.0.7'") == "aviso"
+
+
+def test_a_redis_that_is_away_is_a_warning_and_its_password_is_not_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROPENSIA_REDIS_URL", f"redis://:s3cr3t@127.0.0.1:{free_port()}/0")
+    found = findings(desk)
+    assert mark(found, "límites: Redis no responde") == "aviso"
+    assert "s3cr3t" not in str(found)
+    monkeypatch.setenv("PROPENSIA_REDIS_URL", "servidor:6379")
+    assert mark(findings(desk, Exit.REFUSED), "límites: el ajuste 'redis_url'") == "fallo"
+
+
+@with_redis
+def test_a_redis_that_answers_is_well(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("PROPENSIA_REDIS_URL", f"redis://127.0.0.1:{port}/0")
+    with redis_server(port, tmp_path):
+        assert mark(findings(desk), "límites: Redis responde") == "bien"

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import socket
+import struct
 import sys
 import threading
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,3 +314,23 @@ def test_a_folder_that_is_not_there_or_cannot_go_is_no_error(
     monkeypatch.setattr(os, "rmdir", refuse)
     files.remove_tree(tmp_path / "work")
     assert (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("system", ["posix", "windows"])
+def test_bytes_are_read_and_written_at_a_place_of_an_open_file(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system == "windows":  # which has neither
+        monkeypatch.delattr(os, "pread", raising=False)
+        monkeypatch.delattr(os, "pwrite", raising=False)
+    path = tmp_path / "counts"
+    path.write_bytes(b"0123456789")
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        files.write_at(handle, b"ab", 4)
+        assert files.read_at(handle, 3, 3) == b"3ab"
+        assert files.read_at(handle, 9, 8) == b"89"
+        files.write_at(handle, array("d", [1.0]), 10)
+    finally:
+        os.close(handle)
+    assert path.read_bytes() == b"0123ab6789" + struct.pack("d", 1.0)

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from desk import Desk, desk
 
 from propensia import keys as commands
 from propensia.__main__ import cli
-from propensia.access import Access, Asking, keys, roles
+from propensia.access import Access, Asking, Denied, keys, roles
 from propensia.cli import guarding
 from propensia.locks import Lock
 from propensia.settings import load
@@ -70,6 +71,7 @@ def test_a_key_is_printed_once_alone_and_is_good_at_once(desk: Desk) -> None:
     done = typed("create", "marcador", "--role", "caller")
     assert KEY(done.output) == KEY(done.stdout) == [done.stdout.strip()]
     assert "X-API-Key" in done.stderr and "Es la primera: desde ahora se pide" in done.stderr
+    assert "Quien llame sin ella recibe un error 401; para dar tiempo a los" in done.stderr
     assert "keys create NOMBRE --role admin" in done.stderr
     shown = done.stdout.strip()
     assert caller(shown) == "marcador"
@@ -120,19 +122,37 @@ def test_a_day_counts_to_its_end_by_the_clock_of_the_machine(
     assert sunday - saturday == 25 * 3600
 
 
-def test_a_key_for_the_address_is_shown_as_the_address(
+def test_a_key_for_the_address_is_shown_as_its_part_of_the_address(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The name that callers use is not known here: there may be a proxy in front."""
     monkeypatch.setenv("PROPENSIA_PORT", "5999")
     done = typed("create", "viejo", "--role", "caller", "--path")
     (shown,) = KEY(done.output)
-    assert done.stdout == f"http://127.0.0.1:5999/c/{shown}/prediccion\n"
-    assert "limítela a unas redes" in done.stderr
+    assert done.stdout == f"/c/{shown}/prediccion\n"
+    assert "ponga delante el nombre con que le llaman,\nhttp://NOMBRE:PUERTO;" in done.stderr
+    assert "limítela a unas redes" in done.stderr and "5999" not in done.output
     assert caller("", key=None, path_key=shown) == "viejo"
     monkeypatch.setenv("PROPENSIA_HOST", "0.0.0.0")
+    monkeypatch.setenv("PROPENSIA_TLS_CERTIFICATE", "tls.crt")
     done = typed("create", "otro", "--role", "caller", "--path", "--networks", "10.0.0.7")
-    assert done.stdout.startswith("http://") and "0.0.0.0" not in done.stdout
+    assert "https://NOMBRE:PUERTO" in done.stderr and "0.0.0.0" not in done.output
     assert "limítela" not in done.stderr
+
+
+def test_the_first_key_says_who_still_needs_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROPENSIA_OPEN_NETWORKS", "10.1.0.0/16")
+    done = typed("create", "ana", "--role", "admin")
+    assert "salvo en GET /prediccion a las redes de open_networks (10.1.0.0/16)." in done.stderr
+
+
+def test_a_key_beside_the_tokens_of_a_provider_changes_nothing_for_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROPENSIA_JWT_KEYS", "proveedor.pem")
+    assert "primera" not in typed("create", "ana", "--role", "admin").stderr
 
 
 @pytest.mark.parametrize(
@@ -144,12 +164,18 @@ def test_a_key_for_the_address_is_shown_as_the_address(
         ("marcador --role caller --path --routes /predict", "solo vale para /prediccion"),
         ("marcador --role caller --expires 2020-01-01", "ya ha pasado"),
         ("marcador --role caller --expires 0d", "ya ha pasado"),
-        ("marcador --role caller --expires tomorrow", "escriba 90d, un día como 2027-01-31"),
-        ("marcador --role caller --expires 2027-02-30", "escriba 90d, un día como 2027-01-31"),
-        ("marcador --role caller --expires 9999-12-31", "escriba 90d, un día como 2027-01-31"),
+        ("marcador --role caller --expires tomorrow", "escriba 12h, 90d, un día como 2027-01-31"),
+        (
+            "marcador --role caller --expires 2027-02-30",
+            "escriba 12h, 90d, un día como 2027-01-31",
+        ),
+        (
+            "marcador --role caller --expires 9999-12-31",
+            "escriba 12h, 90d, un día como 2027-01-31",
+        ),
         ("marcador --role caller --expires 3000-01-01", "más de cien años"),
         ("marcador --role caller --expires 99999d", "un tiempo como 30min"),
-        ("marcador --role caller --expires ٩d", "escriba 90d, un día como 2027-01-31"),
+        ("marcador --role caller --expires ٩d", "escriba 12h, 90d, un día como 2027-01-31"),
         ("marcador --role caller --networks 10.0.0/8", "'10.0.0/8' no es una red"),
         ("marcador --role caller --routes /predicion", "¿quería decir /prediccion?"),
         ("marcador --role caller --routes /x", "son: /, /docs,"),
@@ -254,14 +280,14 @@ def test_a_rotated_key_has_a_successor_with_its_rights_and_goes_on_for_a_while(
 
 
 def test_an_overlap_never_lengthens_a_life_and_none_ends_it_at_once(desk: Desk) -> None:
-    old = create(desk, "crm", "--role", "caller", "--expires", "1h")
+    create(desk, "crm", "--role", "caller", "--expires", "1h")
     expires = stored(desk)[0]["expires"]
     typed("rotate", "crm")
     assert stored(desk)[0]["expires"] == expires
     done = typed("rotate", "crm", "--overlap", "0")
     assert "ya no vale" in done.stderr
     assert stored(desk)[1]["expires"] <= time.time()
-    assert caller(old) == caller(KEY(done.stdout)[0]) == "crm"
+    assert caller(KEY(done.stdout)[0]) == "crm"
     create(desk, "eterna", "--role", "caller", "--expires", "never")
     typed("rotate", "eterna", "--overlap", "7d")
     before, after = stored(desk)[3:]
@@ -269,12 +295,49 @@ def test_an_overlap_never_lengthens_a_life_and_none_ends_it_at_once(desk: Desk) 
     assert after["expires"] is None
 
 
-def test_what_was_rotated_or_revoked_is_not_rotated_again(desk: Desk) -> None:
+def test_rotating_a_name_ends_every_key_of_it_that_is_still_good(desk: Desk) -> None:
+    """Else who rotates a key that was seen, with no overlap, leaves the one before it good."""
+    first = create(desk, "crm", "--role", "caller", "--expires", "never")
+    create(desk, "otra", "--role", "caller")
+    (second,) = KEY(typed("rotate", "crm", "--overlap", "7d").stdout)
+    (third,) = KEY(typed("rotate", "crm", "--overlap", "5d").stdout)
+    ids = {shown: shown[4:12] for shown in (first, second, third)}
+    expires = {row["id"]: row["expires"] for row in stored(desk)}
+    for shown in (first, second):
+        assert expires[ids[shown]] - time.time() == pytest.approx(5 * DAY_S, abs=60)
+    done = typed("rotate", "crm", "--overlap", "0")
+    for shown in (first, second, third):
+        assert f"La anterior ({ids[shown]}) ya no vale." in done.stderr
+        with pytest.raises(Denied):
+            caller(shown)
+    assert caller(KEY(done.stdout)[0]) == "crm"
+    assert [row["name"] for row in stored(desk) if row["expires"] is None] == ["crm"]
+    assert next(row for row in stored(desk) if row["name"] == "otra")["revoked"] is None
+
+
+def test_rotating_an_id_ends_that_key_and_names_the_others(desk: Desk) -> None:
+    first = create(desk, "crm", "--role", "caller", "--expires", "90d")
+    (second,) = KEY(typed("rotate", "crm", "--overlap", "7d").stdout)
+    done = typed("rotate", first[4:12], "--overlap", "0")
+    (third,) = KEY(done.stdout)
+    assert f"La anterior ({first[4:12]}) ya no vale." in done.stderr
+    assert f"También vale ({second[4:12]}), hasta" in done.stderr
+    assert caller(second) == caller(third) == "crm"
+    with pytest.raises(Denied):
+        caller(first)
+    assert stored(desk)[2]["expires"] - time.time() == pytest.approx(90 * DAY_S, abs=60)
+    done = typed("rotate", first[4:12])
+    assert (
+        done.exit_code == Exit.REFUSED
+        and f"ya no vale; la que vale de ese nombre es {third[4:12]}" in done.stderr
+    )
+
+
+def test_what_was_revoked_is_not_rotated_and_what_expired_is(desk: Desk) -> None:
     create(desk, "crm", "--role", "caller")
-    typed("rotate", "crm")
-    first, second = (row["id"] for row in stored(desk))
-    done = typed("rotate", first)
-    assert done.exit_code == Exit.REFUSED and f"ya se cambió por {second}" in done.stderr
+    change(desk, 0, expires=time.time() - 1)
+    done = typed("rotate", "crm")
+    assert len(KEY(done.stdout)) == 1 and "La anterior" not in done.stderr
     typed("revoke", "crm")
     done = typed("rotate", "crm")
     assert done.exit_code == Exit.REFUSED and "está revocada" in done.stderr
@@ -284,7 +347,7 @@ def test_what_was_rotated_or_revoked_is_not_rotated_again(desk: Desk) -> None:
 def test_a_key_that_goes_in_the_address_is_rotated_to_an_address(desk: Desk) -> None:
     create(desk, "viejo", "--role", "caller", "--path")
     done = typed("rotate", "viejo")
-    assert re.fullmatch(r"http://127\.0\.0\.1:5000/c/ppk_\S+/prediccion\n", done.stdout)
+    assert re.fullmatch(r"/c/ppk_\S+/prediccion\n", done.stdout)
 
 
 def test_revoking_a_name_revokes_all_its_keys_and_an_id_only_one(desk: Desk) -> None:
@@ -369,6 +432,31 @@ def test_a_server_does_not_start_without_knowing_its_keys(
     path.write_bytes(b"{") if state == "damaged" else path.unlink()
     text = desk.run("serve", "--host", host, "--insecure", code=Exit.ENVIRONMENT)
     assert text.startswith("no se arranca: ") and "keys.json" in text and "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:5000/"),
+        ("::", "http://[::1]:5000/"),
+        ("::1", "http://[::1]:5000/"),
+        ("127.0.0.1", "http://127.0.0.1:5000/"),
+    ],
+)
+def test_the_start_prints_an_address_that_a_browser_opens(
+    host: str, address: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.publish(0.3)
+    monkeypatch.setattr("propensia.web.servers.run", lambda *given: None)
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # the start hands settings on there
+    text = desk.run("serve", "--host", host, "--insecure", "--workers", 1)
+    lines = dict(re.findall(r"^([\w ]+): +(\S+)", text, re.MULTILINE))
+    assert lines["Formulario"] == address and lines["Pruebe"].startswith(f"{address}prediccion?")
+    outside = lines.get("Desde fuera", "")
+    if host in ("0.0.0.0", "::"):
+        assert outside == f"http://{socket.gethostname()}:5000/,"
+    else:
+        assert not outside
 
 
 # The pages of help, and the guide

@@ -273,6 +273,17 @@ def test_the_web_process_imports_no_training_library() -> None:
     assert run.stdout.strip() == "[]"
 
 
+def test_the_process_that_supervises_workers_loads_nothing_that_answers() -> None:
+    """It lives as long as they do, and its memory is one more cost of the service."""
+    heavy = ("flask", "werkzeug", "numpy", "onnxruntime", "jinja2")
+    code = (
+        "import sys, propensia.web.console; "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 # Longer than a function should be, each a list that reads best in one piece.
 LONG_FUNCTIONS = {"_reader", "add_routes"}
 

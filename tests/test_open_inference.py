@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +17,7 @@ import tritonclient.http as triton
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
-from tritonclient.utils import serialize_byte_tensor
+from tritonclient.utils import np_to_triton_dtype, serialize_byte_tensor
 from werkzeug.test import TestResponse
 
 from propensia import contract as contracts
@@ -24,6 +25,7 @@ from propensia import files
 from propensia.registry import Registry
 from propensia.scorer import Scorer, Unreliable
 from propensia.settings import Settings
+from propensia.web import open_inference_tensors
 from propensia.web.app import create_app
 from propensia.web.open_inference_tensors import LENIENT, MOST_INPUTS, Asked, read
 from propensia.web.rows import BadBody
@@ -146,6 +148,10 @@ def test_another_name_or_version_is_404_in_the_words_of_the_protocol(
         assert reply.status_code == 404 and reply.json is not None
         assert reply.json["error"] == reply.json["detail"]
         assert "otro" not in reply.text
+    told = asked.get(path).json
+    assert told is not None
+    assert ("nombre" in told["detail"]) == ("otro" in path or "COBRANZA" in path)
+    assert ("versión" in told["detail"]) == ("versions" in path)
 
 
 def test_without_a_model_nothing_is_ready(registry: Registry) -> None:
@@ -222,6 +228,25 @@ def test_only_the_outputs_that_are_asked_for_come_in_their_order(asked: FlaskCli
         body = {"inputs": inputs(), "outputs": [{"name": name} for name in names]}
         assert list(outputs(post(asked, body))) == names
     assert list(outputs(post(asked, {"inputs": inputs(), "outputs": []}))) == list(OUTPUTS)
+
+
+def test_the_ids_of_the_answers_come_to_who_names_them(asked: FlaskClient) -> None:
+    """They are what a payment is matched with later; who names nothing gets two outputs."""
+    wanted = [{"name": "id"}, {"name": "probabilidad"}]
+    found = outputs(post(asked, {"inputs": inputs(3), "outputs": wanted}))
+    assert list(found) == ["id", "probabilidad"] and len(set(found["id"])) == 3
+    assert all(re.fullmatch("[0-9a-f]{29}", id) for id in found["id"])
+    as_bytes = {
+        "inputs": inputs(2),
+        "outputs": [wanted[0] | {"parameters": {"binary_data": True}}],
+    }
+    reply = post(asked, as_bytes)
+    result = triton.InferenceServerClient.parse_response_body(
+        reply.data, header_length=int(reply.headers[LENGTH])
+    )
+    assert all(re.fullmatch(b"[0-9a-f]{29}", id) for id in result.as_numpy("id"))
+    model = asked.get("/v2/models/cobranza").json
+    assert model is not None and [one["name"] for one in model["outputs"]] == list(OUTPUTS)
 
 
 def test_no_rows_are_answered_with_none(asked: FlaskClient) -> None:
@@ -346,6 +371,10 @@ WRONG: list[tuple[Any, str]] = [
         {"inputs": [ER | {"parameters": {"shared_memory_region": "x"}}]},
         "inputs[0].parameters.shared_memory_region",
     ),
+    ({"inputs": [ER | {"shape": None}]}, "inputs[0].shape"),
+    ({"inputs": [ER | {"datatype": None}]}, "inputs[0].datatype"),
+    ({"inputs": [ER | {"data": None}]}, "inputs[0].data"),
+    ({"inputs": None}, "inputs"),
     (
         {"inputs": [ER | {"parameters": {"binary_data_size": 7}}]},
         "inputs[0].parameters.binary_data_size",
@@ -361,7 +390,9 @@ def test_a_request_of_another_shape_is_refused_with_the_place(
     assert reply.status_code == 400 and reply.json is not None
     if where is not None:
         assert reply.json["type"] == "urn:propensia:cuerpo_no_valido"
-        assert reply.json["error"].endswith(f" [{where}]" if where else "/docs.")
+        (error,) = reply.json["errores"]
+        assert error["parametro"] == where
+        assert reply.json["error"].endswith(f" [{error['mensaje']}]")
     assert "zq7marca" not in reply.text
 
 
@@ -371,6 +402,55 @@ def test_a_request_of_another_shape_is_refused_with_the_place(
 def test_what_is_not_a_json_object_is_refused(asked: FlaskClient, body: bytes) -> None:
     reply = post(asked, body)
     assert reply.status_code == 400 and reply.json is not None and reply.json["error"]
+
+
+def test_an_optional_member_that_is_null_is_not_there(asked: FlaskClient) -> None:
+    """Clients in typed languages write every member that they know."""
+    nulls = dict.fromkeys(("shared_memory_region", "classification", "binary_data_size"))
+    for parameters in (None, nulls):
+        body = {
+            "id": None,
+            "parameters": parameters and {"binary_data_output": None},
+            "outputs": parameters and [{"name": name, "parameters": nulls} for name in OUTPUTS],
+            "inputs": inputs(er=tensor("er", ["EMP"], parameters=parameters)),
+        }
+        reply = post(asked, body)
+        assert outputs(reply)["probabilidad"] == [score(asked)]
+        assert reply.json is not None and "id" not in reply.json
+    columns_of, length = request_of(columns([EXAMPLE]))
+    head = json.loads(columns_of[: int(length)])
+    head["inputs"] = [one | {"data": None} for one in head["inputs"]]
+    again = json.dumps(head).encode()
+    reply = post(asked, again + columns_of[int(length) :], **{LENGTH: str(len(again))})
+    assert reply.status_code == 200
+
+
+def test_the_work_is_that_of_the_shape_not_of_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Millions of cells for one row would hold up the others for seconds."""
+    made: list[object] = []
+
+    class Counting:
+        size = 4
+
+        def unpack_from(self, data: memoryview, at: int) -> tuple[int]:
+            made.append(at)
+            return (0,)
+
+    monkeypatch.setattr(open_inference_tensors, "_shortest", lambda cell: made.append(cell) or "1")
+    monkeypatch.setattr(open_inference_tensors, "_LENGTH", Counting())
+    many = 100_000
+    bodies = [binary("er", "FP32", 1, 4 * many, bytes(4 * many))]
+    short = struct.pack("<I", 0) * many
+    bodies.append(binary("er", "BYTES", 1, len(short), short))
+    fields = {"name": "er", "shape": [1], "datatype": "FP32", "data": [0.1] * many}
+    head = json.dumps({"inputs": [fields]}).encode()
+    bodies.append((head, str(len(head))))
+    for body, length in bodies:
+        with pytest.raises(BadBody):
+            read(body, length, 10, OUTPUTS)
+    assert made == [0], "the one row of the tensor of texts"
 
 
 @pytest.mark.parametrize(
@@ -416,16 +496,19 @@ def columns(rows: list[dict[str, str]], **changes: tuple[str, Array]) -> dict[st
 
 
 @given(
-    st.sampled_from(["FP64", "FP32", "INT64", "INT32"]),
+    st.sampled_from(["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1"]),
     st.lists(st.floats(0, 10**7, width=32) | st.just(float("nan")), min_size=1, max_size=4),
 )
 def test_binary_numbers_get_the_scores_of_their_texts(
-    asked: FlaskClient, datatype: str, amounts: list[float]
+    asked: FlaskClient, dtype: str, amounts: list[float]
 ) -> None:
-    dtype = {"FP64": "f8", "FP32": "f4", "INT64": "i8", "INT32": "i4"}[datatype]
-    if datatype.startswith("INT"):
-        amounts = [0.0 if np.isnan(amount) else amount for amount in amounts]
+    if dtype == "f2":
+        amounts = [amount % 60_000 for amount in amounts]
+    elif dtype[0] in "iu":
+        most = np.iinfo(dtype).max
+        amounts = [0.0 if np.isnan(amount) else min(amount, most) for amount in amounts]
     values = np.array(amounts).astype(dtype)
+    datatype = np_to_triton_dtype(values.dtype)
     texts = ["NaN" if np.isnan(value) else str(value) for value in values]
     rows = [EXAMPLE | {"im": text} for text in texts]
     body, length = request_of(columns(rows, im=(datatype, values)))
@@ -520,6 +603,7 @@ LIES: dict[str, tuple[str, int, Any, bytes]] = {
     "longer than what is there": ("BYTES", 1, 9, FOUR),
     "shorter than what is there": ("BYTES", 1, 7, FOUR),
     "nothing": ("BYTES", 1, 0, FOUR),
+    "bytes of no element": ("BYTES", 0, 8, FOUR),
     "bytes that belong to no tensor": ("BYTES", 1, 8, FOUR + b"x"),
     "negative": ("BYTES", 1, -1, FOUR),
     "no number": ("BYTES", 1, "x", FOUR),
@@ -544,7 +628,7 @@ def test_a_length_that_lies_is_refused(asked: FlaskClient, name: str) -> None:
     reply = post(asked, body, **{LENGTH: length})
     assert reply.status_code == 400 and reply.json is not None
     assert reply.json["type"] == "urn:propensia:cuerpo_no_valido"
-    assert "[inputs[0]." in reply.json["error"] or "[binary_data_size]" in reply.json["error"]
+    assert "[inputs[0]." in reply.json["error"] or "[binary_data_size " in reply.json["error"]
 
 
 @pytest.mark.parametrize("length", ["", "-1", "x", "0x10", "1e2", "9" * 8, "9" * 5000, "0", "5"])
@@ -557,7 +641,7 @@ def test_data_twice_is_refused(asked: FlaskClient) -> None:
     fields = ER | {"parameters": {"binary_data_size": 8}}
     head = json.dumps({"inputs": [fields]}).encode()
     reply = post(asked, head + FOUR, **{LENGTH: str(len(head))})
-    assert reply.json is not None and reply.json["error"].endswith("[inputs[0].data]")
+    assert reply.json is not None and "[inputs[0].data " in reply.json["error"]
 
 
 def test_bytes_that_are_not_utf8_are_a_fault_of_their_row(asked: FlaskClient) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -21,6 +23,8 @@ from propensia.faults import BadRow
 from propensia.features import Features
 from propensia.web import openapi, problems, query, routes
 from propensia.web.documentation import FILES
+from propensia.web.query import Query
+from propensia.web.rows import STRICT, RowReader
 
 Json = dict[str, Any]
 METHODS = ("get", "post")
@@ -226,6 +230,89 @@ def test_texts_come_in_the_language_and_nothing_else_differs() -> None:
         if es["summary"] == en["summary"] or es["tags"] == en["tags"] != ["Open inference v2"]
     ]
     assert same == []
+
+
+# The guide of the API
+
+PAGE = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+ROUTES = {
+    "/predict": "/predict",
+    "/predict/batch": "/predict/batch",
+    "/v2/models/cobranza/infer": "/v2/models/{name}/infer",
+}
+
+
+def sent() -> Iterator[tuple[str, Any]]:
+    """The route and the body of every request of the page that writes its JSON out."""
+    for kind, code in BLOCKS:
+        if kind in ("json", "text"):
+            continue
+        (path,) = set(re.findall(r"127\.0\.0\.1:5000(/[\w/]+)", code)) or {""}
+        if kind == "sh":
+            words = shlex.split(code)
+            yield ROUTES[path], json.loads(words[words.index("-d") + 1])
+        elif kind == "powershell":
+            yield ROUTES[path], json.loads(code.split("@'\n")[1].split("\n'@")[0])
+        elif path:
+            rows = [
+                ast.literal_eval(line.value)
+                for line in ast.parse(code).body
+                if isinstance(line, ast.Assign) and isinstance(line.value, ast.Dict)
+                if "CLAVE" not in ast.unparse(line)
+            ]
+            assert rows
+            yield ROUTES[path], rows if path.endswith("batch") else rows[0]
+
+
+def test_what_the_guide_of_the_api_sends_fits_the_schema_of_its_route() -> None:
+    read = document()
+    bodies = list(sent())
+    assert {path for path, _ in bodies} == set(ROUTES.values()) and len(bodies) >= 7
+    for path, body in bodies:
+        content = read["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        assert fits(read, content["schema"], body), body
+
+
+TAKEN: list[Json] = [
+    {"im": "263.68", "dt": "1000,82", "cf": "3", "cp": "08029", "ed": "40"},
+    {"im": 263.68, "fb": 202310, "ed": "51-65", "cf": 3.0},
+    {"ed": None, "fb": None, "im": "NaN"},
+    {"ref": "EXP-1", "motivos": 3, "idioma": "en"},
+    {"ref": 417, "motivos": "3", "idioma": None},
+    {"ref": None, "motivos": None},
+    {"ref": "Ω ж 語"},
+    {"otro": {"x": [1]}},
+]
+
+
+@pytest.mark.parametrize("change", TAKEN)
+def test_what_the_service_takes_the_schema_does_not_refuse(
+    contract: Contract, change: Json
+) -> None:
+    """Short names, columns and both; what is taken is asked of the reader itself."""
+    read = document()
+    admits = judge(read, read["components"]["schemas"]["Objeto"])
+    features, reader = Features(contract), RowReader(contract)
+    columns = {p.name: p.feature for p in contract.parameters}
+    short = contract.example() | change
+    long = {columns.get(name, name): value for name, value in short.items()}
+    for row in (short, long, _mixed(short, columns)):
+        query = reader.row(STRICT.read(json.dumps(row).encode()), Query({}, {}))
+        assert query.faults == []
+        features.read(query.texts)
+        assert admits(row), row
+    without = {name: value for name, value in short.items() if name != "er"}
+    # Other names count among the properties, of which a mixed row has to have so many.
+    assert admits(without) == (not change.keys() <= columns.keys())
+
+
+def _mixed(row: Json, columns: dict[str, str]) -> Json:
+    """Every other parameter by its column."""
+    return {
+        columns.get(name, name) if place % 2 else name: value
+        for place, (name, value) in enumerate(row.items())
+    }
 
 
 def test_the_limit_of_a_batch_is_the_one_that_is_set() -> None:

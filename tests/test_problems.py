@@ -71,8 +71,31 @@ def test_every_text_is_used() -> None:
         for path in PACKAGE.rglob("*.py")
         if path.name not in ("faults.py", "refusal.py", "problems.py")
     )
-    texts = {*faults.TEXTS, *problems.KINDS, *refusal.TEXTS}
+    texts = {*faults.TEXTS, *problems.KINDS, *problems.DETAILS, *refusal.TEXTS}
     assert [code for code in sorted(texts) if f'"{code}"' not in source] == []
+
+
+OF_NO_PARAMETER = {
+    "codificacion_no_valida",
+    "parametro_desconocido",
+    "cuerpo_no_utf8",
+    "json_demasiado_profundo",
+    "objeto_esperado",
+    "lista_esperada",
+    "nombre_repetido",
+}
+
+
+@pytest.mark.parametrize("name", problems.DETAILS)
+def test_a_more_exact_detail_takes_the_place_of_the_usual_one(name: str) -> None:
+    code, spanish, english = problems.DETAILS[name]
+    told = [problem(code, "id1", language, exact=name).body for language in ("es", "en")]
+    for body, detail in zip(told, (spanish, english), strict=True):
+        before, _, more = detail.partition("{")
+        assert body["detail"].startswith(before)
+        assert body["detail"].endswith(more.rpartition("}")[2])
+    usual = problem(code, "id1", "es").body
+    assert told[0] == usual | {"detail": told[0]["detail"]} != usual
 
 
 @pytest.mark.parametrize("code", faults.TEXTS)
@@ -82,7 +105,7 @@ def test_a_sentence_names_the_parameter_in_both_languages(code: str) -> None:
         for language in ("es", "en")
     )
     assert spanish != english
-    if code not in ("codificacion_no_valida", "parametro_desconocido"):
+    if code not in OF_NO_PARAMETER:
         assert "im{}" in spanish and "im{}" in english
     template = faults.TEXTS[code]
     assert ("{admits}" in template[0]) == ("<0-9>" in english)

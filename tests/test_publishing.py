@@ -15,14 +15,14 @@ from desk import desk as desk
 from models_for_tests import dumped, new_logistic
 from test_reception import accepting
 
-from propensia import admission, inbox, keeper, publishing, standing
+from propensia import admission, commands, inbox, keeper, publishing, standing
 from propensia.contract import Contract
 from propensia.locks import Lock
 from propensia.publishing import UPLOAD_LOCK, Hand, Order, Publishing, PublishingError
 from propensia.reception import Reception
 from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
-from propensia.terminal import Exit
+from propensia.terminal import Exit, Parts
 
 ANA, EVA = Hand("http", "ana", "k1"), Hand("http", "eva", "k2")
 
@@ -161,6 +161,59 @@ def test_a_decision_about_a_release_that_is_no_longer_current_is_refused(one: Pu
     assert one.registry.current_number() == 2
 
 
+@pytest.mark.parametrize(
+    ("step", "told"), [("_earlier", "publicacion_distinta"), ("_servable", "")]
+)
+def test_what_is_published_while_one_goes_back_is_not_undone(
+    one: Publishing, step: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the look at what answers, and before the decision about it is written down."""
+    first, second, third = (version(one, share) for share in (0.1, 0.2, 0.3))
+    one.activate(first, by(ANA))
+    one.activate(second, by(ANA))
+    real = getattr(Publishing, step)
+
+    def before_another(self: Publishing, seen: object) -> object:
+        found = real(self, seen)
+        found = iter(list(found)) if step == "_earlier" else found  # looked up now, not later
+        one.registry.publish(third, cause="activar", who="eva")
+        return found
+
+    monkeypatch.setattr(Publishing, step, before_another)
+    with pytest.raises(RegistryError) as error:
+        one.go_back(first if step == "_servable" else None, by(ANA))
+    assert getattr(error.value, "code", "") == told
+    assert [release.version for release in one.registry.history()] == [third, second, first]
+
+
+def test_a_pin_keeps_version_and_threshold_and_is_published_once(one: Publishing) -> None:
+    made = version(one, 0.2)
+    one.activate(made, by(ANA, threshold=0.3))
+    release, is_new = one.pin(False, by(EVA, cause="pin"))
+    assert is_new and release == one.registry.current() and release.pinned
+    told = (release.version, release.threshold, release.who, release.cause)
+    assert told == (made, 0.3, "eva", "pin")
+    assert one.pin(False, by(ANA)) == (release, False)
+    assert one.pin(True, by(ANA))[0].pinned is False
+    assert one.registry.current_number() == 3
+
+
+def test_a_pin_or_a_threshold_never_brings_back_what_was_active_a_moment_ago(
+    one: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = version(one, 0.1), version(one, 0.2)
+    seen, _ = one.activate(first, by(ANA))
+    one.activate(second, by(EVA))
+    monkeypatch.setattr(Publishing, "active", lambda self: seen)
+    parts = Parts(one.settings, one.contract, one.registry)
+    with pytest.raises(RegistryError):
+        commands.pin(parts, False, "x", ANA)
+    with pytest.raises(RegistryError):
+        commands.threshold(parts, 0.4, "x", ANA)
+    current = one.registry.current()
+    assert current is not None and (current.number, current.version) == (2, second)
+
+
 def test_of_people_who_decide_at_once_each_wins_or_is_told(one: Publishing) -> None:
     versions = [version(one, 0.1 + i / 100) for i in range(4)]
     start = threading.Barrier(4)
@@ -237,21 +290,44 @@ def test_nobody_known_is_nobody_else(two: Publishing) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"way": "http"}'])
-def test_a_damaged_record_counts_as_none(damage: bytes, two: Publishing) -> None:
+def test_a_damaged_record_names_nobody_until_the_file_is_handed_in_again(
+    damage: bytes, two: Publishing
+) -> None:
     made = version(two, 0.2, ANA)
     (record,) = (two.registry.state / publishing.FOLDER).iterdir()
     record.write_bytes(damage)
     with pytest.raises(PublishingError) as error:
         two.activate(made, by(EVA))
     assert code(error) == "entrega_desconocida"
+    two.hand_in(digest(two, made), ANA)
+    with pytest.raises(PublishingError) as error:
+        two.activate(made, by(ANA))
+    assert code(error) == "misma_persona"
+    two.activate(made, by(EVA))
 
 
-def test_a_file_of_the_folder_whose_owner_nobody_tells_is_decided_by_any_approver(
-    two: Publishing,
-) -> None:
+def test_a_file_whose_owner_nobody_tells_is_decided_by_nobody_alone(two: Publishing) -> None:
+    """Who copied it into the folder may be the very approver."""
     made = version(two, 0.2, Hand("carpeta", ""))
-    two.activate(made, by(Hand("http", "", "k1")))
-    assert two.registry.current_number() == 1
+    for hand in (EVA, Hand("consola", "luis")):
+        with pytest.raises(PublishingError) as error:
+            two.activate(made, by(hand))
+        assert code(error) == "entrega_desconocida" and two.registry.current() is None
+    two.hand_in(digest(two, made), ANA)
+    with pytest.raises(PublishingError):
+        two.activate(made, by(ANA))
+    assert two.activate(made, by(EVA))[0].who == "eva"
+
+
+@pytest.mark.parametrize("hand", [ANA, Hand("carpeta", "")])
+def test_who_hands_in_is_kept_or_nothing_goes_on_where_four_eyes_rest_on_it(
+    hand: Hand, one: Publishing, two: Publishing, caplog: pytest.LogCaptureFixture
+) -> None:
+    (one.registry.state / publishing.FOLDER).write_bytes(b"a file in the way")
+    one.hand_in("a" * 64, hand)
+    assert "is not kept" in caplog.text and "ana" not in caplog.text
+    with pytest.raises(OSError):
+        two.hand_in("a" * 64, hand)
 
 
 def test_one_person_goes_back_to_what_was_served_with_a_threshold_it_had(two: Publishing) -> None:
@@ -313,23 +389,32 @@ class Folder:
 @pytest.fixture
 def folder(two: Publishing, monkeypatch: pytest.MonkeyPatch) -> Folder:
     monkeypatch.setattr(admission, "admit", accepting)
+    monkeypatch.setattr(inbox, "owner", lambda path: "luis")
     return Folder(two)
 
 
-def test_a_dropped_file_waits_for_another_person_even_the_first_one(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inbox, "owner", lambda path: "luis")
+def test_a_dropped_file_waits_for_another_person_even_the_first_one(folder: Folder) -> None:
     text = folder.drop("m.pkl", b"1")
     made = admission.Dropped("", b"1").version
     assert text.startswith("ACEPTADO")
     assert f"Queda como candidata ({made}): {standing.FOUR_EYES}." in text
-    assert f"propensia rollback {made}" in text and "propensia admit" not in text
+    assert f"propensia activate {made}" in text and "propensia admit" not in text
     assert folder.two.registry.current() is None
     assert folder.two.hands(admission.Dropped("", b"1").sha256) == [Hand("carpeta", "luis")]
     with pytest.raises(PublishingError):
         folder.two.activate(made, by(Hand("consola", "luis")))
     folder.two.activate(made, by(ANA))
+
+
+def test_a_dropped_file_that_names_nobody_says_how_it_can_be_published(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "owner", lambda path: "")
+    text = folder.drop("m.pkl", b"1")
+    assert f"{standing.UNKNOWN_HAND}." in text and "propensia activate" not in text
+    folder.two.hand_in(admission.Dropped("", b"1").sha256, ANA)
+    folder.restart()
+    assert standing.FOUR_EYES in folder.drop("n.pkl", b"1")
 
 
 def test_no_restart_and_no_second_drop_publishes_what_waits(folder: Folder) -> None:
@@ -343,15 +428,29 @@ def test_no_restart_and_no_second_drop_publishes_what_waits(folder: Folder) -> N
     assert folder.two.registry.current() is None
 
 
-def test_a_file_that_was_served_comes_back_by_being_dropped_again(folder: Folder) -> None:
+def test_a_file_that_was_served_does_not_come_back_by_being_dropped_again(
+    folder: Folder,
+) -> None:
+    """Or whoever may write to the folder would decide which of them answers."""
     for name, data in (("a.pkl", b"1"), ("b.pkl", b"2")):
         folder.drop(name, data)
         folder.two.activate(admission.Dropped("", data).version, by(ANA))
     (folder.models / "a.pkl").unlink()
     folder.reception.turn()
-    folder.drop("a.pkl", b"1")
-    current = folder.two.registry.current()
-    assert current is not None and (current.model, current.cause) == ("a", "vuelta")
+    text = folder.drop("a.pkl", b"1")
+    first = admission.Dropped("", b"1").version
+    assert "Con cuatro ojos no vuelve sola" in text and f"propensia activate {first}" in text
+    assert folder.two.registry.current_number() == 2
+    assert folder.two.activate(first, by(ANA))[0].number == 3, "one person is enough"
+
+
+def test_a_dropped_file_is_published_where_who_handed_it_in_cannot_be_kept(
+    one: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "admit", accepting)
+    (one.registry.state / publishing.FOLDER).write_bytes(b"a file in the way")
+    text = Folder(one).drop("m.pkl", b"1")
+    assert "Es la versión activa" in text and one.registry.current_number() == 1
 
 
 def test_the_owner_of_a_file_is_told_where_the_system_knows(tmp_path: Path) -> None:
@@ -379,27 +478,43 @@ def test_a_keeper_that_starts_leaves_the_file_that_a_web_process_judges(tmp_path
 # The console, with four eyes
 
 
+def test_with_sudo_both_accounts_are_the_person(two: Publishing) -> None:
+    """Else two sentences of the same person, or a variable that anybody may set, were two people."""
+    served, luis = Hand("consola", "servicio", also="ana"), Hand("carpeta", "luis")
+    made = version(two, 0.2, served)
+    kept = two.hands(digest(two, made))
+    assert kept == [served]
+    for hand in (ANA, Hand("consola", "servicio"), Hand("consola", "servicio", also="eva")):
+        with pytest.raises(PublishingError, match="la entregó usted"):
+            two.activate(made, by(hand))
+    release, _ = two.activate(made, by(replace(luis, way="consola", also="Luisa")))
+    assert release.who == "luis (Luisa)"
+
+
 def test_admit_judges_and_leaves_the_decision_to_another_user(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way, with the processes of an admission."""
     monkeypatch.setenv("PROPENSIA_FOUR_EYES", "1")
-    monkeypatch.setattr("getpass.getuser", lambda: "ana")
+    monkeypatch.setattr("propensia.cli.words._account", lambda: "ana")
     (desk.folder / "m.pkl").write_bytes(dumped(new_logistic()))
     text = desk.run("admit", "m.pkl", "--why", "octubre")
     made = re.findall(r"versión ([0-9a-f]{12})", text)[0]
     assert text.startswith("ACEPTADO m.pkl")
     assert text.endswith(
         f"Queda como candidata ({made}): {standing.FOUR_EYES}, con POST /modelos/{made}/activar "
-        f"o propensia rollback {made}\n"
+        f"o propensia activate {made}\n"
     )
     assert desk.registry.current() is None
     assert "ya comprobada" in desk.run("admit", "m.pkl")
-    monkeypatch.setattr("getpass.getuser", lambda: "eva")
-    desk.run("rollback", made, "--why", "visto")
+    assert "la entregó usted" in desk.run("activate", made, code=Exit.REFUSED)
+    monkeypatch.setattr("propensia.cli.words._account", lambda: "eva")
+    assert f"Publicada la versión {made}" in desk.run("activate", made[:6], "--why", "visto")
     current = desk.registry.current()
-    assert current is not None and (current.version, current.who) == (made, "eva")
-    monkeypatch.setattr("getpass.getuser", lambda: "ana")
+    assert current is not None
+    assert (current.version, current.who, current.why) == (made, "eva", "visto")
+    assert "nada cambia" in desk.run("activate", made)
+    monkeypatch.setattr("propensia.cli.words._account", lambda: "ana")
     text = desk.run("threshold", "0.9", "--why", "x", code=Exit.REFUSED)
     assert "la entregó usted" in text
     assert desk.registry.current() == current

@@ -38,7 +38,7 @@ def accepting(
             "contract": contract.name,
             "contract_fingerprint": contract.fingerprint,
             "columns": list(contract.column_names),
-        }
+        } | dict.fromkeys(("threshold", "training_rate", "real_rate"))
         registry.add_version(dropped.version, manifest, {"model.onnx": dropped.data})
     verdict = {
         "accepted": refusal is None,
@@ -435,7 +435,7 @@ def test_no_command_is_suggested_that_a_file_name_changes(inbox: Inbox, odd: str
     inbox.look()
     text = inbox.text(name)
     version = Dropped("", b"9").version
-    assert f"Para publicarla: propensia rollback {version}\n" in text
+    assert f"Para publicarla: propensia activate {version}\n" in text
     assert odd not in text
 
 

@@ -12,6 +12,7 @@ import tiny_models
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
+from test_openapi import document, operations, resolved
 from werkzeug.test import TestResponse
 
 from propensia import contract as contracts
@@ -24,6 +25,7 @@ from propensia.settings import Settings
 from propensia.web.api import Posted
 from propensia.web.app import create_app
 from propensia.web.prediccion import Scoring
+from propensia.web.problems import SAFE_HEADERS
 
 KIND = {"Content-Type": "application/json"}
 CONTRACT = contracts.load("cobranza")
@@ -33,13 +35,9 @@ WEIGHTS = [0.31 + 0.07 * place for place in range(len(CONTRACT.columns))]
 
 
 def client(registry: Registry, contract: str = "cobranza", **more: Any) -> FlaskClient:
+    usual = {"rate_limit": "off", "request_log_days": 0}
     chosen = Settings(
-        state=registry.state,
-        models=registry.state / "models",
-        contract=contract,
-        rate_limit="off",
-        request_log_days=0,
-        **more,
+        state=registry.state, models=registry.state / "models", contract=contract, **usual | more
     )
     return create_app(chosen, background=False).test_client()
 
@@ -188,8 +186,107 @@ def test_a_long_query_is_414_and_the_get_of_it_405(asked: FlaskClient, path: str
     reply = asked.get(path)
     assert (reply.status_code, set(reply.headers["Allow"].split(", "))) == (
         405,
-        {"POST", "OPTIONS"},
+        {"POST"},
     )
+
+
+QUERIES = ["a" * 3000, "motivos=x&idioma=fr&%FF", "ref=a%0Ab", "er=EMP&er=PER", "%", "idioma=en"]
+POSTS = [
+    (path, operation) for method, path, operation in operations(document()) if method == "POST"
+]
+
+
+@pytest.mark.parametrize(("path", "operation"), POSTS, ids=[path for path, _ in POSTS])
+def test_whatever_is_in_the_query_of_a_post_the_answer_is_documented(
+    asked: FlaskClient, path: str, operation: dict[str, Any]
+) -> None:
+    where = path.replace("{name}", "cobranza").replace("{version}", "0" * 12)
+    inputs = [
+        {"name": name, "shape": [1], "datatype": "BYTES", "data": [text]}
+        for name, text in CONTRACT.example().items()
+    ]
+    bodies = {"/predict": CONTRACT.example(), "/predict/batch": [CONTRACT.example()]}
+    body = bodies.get(path, {"inputs": inputs} if path.endswith("/infer") else {})
+    codes = {}
+    for query in QUERIES:
+        reply = post(asked, f"{where}?{query}", body)
+        told = resolved(document(), operation["responses"].get(str(reply.status_code), {}))
+        assert told, (reply.status_code, query)
+        if reply.mimetype == "application/problem+json":
+            assert reply.json is not None
+            known = told["content"]["application/problem+json"]["examples"]
+            codes[query] = reply.json["type"].rpartition(":")[2]
+            assert codes[query] in known, query
+    if path.startswith("/predict"):
+        assert codes == {
+            QUERIES[0]: "peticion_demasiado_larga",
+            QUERIES[1]: "peticion_no_valida",
+            QUERIES[2]: "peticion_no_valida",
+            QUERIES[4]: "peticion_no_valida",
+        }
+
+
+def test_every_header_of_ours_is_documented(asked: FlaskClient, registry: Registry) -> None:
+    publish(registry, CONTRACT, tiny_models.constant(0.4))
+    counted = client(registry, rate_limit="100/s")
+    tensor = {"shape": [1], "datatype": "BYTES"}
+    inputs = [{"name": n, "data": [t]} | tensor for n, t in CONTRACT.example().items()]
+    outputs = [{"name": "probabilidad", "parameters": {"binary_data": True}}]
+    sent = {
+        "/predict": CONTRACT.example(),
+        "/predict/batch": [CONTRACT.example()],
+        "/v2/models/{name}/infer": {"inputs": inputs, "outputs": outputs},
+    }
+    always = {"Content-Type", "Content-Length", *dict(SAFE_HEADERS)}
+    always |= {"Content-Security-Policy", "Cross-Origin-Opener-Policy"}
+    read = document()
+    for path, body in sent.items():
+        reply = post(counted, path.replace("{name}", "cobranza"), body)
+        told = read["paths"][path]["post"]["responses"][str(reply.status_code)]["headers"]
+        assert reply.status_code == 200
+        assert set(reply.headers.keys()) - always == set(told) - (
+            set() if path.endswith("infer") else {"Inference-Header-Content-Length"}
+        )
+
+
+def problem_of(reply: TestResponse) -> tuple[str, list[tuple[str, str]]]:
+    assert reply.json is not None and reply.mimetype == "application/problem+json"
+    return reply.json["detail"], [(e["parametro"], e["codigo"]) for e in reply.json["errores"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/predict", b'{\n  "er": "EMP",\n}', ("3:1", "json_no_valido")),
+        ("/predict", b'{"im": NaN}', ("NaN", "constante_no_valida")),
+        ("/predict", b"[]", ("", "objeto_esperado")),
+        ("/predict/batch", b'"zq7marca"', ("", "lista_esperada")),
+        ("/predict/batch", b'{"filas": 3}', ("", "lista_esperada")),
+        ("/predict/batch", b"{}", ("filas", "parametro_ausente")),
+        ("/predict/batch", b'{"filas": [], "rows": []}', ("rows", "nombre_desconocido")),
+        ("/predict/batch", b'{"filas": [], "zq7 marca": []}', ("?", "nombre_desconocido")),
+        ("/predict/batch", b'{"filas": [], "filas": []}', ("filas", "parametro_repetido")),
+    ],
+)
+def test_why_a_body_cannot_be_read_is_told_without_a_value(
+    asked: FlaskClient, path: str, body: bytes, told: tuple[str, str]
+) -> None:
+    reply = post(asked, path, body)
+    assert reply.status_code == 400 and problem_of(reply)[1] == [told]
+    assert "marca" not in reply.text
+    assert all(error["mensaje"] for error in reply.json["errores"])
+
+
+def test_a_row_that_is_no_object_says_so_in_its_place(asked: FlaskClient) -> None:
+    (bad,) = results(post(asked, "/predict/batch", [3]))
+    assert [error["codigo"] for error in bad["errores"]] == ["objeto_esperado"]
+
+
+def test_what_is_wrong_with_the_type_of_a_content_is_what_is_told(asked: FlaskClient) -> None:
+    packed = post(asked, "/predict", b"{}", headers={"Content-Encoding": "gzip"})
+    assert "sin comprimir" in problem_of(packed)[0]
+    form = post(asked, "/predict", b"er=EMP", headers={"Content-Type": "text/plain"})
+    assert "application/json" in problem_of(form)[0]
 
 
 # Many rows

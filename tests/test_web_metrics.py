@@ -196,6 +196,46 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(
     assert sum(other.totals()["seconds", "/predict"][:-1]) == 3
 
 
+@pytest.mark.parametrize("name", ["0.names", "0.values"])
+def test_a_start_that_fails_half_way_counts_nothing_twice(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(tmp_path)
+    first.answer(seen())
+    first.tick()
+    end(first)
+    real = os.open
+
+    def failing(path: Any, *rest: Any) -> int:
+        if Path(path).name == name and rest[0] & os.O_CREAT:
+            raise OSError(24, "Too many open files")
+        return real(path, *rest)
+
+    monkeypatch.setattr(tallies.os, "open", failing)
+    second = opened(tmp_path)
+    second.answer(seen())
+    assert requests(second) == 2
+    second.tick()
+    monkeypatch.undo()
+    assert requests(opened(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("name", ["0.names", "0.values", "0.lock"])
+def test_a_place_that_cannot_be_read_is_left_to_itself(name: str, tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    first.answer(seen())
+    first.tick()
+    end(first)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    second = opened(tmp_path)
+    second.answer(seen("/a"))
+    second.tick()
+    assert second.totals()["requests", "/a", "GET", "200"] == [1]
+    assert opened(tmp_path).totals()["requests", "/a", "GET", "200"] == [1]
+    assert (tmp_path / "1.values").stat().st_size > 0, "it has a place of its own"
+
+
 def test_without_a_folder_a_process_counts_for_itself(tmp_path: Path) -> None:
     (tmp_path / "metrics").write_bytes(b"a file")
     tally = opened(tmp_path / "metrics")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tiny_models
 from flask.testing import FlaskClient
+from test_openapi import document, fits
 from werkzeug.test import TestResponse
 
 from propensia import admission, standing
@@ -354,6 +355,42 @@ def test_a_release_of_somebody_else_meanwhile_leaves_a_candidate(
     assert "se publicó otra mientras" in reply.json["avisos"][0]["mensaje"]
 
 
+# Looking
+
+
+def test_the_list_says_what_answers_with_which_threshold_and_who_decided_it(site: Site) -> None:
+    nothing = site.client.get("/modelos").json
+    assert nothing == dict.fromkeys(("activa", "anterior", "publicacion", "umbral")) | {
+        "modelos": []
+    }
+    first = site.publish(0.1, why="septiembre", who="eva")
+    second = site.publish(0.2, threshold=0.25, why="octubre", who="ana")
+    third = site.candidate(0.3)
+    site.registry.publish(second, cause="threshold", threshold=0.75, why="menos", who="sol")
+    bad = {"version": "e" * 12, "model": "m", "sha256": "e" * 64, "accepted": False}
+    site.registry.record_verdict("e" * 64, bad | {"why": "está roto", "at": "9"})
+    shape = site.client.get("/modelos").json
+    told = ("activa", "anterior", "publicacion", "umbral")
+    assert [shape[key] for key in told] == [second, first, 3, 0.75]
+    keys = ("version", "estado", "publicacion", "umbral", "quien", "motivo")
+    assert [tuple(row[key] for key in keys) for row in shape["modelos"]] == [
+        (first, "anterior", 1, 0.5, "eva", "septiembre"),
+        (second, "activa", 3, 0.75, "sol", "menos"),
+        (third, "candidata", None, 0.5, None, ""),
+        ("e" * 12, "rechazada", None, None, None, "está roto"),
+    ]
+    schema = document()["components"]["schemas"]["Modelos"]
+    assert fits(document(), schema, shape) and fits(document(), schema, nothing)
+
+
+def test_the_list_names_a_version_whose_files_are_gone(site: Site) -> None:
+    first = site.publish(0.1)
+    site.publish(0.2)
+    site.registry.part(first, "manifest.json").unlink()
+    row = site.client.get("/modelos").json["modelos"][0]
+    assert (row["version"], row["publicacion"], row["umbral"]) == (first, 1, None)
+
+
 # Deciding
 
 
@@ -437,18 +474,21 @@ def test_a_version_that_cannot_be_published_is_told(
         (
             {"motivo": 1, "umbral": "0.5", "publicacion": 0},
             [
-                ("motivo", "parametro_ausente"),
-                ("umbral", "numero_no_valido"),
-                ("publicacion", "no_es_entero"),
+                ("motivo", "tipo_no_valido"),
+                ("umbral", "tipo_no_valido"),
+                ("publicacion", "fuera_de_rango"),
             ],
         ),
-        ({"motivo": "x", "umbral": True}, [("umbral", "numero_no_valido")]),
-        ({"motivo": "x", "umbral": None}, [("umbral", "numero_no_valido")]),
+        ({"motivo": ["x"]}, [("motivo", "tipo_no_valido")]),
+        ({"motivo": None}, [("motivo", "parametro_ausente")]),
+        ({"motivo": "x", "umbral": True}, [("umbral", "tipo_no_valido")]),
+        ('{"motivo": "x", "umbral": ' + "9" * 5_000 + "}", [("umbral", "fuera_de_rango")]),
         ({"motivo": "x", "umbral": 1.0001}, [("umbral", "fuera_de_rango")]),
         ({"motivo": "x", "umbral": -0.1}, [("umbral", "fuera_de_rango")]),
         ('{"motivo": "x", "umbral": 1e999}', [("umbral", "fuera_de_rango")]),
         ({"motivo": "x", "publicacion": 1.5}, [("publicacion", "no_es_entero")]),
-        ({"motivo": "x", "publicacion": True}, [("publicacion", "no_es_entero")]),
+        ({"motivo": "x", "publicacion": True}, [("publicacion", "tipo_no_valido")]),
+        ({"motivo": "x", "publicacion": "2"}, [("publicacion", "tipo_no_valido")]),
     ],
 )
 def test_everything_wrong_with_an_order_is_told_at_once(
@@ -459,25 +499,44 @@ def test_everything_wrong_with_an_order_is_told_at_once(
     assert site.registry.current() is None
 
 
+@pytest.mark.parametrize("why", ["x", "\N{EM DASH}", " ñ ", "x" * 200, "x" * 201, "", " \t"])
+def test_the_document_takes_the_reasons_that_are_taken(why: str, site: Site) -> None:
+    reply = site.decide(f"{site.candidate(0.2)}/activar", {"motivo": why})
+    schema = {"$ref": "#/components/schemas/Activar"}
+    assert (reply.status_code == 200) == fits(document(), schema, {"motivo": why})
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("body", "told"),
     [
-        b"",
-        b"[]",
-        b"1",
-        b"{",
-        b'{"motivo": "x", "otro": 1}',
-        b'{"motivo": "x", "motivo": "y"}',
-        b'{"motivo": NaN}',
-        b'{"motivo": "\xff"}',
-        b"[" * 60_000,
-        b'{"motivo": "x", "umbral": ' + b"9" * 5_000 + b"}",
+        (b"", ("1:1", "json_no_valido")),
+        (b"[]", ("", "objeto_esperado")),
+        (b"1", ("", "objeto_esperado")),
+        (b"{", ("1:2", "json_no_valido")),
+        (b'{"motivo": "x", "otro": 1}', ("otro", "nombre_desconocido")),
+        (b'{"motivo": "x", "417.6853": 1}', ("?", "nombre_desconocido")),
+        (b'{"motivo": "x", "motivo": "y"}', ("", "nombre_repetido")),
+        (b'{"motivo": NaN}', ("NaN", "constante_no_valida")),
+        (b'{"motivo": "\xff"}', ("", "cuerpo_no_utf8")),
+        (b"[" * 60_000, ("", "json_demasiado_profundo")),
     ],
 )
-def test_a_body_that_is_no_such_object_is_refused(body: bytes, site: Site) -> None:
+def test_a_body_that_is_no_such_object_is_refused_with_the_reason(
+    body: bytes, told: tuple[str, str], site: Site
+) -> None:
     reply = site.decide(f"{site.candidate(0.2)}/activar", body)
     assert reply.status_code == 400 and reply.json is not None
     assert reply.json["type"] == "urn:propensia:cuerpo_no_valido"
+    assert errors(reply) == [told]
+
+
+def test_a_field_that_is_null_was_not_sent(site: Site) -> None:
+    version = site.candidate(0.2)
+    nothing = {"motivo": "x", "umbral": None, "publicacion": None}
+    reply = site.decide(f"{version}/activar", nothing)
+    assert reply.json is not None and reply.json["umbral"] == 0.5
+    back = site.decide("rollback", {"motivo": "x", "version": None})
+    assert errors(back) == [("version", "sin_anterior")]
 
 
 def test_a_decision_that_is_not_sent_as_json_is_refused(site: Site) -> None:
@@ -510,7 +569,21 @@ def test_who_handed_in_may_not_decide_and_reads_why(four_eyed: Site) -> None:
         reply = four_eyed.decide(path, body)
         assert (reply.status_code, errors(reply)) == (403, [("version", "misma_persona")])
         assert "la entregó usted" in reply.json["errores"][0]["mensaje"]
+        # Another key would not help: it is the person that counts.
+        assert reply.json["detail"].startswith("Tiene que decidirlo otra persona")
     assert four_eyed.registry.current() is None
+
+
+def test_an_upload_of_what_was_served_before_waits_too(four_eyed: Site) -> None:
+    """Or whoever may hand files in would decide which of them answers."""
+    first = four_eyed.upload().json
+    assert first is not None
+    four_eyed.registry.publish(first["version"], cause="prueba", who="yo")
+    four_eyed.publish(0.1)
+    again = four_eyed.upload().json
+    assert again is not None and (again["estado"], again["publicacion"]) == ("candidata", None)
+    assert standing.SERVED in again["avisos"][-1]["mensaje"]
+    assert four_eyed.registry.current_number() == 2
 
 
 def test_an_upload_waits_even_where_nothing_was_ever_published(four_eyed: Site) -> None:

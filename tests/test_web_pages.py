@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from propensia.web import pages
+from propensia.access import keys
+from propensia.web import copied, pages
 from propensia.web.texts import TEXTS
 
 PACKAGE = Path(pages.__file__).parents[1]
@@ -211,7 +212,7 @@ def test_every_text_has_both_languages_with_the_same_blanks() -> None:
 
 
 def test_every_text_is_used_somewhere() -> None:
-    sources = [*SERVED.glob("*.html"), Path(pages.__file__)]
+    sources = [*SERVED.glob("*.html"), Path(pages.__file__), Path(copied.__file__)]
     used = "".join(path.read_text(encoding="utf-8") for path in sources)
     boxes = {f"{key}_label" for key in ("url", "curl", "excel_es", "excel_en")}
     assert [k for k in TEXTS if k not in boxes and not re.search(rf'(t\.|"){k}\b', used)] == []
@@ -396,7 +397,7 @@ def test_the_link_back_and_the_copied_address_hold_the_same_values() -> None:
 @pytest.mark.parametrize("tail", ["x", '"', 'a"'])
 def test_an_excel_formula_reads_back_as_the_address(length: int, tail: str) -> None:
     url = (URL + "?q=" + tail * length)[: len(URL) + length]
-    formula = pages.excel_formula(url, "WEBSERVICE")
+    formula = copied.excel_formula("WEBSERVICE", url)
     inside = re.fullmatch(r"=WEBSERVICE\((.*)\)", formula)
     assert inside
     literal = r'"(?:[^"]|"")*"'
@@ -415,7 +416,7 @@ HARD_URL = URL + "?a=$HOME`id`\\\"!^|<>'{1}[2] ñ\r\n&b=100%25&c=(x);*"
 
 
 def test_a_curl_line_has_nothing_that_a_shell_would_expand() -> None:
-    line = pages.curl_line(HARD_URL)
+    line = copied.curl_line(HARD_URL)
     assert line.startswith('curl "') and line.endswith('"')
     assert not set("$`\\\"!^|<>{}[]\r\n '") & set(line[6:-1])
     assert "a=%24HOME%60id%60%5C%22%21%5E" in line and "&b=100%25&c=(x);*" in line
@@ -423,10 +424,34 @@ def test_a_curl_line_has_nothing_that_a_shell_would_expand() -> None:
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="needs a POSIX shell")
 def test_a_posix_shell_hands_curl_the_one_address() -> None:
-    line = pages.curl_line(HARD_URL)
+    line = copied.curl_line(HARD_URL)
     script = 'curl() { printf "%s|%s" "$#" "$1"; }; ' + line
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"1|{line[6:-1]}"
+
+
+def guarded(values: dict[str, str] = VALUES) -> Page:
+    context = pages.result_page(ANSWER, FIELDS, values, URL, "es", guarded=True)
+    return shown("result.html", context)
+
+
+def test_where_a_key_is_asked_for_what_is_copied_has_a_place_for_it() -> None:
+    text = guarded({"aa": "PER", "cc": "9"}).text
+    assert f'curl -H "@cabecera.txt" "{URL}?aa=PER&cc=9"' in text
+    assert "cabecera.txt es un fichero de texto con una línea: X-API-Key: su clave." in text
+    formula = '("http://servidor:5000/c/"&"CLAVE"&"/prediccion?aa=PER&cc=9&formato=texto")'
+    assert f"=SERVICIOWEB{formula}" in text and f"=WEBSERVICE{formula}" in text
+    assert "ponga en lugar de CLAVE" in text
+    assert not re.search("CLAVE|cabecera", result().text)
+
+
+def test_a_key_fits_in_the_formula_that_is_copied() -> None:
+    """The one of real length is ten times longer than what stands for it."""
+    shown, _ = keys.new("excel", "caller", 0.0, in_path=True)
+    assert len(shown) == copied.KEY_LENGTH
+    fits = 2048 - len(f"{URL}?cc=&formato=texto") - len("/c/") - len(shown)
+    assert "2048" not in guarded({"cc": "9" * fits}).text
+    assert "2048" in guarded({"cc": "9" * (fits + 1)}).text
 
 
 # --- numbers ----------------------------------------------------------------------------

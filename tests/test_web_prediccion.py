@@ -133,8 +133,12 @@ def test_two_threads_that_see_a_new_process_start_one_ticker(
         time.sleep(0.05)  # long enough for both to look before either has begun
         return process + 1
 
+    def ask() -> None:
+        hot.begin()
+        Client(hot).get("/x")
+
     monkeypatch.setattr(os, "getpid", slowly)
-    threads = [threading.Thread(target=Client(hot).get, args=("/x",)) for _ in range(2)]
+    threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -190,12 +190,41 @@ BAD = {
 }
 
 
+WHY = (
+    dict.fromkeys(
+        ["Latin-1", "overlong UTF-8", "a surrogate in UTF-8", "UTF-16"], "cuerpo_no_utf8"
+    )
+    | dict.fromkeys(["UTF-32", "half a pair in a name"], "cuerpo_no_utf8")
+    | dict.fromkeys(["NaN", "Infinity"], "constante_no_valida")
+    | {name: "json_demasiado_profundo" for name in BAD if name.startswith("ten thousand")}
+)
+# Line and column, counted by hand.
+PLACES = {"nothing": "1:1", "a comma too many": "1:14", "cut": "1:8", "a form": "1:1"} | {
+    "NaN": "NaN",
+    "Infinity": "-Infinity",
+    "two values": "1:4",
+}
+
+
+def test_a_place_is_told_by_line_and_column() -> None:
+    with pytest.raises(BadBody) as refused:
+        STRICT.read('{\n  "er": "EMP",\n  "ñ": tru\n}'.encode())
+    assert [(why.parameter, why.code) for why in refused.value.faults] == [
+        ("3:8", "json_no_valido")
+    ]
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_not_quite_json_is_refused(name: str) -> None:
     with pytest.raises(BadBody) as refused:
         STRICT.read(BAD[name])
-    assert (refused.value.code, refused.value.place) == ("cuerpo_no_valido", "")
-    assert refused.value.__suppress_context__, "the message of the parser quotes what was sent"
+    assert refused.value.code == "cuerpo_no_valido"
+    (why,) = refused.value.faults
+    assert why.code == WHY.get(name, "json_no_valido")
+    if name in PLACES:
+        assert why.parameter == PLACES[name]
+    quiet = refused.value.__suppress_context__ or refused.value.__context__ is None
+    assert quiet, "the message of the parser quotes what was sent"
 
 
 @given(st.binary(max_size=80))

@@ -166,19 +166,21 @@ def test_each_server_answers_alike_and_ctrl_c_ends_it_with_its_workers(
     status, answered, body = running.ask(b"GET /query?a=%FF%zz&b=1+2&&a" + head + b"\r\n")
     assert (status, body) == (200, b"a=%FF%zz&b=1+2&&a")  # the query arrives as it was sent
     assert b"granian" not in answered.lower() and b"waitress" not in answered.lower()
-    assert running.ask(b"POST /body" + head + b"Content-Length: 3\r\n\r\nabc")[2] == b"3"
+    assert running.ask(b"POST /modelos" + head + b"Content-Length: 3\r\n\r\nabc")[2] == b"3"
     chunks = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-    assert running.ask(b"POST /body" + head + chunks)[2] == b"5"
+    assert running.ask(b"POST /modelos" + head + chunks)[2] == b"5"
     assert len(running.get("/query?a=" + "x" * 10_240)) == 10_242
     refused = {
         "no host": b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
         "two hosts": b"GET /" + head + b"Host: y\r\n\r\n",
-        "two lengths": b"POST /body"
+        "two lengths": b"POST /modelos"
         + head
         + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         "Latin-1 in the address": b"GET /query?a=\xe1" + head + b"\r\n",
         "a head over 64 KiB": b"GET /" + head + b"X: " + b"x" * 200_000 + b"\r\n\r\n",
-        "a torn chunk": b"POST /body" + head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+        "a torn chunk": b"POST /modelos"
+        + head
+        + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
     }
     answers = {name: running.ask(data)[0] for name, data in refused.items()}
     # 0: closed without an answer, or with one that was lost because we were still sending.
@@ -235,7 +237,7 @@ def test_a_head_that_drips_is_closed_at_the_deadline(server: str, start: Start) 
 @pytest.mark.parametrize("server", SERVERS)
 def test_slow_bodies_do_not_stop_a_caller(server: str, start: Start) -> None:
     running = start(server)
-    head = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nab"
+    head = b"POST /modelos HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nab"
     drips = [running.connect(head) for _ in range(40)]
     try:
         assert [running.get("/") for _ in range(8)] == [b"ok"] * 8
@@ -265,7 +267,7 @@ def test_slow_readers_do_not_stop_a_caller(server: str, start: Start) -> None:
 def test_a_body_that_breaks_off_never_reaches_the_application(server: str, start: Start) -> None:
     running = start(server)
     with running.connect(
-        b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nab"
+        b"POST /modelos HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nab"
     ) as sock:
         sock.shutdown(socket.SHUT_WR)
         answer = sock.recv(1000)
@@ -313,6 +315,25 @@ def test_an_application_that_cannot_be_made_ends_the_server_with_code_3(server: 
     ended = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20)
     assert ended.returncode == 3
     assert "nothing works" in ended.stderr and "no pudo arrancar" in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="about workers that are forked")
+def test_a_stop_during_the_start_does_not_wait_for_the_start() -> None:
+    """Nor for the time after which workers are killed, which is an hour here."""
+    code = (
+        "import runpy, sys; from propensia.web import granian_server as g; g.STOP_S = 3600;"
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = _command("granian", _free_port(), factory="never", workers=2)
+    line = [sys.executable, "-c", code, *command[1:]]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, env=env, encoding="utf-8")
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "loading\n"
+        process.terminate()
+        process.wait(30)
+    finally:
+        _end(process)
 
 
 def test_workers_fit_cores_and_memory() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
+from typing import Any
 
 import pytest
 import tiny_models
 from flask.testing import FlaskClient
 
+from propensia.access import keys
 from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings
@@ -18,8 +21,8 @@ from propensia.web.app import create_app
 PAGE = {"Accept": "text/html"}
 
 
-def client(registry: Registry) -> FlaskClient:
-    chosen = Settings(state=registry.state, models=registry.state / "models")
+def client(registry: Registry, **more: Any) -> FlaskClient:
+    chosen = Settings(state=registry.state, models=registry.state / "models", **more)
     return create_app(chosen, background=False).test_client()
 
 
@@ -42,6 +45,40 @@ def test_the_form_refuses_a_long_address_as_the_scoring_route_does(
         )
         assert (asked.status_code, asked.mimetype) == (414, kind)
         assert "2048" in asked.text
+
+
+def test_what_the_result_page_copies_has_a_place_for_a_key_where_one_is_asked_for(
+    registry: Registry, contract: Contract
+) -> None:
+    publish(registry, contract, 0.3)
+    asked = {"query_string": contract.example(), "headers": dict(PAGE)}
+    assert "cabecera.txt" not in client(registry).get("/prediccion", **asked).text
+    shown, made = keys.new("ana", "tester", 0.0)
+    keys.change(registry.state / keys.FOLDER, lambda known: [*known, made])
+    asked["headers"]["X-API-Key"] = shown
+    text = client(registry).get("/prediccion", **asked).text
+    assert "@cabecera.txt" in text and "/c/" in text and shown not in text
+    open_here = client(registry, open_networks="127.0.0.0/8")
+    del asked["headers"]["X-API-Key"]
+    assert "cabecera.txt" not in open_here.get("/prediccion", **asked).text
+
+
+def test_keys_are_introduced_without_cutting_off_the_old_callers(
+    registry: Registry, contract: Contract
+) -> None:
+    """The recipe of ``docs/claves.md``: their networks first, then keys, then the end of it."""
+    publish(registry, contract, 0.3)
+    _, made = keys.new("ana", "admin", 0.0)
+
+    def status(service: FlaskClient, path: str = "/prediccion") -> int:
+        return service.get(path, query_string=contract.example()).status_code
+
+    first = client(registry, open_networks="127.0.0.0/8")
+    assert (status(first), status(first, "/modelos")) == (200, 200)
+    keys.change(registry.state / keys.FOLDER, lambda known: [*known, made])
+    second = client(registry, open_networks="127.0.0.0/8")
+    assert (status(second), status(second, "/modelos")) == (200, 401)
+    assert status(client(registry)) == 401
 
 
 @pytest.mark.parametrize("demonstration", [True, False])
@@ -91,6 +128,17 @@ def test_a_problem_of_any_route_comes_in_the_form_that_was_asked_for(
     assert details.json["title"] in ("Not found", "Method not allowed", "No model")
 
 
+def test_browsers_stay_with_https_where_the_server_ends_tls_itself(registry: Registry) -> None:
+    """And are told so over TLS only (RFC 6797, 7.2); a proxy that ends it says so by itself."""
+    name = "Strict-Transport-Security"
+    own, plain = client(registry, tls_certificate="tls.crt"), client(registry)
+    for path in ("/", "/prueba", "/nowhere"):
+        secure = own.get(path, base_url="https://localhost")
+        assert re.fullmatch(r"max-age=\d{8}", secure.headers[name]), path
+        assert name not in own.get(path).headers
+        assert name not in plain.get(path, base_url="https://localhost").headers
+
+
 def test_the_fields_of_the_form_open_the_fitting_keyboard(registry: Registry) -> None:
     page = client(registry).get("/", headers=PAGE).text
     for name, mode in (("im", "decimal"), ("cf", "numeric"), ("fb", "numeric"), ("cp", "numeric")):
@@ -137,3 +185,9 @@ def test_a_fault_of_ours_is_logged_with_its_place_and_without_its_message(
     assert " < web/site.py:" in caplog.text
     assert "1931" not in caplog.text
     assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_health_without_a_model_says_when_to_ask_again(registry: Registry) -> None:
+    reply = client(registry).get("/health")
+    assert (reply.status_code, reply.headers["Retry-After"]) == (503, "5")
+    assert reply.get_json()["version"] is None

@@ -13,7 +13,7 @@ from propensia.web import routes
 from propensia.web.door import REFUSAL, ROUTE
 from propensia.web.listen import THREADS
 from propensia.web.waiting import HEAVY, HEAVY_WAITING, RUNNING, Gate, Waiting
-from propensia.web.whole_requests import BODIES
+from propensia.web.whole_requests import BODIES, STRANGERS
 
 LONG_S = 30.0
 """Longer than any test: who waits so long was forgotten."""
@@ -138,7 +138,7 @@ def test_a_place_that_was_given_at_the_last_moment_is_not_lost() -> None:
 
 def test_some_threads_are_always_left_for_requests_without_a_body() -> None:
     """What is slow may hold no more than this, in the worst case."""
-    assert THREADS - BODIES - HEAVY - HEAVY_WAITING >= RUNNING - HEAVY
+    assert THREADS - BODIES - STRANGERS - HEAVY - HEAVY_WAITING >= RUNNING - HEAVY
     assert HEAVY <= RUNNING // 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from io import BytesIO
 from pathlib import Path
@@ -10,13 +11,26 @@ from typing import Any
 import pytest
 
 from propensia.web import routes
-from propensia.web.door import REFUSAL, ROUTE
+from propensia.web.door import LONGEST, REFUSAL, ROUTE
 from propensia.web.quotas import WHO
-from propensia.web.whole_requests import BODIES, MEMORY_BYTES, ROW_BYTES, ROWS_BYTES, WholeRequests
+from propensia.web.routes import (
+    FORM_BYTES,
+    ROW_BYTES,
+    ROW_OF_MANY_BYTES,
+    ROWS_BYTES,
+    Bodies,
+)
+from propensia.web.whole_requests import (
+    BODIES,
+    MEMORY_BYTES,
+    STRANGERS,
+    STRANGERS_WAITING,
+    WholeRequests,
+)
 
 FILE_BYTES = 3 * MEMORY_BYTES
-LIMITS = {"row": ROW_BYTES, "rows": ROWS_BYTES, "file": FILE_BYTES}
-PATHS = {"row": "/predict", "rows": "/predict/batch", "file": "/modelos"}
+LIMITS = {"form": FORM_BYTES, "row": ROW_BYTES, "rows": ROWS_BYTES, "file": FILE_BYTES}
+PATHS = {"form": "/entrar", "row": "/predict", "rows": "/predict/batch", "file": "/modelos"}
 
 
 def environment(source: Any, path: str = "/predict", **more: str) -> dict[str, Any]:
@@ -46,7 +60,7 @@ def refusing(environ: dict[str, Any], start: Any) -> list[bytes]:
 
 
 def behind(**more: Any) -> WholeRequests:
-    return WholeRequests(app, refusing, FILE_BYTES, **more)
+    return WholeRequests(app, refusing, Bodies(file_bytes=FILE_BYTES), **more)
 
 
 def answer(body: bytes, path: str = "/predict", **headers: str) -> tuple[bytes, bytes]:
@@ -61,7 +75,10 @@ def test_a_whole_body_is_handed_on() -> None:
     assert answer(b"", CONTENT_LENGTH="0") == (b"read", b"")
 
 
-@pytest.mark.parametrize("length", ["-1", "-3", "+3", " 3", "3_0", "0x3", "3.0", "x"])
+NO_LENGTHS = ["-1", "-3", "+3", " 3", "3_0", "0x3", "3.0", "x", "9" * 19, "9" * 5000]
+
+
+@pytest.mark.parametrize("length", NO_LENGTHS, ids=lambda length: length[:20])
 def test_a_length_that_is_no_number_of_bytes_is_refused(length: str) -> None:
     """A read of less than nothing would read until the sender stops, past every limit."""
     assert answer(b"abc" * 1000, CONTENT_LENGTH=length) == (b"refused", b"peticion_incompleta")
@@ -130,7 +147,7 @@ def test_a_large_body_waits_in_the_given_folder_and_leaves_nothing_there(tmp_pat
         in_memory.append(not body._rolled)
         return [str(len(body.read())).encode()]
 
-    whole = WholeRequests(look, refusing, FILE_BYTES, tmp_path)
+    whole = WholeRequests(look, refusing, Bodies(file_bytes=FILE_BYTES), tmp_path)
     for size in (MEMORY_BYTES, MEMORY_BYTES + 1):
         asked = environment(BytesIO(b"x" * size), "/modelos", CONTENT_LENGTH=str(size))
         assert list(whole(asked, start)) == [str(size).encode()]
@@ -138,33 +155,104 @@ def test_a_large_body_waits_in_the_given_folder_and_leaves_nothing_there(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+class Bench:
+    """Senders of bodies of one byte, some of which take their time."""
+
+    def __init__(self) -> None:
+        self.whole = behind(patience_s=0.05)
+        self.told: list[list[bytes]] = []
+        self.go_on, self.reading = threading.Event(), threading.Semaphore(0)
+        self.threads: list[threading.Thread] = []
+
+    def read(self, size: int = -1) -> bytes:
+        self.reading.release()
+        assert self.go_on.wait(10)
+        return b"a"
+
+    def send(self, who: str, path: str = "/predict", source: Any = None) -> list[bytes]:
+        source = BytesIO(b"b") if source is None else source
+        asked = environment(source, path, CONTENT_LENGTH="1") | {WHO: who}
+        return list(self.whole(asked, start))
+
+    def hold(self, who: str, path: str = "/predict") -> None:
+        """Send a slow body; return once it is being read."""
+        work = threading.Thread(target=lambda: self.told.append(self.send(who, path, self)))
+        self.threads.append(work)
+        work.start()
+        assert self.reading.acquire(timeout=10)
+
+    def end(self) -> None:
+        self.go_on.set()
+        for thread in self.threads:
+            thread.join(10)
+        assert self.told == [[b"read", b"a"]] * len(self.threads)
+
+
+READ, BUSY = [b"read", b"b"], [b"refused", b"ocupado"]
+
+
 def test_one_caller_holds_half_of_the_places_for_bodies_at_most() -> None:
     """Slow senders of one caller must not keep the bodies of another out."""
-    go_on, reading = threading.Event(), threading.Semaphore(0)
+    bench = Bench()
+    for _ in range(BODIES // 2):
+        bench.hold("key a")
+    assert bench.send("key a") == BUSY
+    assert bench.send("key b") == READ
+    bench.end()
+    assert bench.send("key a") == READ
 
-    class Slow:
-        def read(self, size: int = -1) -> bytes:
-            reading.release()
-            assert go_on.wait(10)
-            return b"a"
 
-    whole = behind(patience_s=0.05)
-    told: list[list[bytes]] = []
+def test_slow_strangers_keep_no_caller_out_and_one_of_them_no_other() -> None:
+    """Whoever has no key can send the forms of two routes, and from any number of addresses."""
+    bench = Bench()
+    bench.hold("net 10.0.0.1", "/entrar")
+    assert bench.send("net 10.0.0.1", "/salir") == BUSY
+    assert bench.send("net 10.0.0.2", "/entrar") == READ
+    for number in range(2, STRANGERS + 1):
+        bench.hold(f"net 10.0.0.{number}", "/salir")
+    assert bench.send("net 10.0.0.9", "/entrar") == BUSY
+    for _ in range(BODIES // 2):
+        bench.hold("key a")
+        bench.hold("key b")
+    bench.end()
+    assert bench.send("net 10.0.0.1", "/entrar") == READ
 
-    def send(source: Any, who: str) -> list[bytes]:
-        return list(whole(environment(source, CONTENT_LENGTH="1") | {WHO: who}, start))
 
-    threads = [
-        threading.Thread(target=lambda: told.append(send(Slow(), "key a")))
-        for _ in range(BODIES // 2)
+def test_strangers_who_wait_hold_no_more_threads_than_they_may() -> None:
+    bench = Bench()
+    bench.whole = behind(patience_s=10.0)
+    bench.hold("net 10.0.0.1", "/entrar")
+    waiting = [
+        threading.Thread(target=bench.send, args=("net 10.0.0.1", "/entrar"))
+        for _ in range(STRANGERS_WAITING)
     ]
-    for thread in threads:
+    for thread in waiting:
         thread.start()
-        assert reading.acquire(timeout=10)
-    assert send(BytesIO(b"b"), "key a") == [b"refused", b"ocupado"]
-    assert send(BytesIO(b"b"), "key b") == [b"read", b"b"]
-    go_on.set()
-    for thread in threads:
+    gate = bench.whole._strangers
+    while len(gate._waiting) < STRANGERS_WAITING:
+        pass
+    assert bench.send("net 10.0.0.1", "/entrar") == BUSY
+    bench.end()
+    for thread in waiting:
         thread.join(10)
-    assert told == [[b"read", b"a"]] * (BODIES // 2)
-    assert send(BytesIO(b"b"), "key a") == [b"read", b"b"]
+
+
+def test_the_longest_batch_may_be_sent_whatever_it_is_set_to() -> None:
+    batch = routes.find("POST", "/predict/batch")
+    assert Bodies(100).limit(batch) == ROWS_BYTES
+    assert Bodies(10_000).limit(batch) == 10_000 * ROW_OF_MANY_BYTES
+    columns = {f"UN_NOMBRE_DE_COLUMNA_{n}": "un valor bastante largo" for n in range(14)}
+    assert len(json.dumps(columns, indent=4)) < ROW_OF_MANY_BYTES
+
+
+def test_whoever_refuses_a_body_is_told_how_long_it_may_be() -> None:
+    seen: list[int] = []
+
+    def refusing(environ: dict[str, Any], start: Any) -> list[bytes]:
+        seen.append(environ[LONGEST])
+        return []
+
+    whole = WholeRequests(app, refusing, Bodies(file_bytes=FILE_BYTES))
+    for kind, path in PATHS.items():
+        whole(environment(Untouchable(), path, CONTENT_LENGTH=str(LIMITS[kind] + 1)), start)
+    assert seen == list(LIMITS.values())

@@ -10,14 +10,15 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from propensia.web import routes
 from propensia.web.door import ROUTE
 from propensia.web.quotas import WHO
-from propensia.web.routes import Route
+from propensia.web.routes import Bodies
 from propensia.web.servers import Listen, ServerError, run
 from propensia.web.whole_requests import WholeRequests
 
 PARTS, PART = 256, b"x" * 65536
-FILE = Route("POST", "/body", None, "file")
+FILE = routes.find("POST", "/modelos")
 
 
 def make() -> Any:
@@ -32,7 +33,7 @@ def make() -> Any:
             body = str(os.getpid()).encode()
         elif path == "/query":
             body = environ["QUERY_STRING"].encode("latin-1")
-        elif path == "/body":
+        elif path == "/modelos":
             body = str(len(environ["wsgi.input"].read())).encode()
         elif path == "/slow":
             time.sleep(1)
@@ -52,7 +53,7 @@ def behind_whole_requests(app: Any) -> Any:
         start_response("400 Bad Request", [("Content-Length", "0")])
         return []
 
-    whole = WholeRequests(app, refusing, 64 * 1024 * 1024)
+    whole = WholeRequests(app, refusing, Bodies())
 
     def door(environ: dict[str, Any], start_response: Any) -> Any:
         return whole(environ | {ROUTE: FILE, WHO: "somebody"}, start_response)
@@ -63,6 +64,12 @@ def behind_whole_requests(app: Any) -> Any:
 def broken() -> Any:
     """Fail, as an application without its settings does."""
     raise RuntimeError("nothing works")
+
+
+def never() -> None:
+    """Say that it began, and never be ready."""
+    print("loading", flush=True)
+    time.sleep(600)
 
 
 if __name__ == "__main__":

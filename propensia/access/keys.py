@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from propensia import files
-from propensia.access import networks
+from propensia.access import networks, reserve
 from propensia.access.networks import Networks
 from propensia.access.roles import ROLES, Caller
 from propensia.locks import Lock
@@ -173,7 +173,10 @@ def stored(folder: Path) -> list[Key]:
     """The keys in the file, oldest first. Raises ``OSError``, and ``AccessError`` where it is
     damaged or gone."""
     try:
-        return [_key(row) for row in files.read_json(folder / FILE)["keys"]]
+        found = [_key(row) for row in files.read_json(folder / FILE)["keys"]]
+        if not _differ(found):
+            raise ValueError("two keys of one id or hash")
+        return found
     except FileNotFoundError:
         if lost(folder):
             raise _gone() from None
@@ -194,9 +197,16 @@ def change(folder: Path, decide: Callable[[list[Key]], list[Key]], *, anew: bool
     _prepare(folder)
     with Lock(folder / LOCK, PATIENCE_S):
         wanted = decide([] if anew and lost(folder) else stored(folder))
+        if not _differ(wanted):  # one in four thousand million, for each pair of keys
+            raise AccessError("la clave nueva salió igual que otra; repita la orden")
         if not _marker(folder).exists():  # first: a power cut in between must not open anything
             files.write(_marker(folder), MARKER_TEXT.encode())
-        files.write(folder / FILE, _written(wanted), private=True)
+        reserve.write(folder / FILE, _written(wanted))
+
+
+def _differ(keys: list[Key]) -> bool:
+    """Whether no two have an id or a hash in common: else revoking one might leave the other."""
+    return len(keys) == len({key.id for key in keys}) == len({key.sha256 for key in keys})
 
 
 def _marker(folder: Path) -> Path:

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import re
+import secrets
 import struct
 import threading
 import time
@@ -18,8 +19,8 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Protocol
 
-from propensia import locks
-from propensia.access.networks import Network
+from propensia import files, locks
+from propensia.access.networks import Address
 from propensia.access.redis_limits import RedisCounts
 from propensia.access.roles import Caller
 from propensia.access.sliding import PARTS, Taken, advanced, taken
@@ -37,6 +38,13 @@ _PAUSE_S = 0.0002
 _SLOT = struct.Struct(f"<16sQ{PARTS}I4x")  # who, last counted (ns), requests by part of the window
 _WAYS, _SETS = 8, 512
 _SET_BYTES = _WAYS * _SLOT.size
+_OF_NETWORKS = _SETS // 2
+"""Sets for keys and tokens come first, then those for networks: strangers, who may have any number
+of addresses, must not make a key's count be forgotten."""
+
+_SECRET_AT = _SETS * _SET_BYTES + _SETS  # beyond the locks
+_SECRET_BYTES = 32
+_NET = "net "
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,11 @@ FAILED = Rate("failed", 300, 60)
 """Keys that are not good, from one network: more than a program with an old key needs to be told,
 and far too few to guess 256 bits."""
 
+KEYLESS = Rate("keyless", 300, 60)
+"""Requests without a key where one is needed, from one network."""
+
 ENTERING = Rate("entering", 60, 60)
-"""Forms of the login page, from one network."""
+"""Forms of the login page with a key that is not good, and of logging out, from one network."""
 
 
 class Limits:
@@ -95,19 +106,21 @@ class Limits:
         """Count one request of ``who``, unless that is one too many. Raises nothing."""
         # The holder of a token may be called by what is no UTF-8.
         named = f"{rate.name} {rate.window_s} {who}".encode("utf-8", "backslashreplace")
-        id = hashlib.blake2b(named, digest_size=16).digest()
         if self._redis is not None:
+            # The same for all machines, and without a table that could be full.
+            id = hashlib.blake2b(named, digest_size=16).digest()
             told = self._redis.take(id, rate.count, rate.window_s)
             if told is not None:
                 return told
+        of_network = who.startswith(_NET)
         if self._shared is not None:
             try:
-                told = self._shared.take(id, rate, self._clock)
+                told = self._shared.take(named, of_network, rate, self._clock)
                 self._file_problem = None
                 return told
             except OSError as error:
                 self._tell(error)
-        return self._own.take(id, rate, self._clock)
+        return self._own.take(named, of_network, rate, self._clock)
 
     def _tell(self, error: OSError) -> None:
         if self._file_problem is None:
@@ -131,7 +144,7 @@ def rates(chosen: Settings) -> tuple[Rate | None, Rate | None]:
     )
 
 
-def identity(caller: Caller, address: Network | None) -> str:
+def identity(caller: Caller, address: Address | None) -> str:
     """Under which name a caller's requests are counted: the key, the holder of a token, or the
     network."""
     if caller.key:
@@ -139,16 +152,19 @@ def identity(caller: Caller, address: Network | None) -> str:
     return f"token {caller.name}" if caller.means == "token" else network(address)
 
 
-def network(address: Network | None) -> str:
+def network(address: Address | None) -> str:
     """An IPv4 address, or the 64 bits that one subscriber of IPv6 gets at least (RFC 6177): who
     has so many addresses must not have as many counts."""
     if isinstance(address, IPv6Address):
-        return f"net {int(address) >> 64:x}/64"
-    return f"net {address}"
+        return f"{_NET}{int(address) >> 64:x}/64"
+    return f"{_NET}{address}"
 
 
 class _Storage(Protocol):
-    """A row of bytes, and locks on its sets."""
+    """A row of bytes, and locks on its sets. ``secret``: what nobody outside knows, the same for
+    all who share the bytes."""
+
+    secret: bytes
 
     def read(self, offset: int, size: int) -> bytes: ...
 
@@ -161,15 +177,19 @@ class _Storage(Protocol):
 
 class _Counts:
     """A table of counts of fixed size: each caller has one of the places that its hash allows,
-    and the count that was used least recently makes way for a new one."""
+    and the count that was used least recently makes way for a new one.
+
+    The hash has a key: who could work it out could choose networks that drive another's count out.
+    """
 
     def __init__(self, storage: _Storage) -> None:
         self._storage = storage
         self._mutex = threading.Lock()
 
-    def take(self, id: bytes, rate: Rate, clock: Callable[[], int]) -> Taken:
+    def take(self, named: bytes, of_network: bool, rate: Rate, clock: Callable[[], int]) -> Taken:
         """Count one request, unless it is one too many. Raises ``OSError``."""
-        which = int.from_bytes(id[:4], "little") % _SETS
+        id = hashlib.blake2b(named, key=self._storage.secret, digest_size=16).digest()
+        which = int.from_bytes(id[:4], "little") % _OF_NETWORKS + of_network * _OF_NETWORKS
         with self._mutex:
             held = self._storage.lock(which)
             try:
@@ -182,18 +202,20 @@ class _Counts:
         data = self._storage.read(start, _SET_BYTES)
         at = data.find(id)
         if at < 0:
-            at = min(
-                range(0, _SET_BYTES, _SLOT.size),
-                key=lambda place: int.from_bytes(data[place + 16 : place + 24], "little"),
-            )
+
+            def used(place: int) -> int:
+                last = int.from_bytes(data[place + 16 : place + 24], "little")
+                return last if last <= now else 0  # of before the machine started again
+
+            at = min(range(0, _SET_BYTES, _SLOT.size), key=used)
             counts: tuple[int, ...] = (0,) * PARTS
         else:
             _, last, *kept = _SLOT.unpack_from(data, at)
             counts = advanced(kept, last, now, rate.window_s)
         told = taken(counts, now, rate.count, rate.window_s)
-        if told.allowed:
-            first, *others = counts
-            self._storage.write(start + at, _SLOT.pack(id, now, first + 1, *others))
+        first, *others = counts
+        # Who is refused was here too: or the place would go to others, and the count with it.
+        self._storage.write(start + at, _SLOT.pack(id, now, first + told.allowed, *others))
         return told
 
 
@@ -201,6 +223,7 @@ class _Memory:
     """The table of one process."""
 
     def __init__(self) -> None:
+        self.secret = secrets.token_bytes(_SECRET_BYTES)
         self._data = bytearray(_SETS * _SET_BYTES)
 
     def read(self, offset: int, size: int) -> bytes:
@@ -217,7 +240,8 @@ class _Memory:
 
 
 class _File:
-    """The table of all processes. It stays open: the one handle besides the journal's.
+    """The table of all processes. It stays open, as the log of requests and the counts of
+    ``/metrics`` do: to open it for each request would cost more than to count.
 
     Read and written by calls, not mapped into memory: a full disk or a file that somebody cut is
     then an error, and not the end of the process.
@@ -230,23 +254,16 @@ class _File:
         for name in ("O_CLOEXEC", "O_BINARY", "O_NOINHERIT"):
             flags |= getattr(os, name, 0)
         self._handle = os.open(path, flags, 0o600)
-        if os.fstat(self._handle).st_size < _SETS * _SET_BYTES:
-            os.ftruncate(self._handle, _SETS * _SET_BYTES)
+        if os.fstat(self._handle).st_size < _SECRET_AT + _SECRET_BYTES:
+            os.ftruncate(self._handle, _SECRET_AT + _SECRET_BYTES)
+        self.secret = self._common_secret()
 
     def read(self, offset: int, size: int) -> bytes:
-        if hasattr(os, "pread"):
-            data = os.pread(self._handle, size, offset)
-        else:  # Windows
-            os.lseek(self._handle, offset, os.SEEK_SET)
-            data = os.read(self._handle, size)
+        data = files.read_at(self._handle, size, offset)
         return data + bytes(size - len(data))  # somebody cut the file: nothing is counted there
 
     def write(self, offset: int, data: bytes) -> None:
-        if hasattr(os, "pwrite"):
-            os.pwrite(self._handle, data, offset)
-        else:  # Windows
-            os.lseek(self._handle, offset, os.SEEK_SET)
-            os.write(self._handle, data)
+        files.write_at(self._handle, data, offset)
 
     def lock(self, which: int) -> bool:
         deadline = time.monotonic() + PATIENCE_S
@@ -259,3 +276,16 @@ class _File:
 
     def unlock(self, which: int) -> None:
         locks.unlock_byte(self._handle, _SETS * _SET_BYTES + which)
+
+    def _common_secret(self) -> bytes:
+        """The secret in the file; the first process makes it."""
+        held = self.lock(0)
+        try:
+            secret = self.read(_SECRET_AT, _SECRET_BYTES)
+            if not any(secret):
+                secret = secrets.token_bytes(_SECRET_BYTES)
+                self.write(_SECRET_AT, secret)
+            return secret
+        finally:
+            if held:
+                self.unlock(0)

@@ -35,6 +35,10 @@ class ProviderError(Exception):
     """A file holds no key that tokens could be checked with; the text, in Spanish, says why."""
 
 
+class UnreadableError(ProviderError):
+    """What a file holds is not known, for it cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """One public key, with the one algorithm that it is for; ``kid`` is its name in a JWKS."""
@@ -56,9 +60,9 @@ class Provider:
     def claims(self, token: str) -> dict[str, Any] | None:
         """What a token says that is signed, for us and good now; ``None`` for any other text.
 
-        The algorithm is that of our key (RFC 8725, 3.1). ``exp`` and ``aud`` must be there, and
-        are checked with ``nbf`` and ``iat`` (RFC 7519, 4.1); an extension that a token calls
-        critical is one that we do not know (RFC 7515, 4.1.11).
+        The algorithm is that of our key (RFC 8725, 3.1). ``exp``, ``aud`` and ``sub``, a text,
+        must be there; times are checked (RFC 7519, 4.1); an extension that a token calls critical
+        is one that we do not know (RFC 7515, 4.1.11).
         """
         try:
             header = jwt.get_unverified_header(token)
@@ -72,7 +76,7 @@ class Provider:
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=LEEWAY_S,
-                options={"require": ["exp", "aud"]},
+                options={"require": ["exp", "aud", "sub"]},
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             return None
@@ -99,7 +103,7 @@ def read(path: Path, algorithms: Collection[str]) -> list[Signer]:
         data = files.read(path, LONGEST_FILE_BYTES)
         found = _from_set(data) if data.lstrip()[:1] == b"{" else [_from_pem(data)]
     except OSError as error:
-        raise ProviderError(f"{path.name}: no se puede leer ({type(error).__name__})") from error
+        raise UnreadableError(f"{path.name}: no se puede leer ({type(error).__name__})") from error
     except ProviderError as error:
         raise ProviderError(f"{path.name}: {error}") from error
     signers = [signer for signer in found if signer.algorithm in algorithms]

@@ -94,6 +94,13 @@ class RedisCounts:
             ) from None
         return cls(client)
 
+    def answers(self) -> bool:
+        """Whether Redis answers, and lets us in, at this moment."""
+        try:
+            return bool(self._client.ping())
+        except Exception:  # of redis-py or of sockets: away, for whatever reason
+            return False
+
     def take(self, id: bytes, limit: int, window_s: int) -> Taken | None:
         """Count one request, unless it is one too many; ``None`` while Redis is away."""
         if self.problem is not None:
@@ -122,9 +129,7 @@ class RedisCounts:
         """Ask again until Redis answers: no caller waits for a name that nobody resolves."""
         while True:
             time.sleep(PAUSE_S)
-            try:
-                self._client.ping()
-            except Exception:  # still away, for whatever reason
+            if not self.answers():
                 continue
             self.problem = None
             log.warning("limits: Redis answers again")

@@ -25,14 +25,19 @@ PATIENCE_S = 10.0
 REMEMBERED_S = 7 * 24 * 3600
 """How long the end of a session is remembered: longer than any can last, however it is set."""
 
+EVERY = "every"
+"""In place of a mark: every session that began until then is ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What the text of a session says: the id of the key that somebody logged in with, and a
-    random text that its pages send back with everything that changes something."""
+    """What the text of a session says: the id of the key that somebody logged in with, a random
+    text that its pages send back with everything that changes something, and when it began, in
+    seconds since 1970."""
 
     key: str
     nonce: str
+    began: int
 
     def is_of(self, shown: str) -> bool:
         """Whether a page shows the random text of this session."""
@@ -41,7 +46,7 @@ class Session:
     @property
     def mark(self) -> str:
         """What is kept of it once it was ended: nothing that it could be made of again."""
-        return hashlib.sha256(self.nonce.encode()).hexdigest()[:32]
+        return f"{self.began}-{hashlib.sha256(self.nonce.encode()).hexdigest()[:32]}"
 
 
 class Sessions:
@@ -57,6 +62,7 @@ class Sessions:
         self._marks: object = None
         self._signer: TimestampSigner | None = None
         self._ended: frozenset[str] = frozenset()
+        self._ended_until = 0
         self._guard = threading.Lock()
 
     def refresh(self) -> None:
@@ -78,7 +84,7 @@ class Sessions:
             )
             self._marks = marks
         with self._guard:
-            self._ended = frozenset(self._look_at_ended())
+            self._look_at_ended()
 
     def begin(self, key: Key) -> str:
         """The text of a new session of that key."""
@@ -90,11 +96,13 @@ class Sessions:
         if self._signer is None or len(text) > LONGEST_TEXT:
             return None
         try:
-            signed = self._signer.unsign(text, max_age=self.lasts_s).decode()
+            signed, at = self._signer.unsign(text, self.lasts_s, return_timestamp=True)
         except BadData:
             return None
-        session = Session(*signed.split("."))
-        return None if session.mark in self._ended else session
+        key, nonce = signed.decode().split(".")
+        session = Session(key, nonce, round(at.timestamp()))
+        ended = session.began <= self._ended_until or session.mark in self._ended
+        return None if ended else session
 
     def end(self, session: Session) -> None:
         """End one session: here at once, in other processes when they refresh. Raises
@@ -108,18 +116,38 @@ class Sessions:
         self._secret.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locks.Lock(self._secret.with_name("secret.lock"), PATIENCE_S):
             if _marks(self._secret) is None:  # nobody else made it meanwhile
+                for mark in self._marks_of_ended():  # of sessions that are none any more
+                    (self._ended_folder / mark).unlink(missing_ok=True)
                 files.write(self._secret, secrets.token_bytes(SECRET_BYTES), private=True)
 
-    def _look_at_ended(self) -> list[str]:
-        """The ends that still matter; the others are forgotten."""
-        found = []
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._ended_folder) as entries:
-            for entry in entries:
-                if time.time() - entry.stat().st_mtime < REMEMBERED_S:
-                    found.append(entry.name)
-                else:
-                    Path(entry.path).unlink(missing_ok=True)
-        return found
+    def _look_at_ended(self) -> None:
+        """Take in which sessions were ended, and forget those that are too old to matter.
+
+        A clock that is wrong for a while must not bring back what is forgotten meanwhile: until
+        when every session is ended is written down before, and stays.
+        """
+        ended = self._marks_of_ended()
+        self._ended = frozenset(ended)
+        self._ended_until = max([at for mark, at in ended.items() if _is_every(mark)], default=0)
+        oldest = time.time() - REMEMBERED_S
+        old = [at for at in ended.values() if self._ended_until < at < oldest]
+        if old:
+            self._ended_until = max(old)
+            files.write(self._ended_folder / f"{self._ended_until}-{EVERY}", b"", private=True)
+        for mark, at in ended.items():
+            if at < self._ended_until or (at == self._ended_until and not _is_every(mark)):
+                (self._ended_folder / mark).unlink(missing_ok=True)
+
+    def _marks_of_ended(self) -> dict[str, int]:
+        """Mark of each session that was ended -> when it began."""
+        with contextlib.suppress(FileNotFoundError):
+            names = [name.partition("-")[::2] for name in os.listdir(self._ended_folder)]
+            return {f"{at}-{rest}": int(at) for at, rest in names if at.isdecimal()}
+        return {}
+
+
+def _is_every(mark: str) -> bool:
+    return mark.endswith(f"-{EVERY}")
 
 
 def _marks(path: Path) -> tuple[int, int] | None:

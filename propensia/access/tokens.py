@@ -9,6 +9,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,8 @@ ALGORITHMS = ("RS256", "ES256", "EdDSA")
 
 LONGEST_TOKEN = 8192
 MOST_KNOWN = 4096
-NAMELESS = "token"
-"""The name of a caller whose token has no ``sub``."""
+PREFIX = "jwt:"
+"""Before the ``sub`` of a token in the name of its holder: no key has a name with a colon."""
 
 
 class Known:
@@ -35,8 +36,9 @@ class Known:
     goes first. Safe for threads.
     """
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, clock: Callable[[], float] = time.time) -> None:
         self.provider = provider
+        self._clock = clock
         self._callers: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
         self._guard = threading.Lock()
 
@@ -44,7 +46,7 @@ class Known:
         """The caller of a token that was seen before and is still good."""
         with self._guard:
             caller, until = self._callers.get(digest, (None, 0.0))
-            if caller is None or time.time() >= until:
+            if caller is None or self._clock() >= until:
                 return None
             self._callers.move_to_end(digest)
             return caller
@@ -64,7 +66,9 @@ class Tokens:
     keys was not taken in; ``None`` while all is well.
     """
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, chosen: Settings, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` tells the seconds since 1970 until which a token is remembered."""
+        self._clock = clock
         self._path = Path(chosen.jwt_keys).absolute()
         self._algorithms = algorithms(chosen)
         self._audience = chosen.jwt_audience
@@ -98,7 +102,7 @@ class Tokens:
         from propensia.access import provider
 
         marks = _marks(self._path)
-        if self._known is not None and marks == self._marks:
+        if self._known is not None and marks is not None and marks == self._marks:
             return
         try:
             signers = provider.read(self._path, self._algorithms)
@@ -106,8 +110,11 @@ class Tokens:
             if self._known is None:
                 raise SettingsError(f"el ajuste 'jwt_keys' no sirve: {error}") from error
             self.problem = f"siguen valiendo las claves anteriores de los tokens: {error}"
+            if isinstance(error, provider.UnreadableError):
+                marks = None  # nobody has judged what is in it: look again
         else:
-            self._known = Known(provider.Provider(signers, self._audience, self._issuer))
+            read = provider.Provider(signers, self._audience, self._issuer)
+            self._known = Known(read, self._clock)
             self.problem = None
         self._marks = marks
 
@@ -122,9 +129,9 @@ class Tokens:
             return caller
         claims = known.provider.claims(token)
         role = None if claims is None else highest(claims.get(self._role))
-        if claims is None or role is None:
+        if claims is None or role is None or not claims["sub"].strip():
             return None
-        caller = Caller(files.shown(claims.get("sub") or NAMELESS), role, "token")
+        caller = Caller(files.shown(PREFIX + claims["sub"]), role, "token")
         known.put(digest, caller, known.provider.ends(claims))
         return caller
 

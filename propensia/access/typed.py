@@ -131,7 +131,9 @@ def _expiry(text: str, now: float) -> float | None:
             after = date.fromisoformat(text) + timedelta(days=1)
             at = datetime(after.year, after.month, after.day).astimezone().timestamp()
         except (ValueError, OverflowError) as error:
-            raise WrongUse("--expires: escriba 90d, un día como 2027-01-31, o never") from error
+            raise WrongUse(
+                "--expires: escriba 12h, 90d, un día como 2027-01-31, o never"
+            ) from error
     if at <= now:
         raise WrongUse("--expires: ese momento ya ha pasado")
     if at > now + LONGEST_S:

@@ -6,6 +6,7 @@ It never writes into a folder that somebody serves from, and never loses the sta
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
 import shutil
@@ -17,6 +18,8 @@ from typing import BinaryIO
 from zipfile import ZipFile
 
 from propensia import files, heartbeat, locks
+from propensia.access import keys
+from propensia.access.keys import Key
 from propensia.backups.copying import CHUNK_BYTES, NEW_FILE
 from propensia.backups.manifest import (
     STATE,
@@ -34,11 +37,13 @@ BESIDE = "restored"
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What was restored, and where; ``aside`` is where the state of before is kept, if there was
-    one."""
+    one. ``keys_again``: the API keys that the copy makes good, or good for longer than they were
+    in the state of before."""
 
     manifest: Manifest
     into: Path
     aside: Path | None
+    keys_again: list[Key]
 
 
 def restore(source: Path, into: Path, force: bool, say: Say) -> Restored:
@@ -49,13 +54,13 @@ def restore(source: Path, into: Path, force: bool, say: Say) -> Restored:
     itself may read the folder. Raises ``BackupError`` and ``OSError``; then nothing has changed.
     """
     into = into.resolve()  # what is renamed is the folder itself, not a link to it
+    _refuse_running(into)  # first: with --force it would be refused all the same
     is_there = any(path.is_file() and path.suffix != ".lock" for path in into.rglob("*"))
     if is_there and not force:
         raise BackupError(
             f"{into} no está vacía: con --force se guarda aparte y se restaura. / It is not "
             "empty: with --force it is kept under another name."
         )
-    _refuse_running(into)
     try:
         with files.open_regular(source) as stream, ZipFile(stream) as archive:
             manifest = checked(archive, os.fstat(stream.fileno()).st_size)
@@ -69,7 +74,27 @@ def restore(source: Path, into: Path, force: bool, say: Say) -> Restored:
             f"{files.shown(source.name)} está dañada o no es una copia de Propensia; use otra. / "
             "It is damaged or no backup of Propensia; use another."
         ) from error
-    return Restored(manifest, into, aside)
+    return Restored(manifest, into, aside, _keys_again(into, aside, time.time()))
+
+
+def _keys_again(into: Path, aside: Path | None, now: float) -> list[Key]:
+    """All good keys of the copy, where nothing is known of before: one that was revoked since
+    then has nobody left who remembers it."""
+    ended = {} if aside is None else {key.id: _end(key) for key in _keys(aside)}
+    return [key for key in _keys(into) if key.is_good(now) and _end(key) > ended.get(key.id, 0)]
+
+
+def _keys(state: Path) -> list[Key]:
+    try:
+        return keys.stored(state / keys.FOLDER)
+    except (OSError, keys.AccessError):  # the start says so; what was restored stays restored
+        return []
+
+
+def _end(key: Key) -> float:
+    """Until when a key is good, in seconds since 1970."""
+    ends = (key.revoked, key.expires)
+    return min((end for end in ends if end is not None), default=math.inf)
 
 
 def _refuse_running(into: Path) -> None:

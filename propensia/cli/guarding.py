@@ -24,8 +24,12 @@ def group() -> None:
     """Las claves con las que se llama al servicio.
 
     Mientras no hay ninguna, solo se atiende a los programas de esta máquina, sin clave. Desde
-    que hay una se piden a todos. Lo que se cambia aquí vale en menos de 2 segundos, sin
-    reiniciar nada.
+    que hay una se piden a todos: quien llame sin ella recibe un error 401. Lo que se cambia aquí
+    vale en menos de 2 segundos, sin reiniciar nada.
+
+    Si ya le llaman programas, antes de la primera ponga sus redes en el ajuste open_networks
+    (127.0.0.0/8 es esta máquina) y reinicie: desde ellas sigue valiendo GET /prediccion sin
+    clave, y nada más. Cuando todos tengan la suya, quítelo y reinicie.
     """
 
 
@@ -42,7 +46,7 @@ def group() -> None:
     "--expires",
     metavar="CUÁNDO",
     default="365d",
-    help="Cuándo caduca: 90d, un día como 2027-01-31, o never [365d].",
+    help="Cuándo caduca: 12h, 90d, un día como 2027-01-31, o never [365d].",
 )
 @click.option(
     "--networks",
@@ -56,12 +60,17 @@ def group() -> None:
     default="",
     help="Direcciones para las que vale, con comas: /prediccion, /predict [las de su papel].",
 )
-@click.option("--path", is_flag=True, help="Va en la dirección, para quien no envía cabeceras.")
+@click.option(
+    "--path",
+    is_flag=True,
+    help="Va en la dirección, para quien no envía cabeceras; solo con papel caller.",
+)
 @told
 def create(name: str, role: str, expires: str, networks: str, routes: str, path: bool) -> None:
     """Crea una clave para NOMBRE, una persona o un programa, y la muestra una sola vez.
 
-    La clave sale sola por la salida estándar, y lo demás por la de errores.
+    La clave sale sola por la salida estándar, y lo demás por la de errores; con --path sale
+    /c/CLAVE/prediccion, lo que va en la dirección.
     """
     from propensia import keys
     from propensia.access import typed
@@ -96,9 +105,10 @@ def show() -> None:
 )
 @told
 def rotate(which: str, overlap: str) -> None:
-    """Cambia una clave por otra con los mismos permisos, y la muestra una sola vez.
+    """Hace una clave con los mismos permisos en lugar de otra, y la muestra una sola vez.
 
-    La nueva dura lo que duraba la anterior.
+    Con un NOMBRE dejan de valer todas las suyas al acabar TIEMPO; con un ID, solo esa. La nueva
+    dura lo que duraba la anterior. Si alguien ha visto la clave, con --overlap 0.
     """
     from propensia import keys
     from propensia.access import typed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from propensia import settings
 from propensia.cli.words import SpanishCommand, fail, told
 from propensia.files import shown
 from propensia.terminal import Exit
+
+if TYPE_CHECKING:
+    from propensia.backups import Restored
 
 
 @click.command(cls=SpanishCommand, short_help="Copia en un zip todo lo que es del programa.")
@@ -71,6 +75,8 @@ def restore(file: Path, into: Path | None, force: bool) -> None:
     )
     if done.aside is not None:
         click.echo(f"La carpeta de antes está en {done.aside}")
+    if done.keys_again:
+        _warn_of_keys(done)
     if made.fingerprint != contracts.load(chosen.contract).fingerprint:
         click.echo(
             f"Atención: se hizo con otro contrato ({shown(made.contract)}); ponga el mismo.",
@@ -81,6 +87,19 @@ def restore(file: Path, into: Path | None, force: bool) -> None:
             "Atención: la carpeta queda de root; désela a la cuenta del servicio (chown -R).",
             err=True,
         )
+
+
+def _warn_of_keys(done: Restored) -> None:
+    """What was revoked since the copy was made is good again, and nobody would notice."""
+    since = "; antes de restaurar ya no, o no por tanto tiempo" if done.aside is not None else ""
+    click.echo(
+        f"Atención: estas claves de la copia valen{since}. Revoque las que revocó después de "
+        "hacerla: propensia keys revoke ID. / These keys of the copy are good, even if they were "
+        "revoked since it was made.",
+        err=True,
+    )
+    for key in done.keys_again:
+        click.echo(f"  {key.id}  {shown(key.name)}  {key.role}", err=True)
 
 
 def _say(text: str) -> None:

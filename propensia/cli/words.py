@@ -5,22 +5,29 @@ It runs no command itself.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import getpass
 import math
+import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from propensia import settings
 from propensia.contract import ContractError
 from propensia.registry import RegistryError
 from propensia.settings import Settings, SettingsError
 from propensia.terminal import Exit
+
+if TYPE_CHECKING:
+    from propensia.publishing import Hand
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,16 +41,73 @@ WORDS = {
     "[required]": "[obligatorio]",
 }
 
+# What click says of something mistyped; what is not here stays as click says it.
+SENTENCES = (
+    (r"No such option:? '?([^' ]+?)'?\.", r"no existe la opción \1."),
+    (r"No such command '(.+?)'\.", r"no existe la orden «\1»."),
+    (r"\(?Did you mean(?: one of:)? (.+?)\?\)?$", r"¿Quería decir \1?"),
+    (r"Missing argument '(.+?)'\.", r"falta \1."),
+    (r"Missing option '(.+?)'\.", r"falta la opción \1."),
+    (r"Got unexpected extra arguments? \((.*)\)", r"sobra: \1."),
+    (r"Option '(.+?)' requires an argument\.", r"la opción \1 necesita un valor."),
+    (r"Option '(.+?)' does not take a value\.", r"la opción \1 no lleva valor."),
+    (r"Invalid value for '(.+?)': ", r"\1: "),
+    (r"is not a valid integer(?: range)?\.", r"no es un número entero."),
+    (r"is not a valid float(?: range)?\.", r"no es un número."),
+    (r"is not in the range (.+)\.", r"está fuera de \1."),
+    (r"is not one of (.+)\.", r"no es ninguno de \1."),
+    (r"(?:File|Path|Directory) ('.*') does not exist\.", r"no existe \1."),
+    (r"(?:File|Path|Directory) ('.*') is a directory\.", r"\1 es una carpeta."),
+    (r"(?:File|Path|Directory) ('.*') is a file\.", r"\1 es un fichero."),
+    (r"(?:File|Path|Directory) ('.*') is not readable\.", r"\1 no se puede leer."),
+    (r"(?:File|Path|Directory) ('.*') is not writable\.", r"\1 no se puede escribir."),
+)
+
+
+class Mistyped(click.UsageError):
+    """What click finds wrong with what was typed, told in Spanish."""
+
+    def __init__(self, error: click.UsageError) -> None:
+        message = error.format_message()
+        for english, spanish in SENTENCES:
+            message = re.sub(english, spanish, message, count=1)
+        super().__init__(message, error.ctx)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print how the command is used, and what is wrong."""
+        if self.ctx is not None:
+            usage = _translated(self.ctx.get_usage())
+            click.echo(f"{usage}\n«{self.ctx.command_path} --help» lo explica.\n", file, err=True)
+        click.echo(f"Error: {self.message}", file, err=True)
+
+
+@contextlib.contextmanager
+def _in_spanish() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        if type(error).show is not click.UsageError.show:  # ours, or the page of help
+            raise
+        raise Mistyped(error) from error
+
+
+def _translated(text: str) -> str:
+    for english, spanish in WORDS.items():
+        text = text.replace(english, spanish)
+    return text
+
 
 class SpanishCommand(click.Command):
     """A command whose help is in Spanish throughout."""
 
     def get_help(self, ctx: click.Context) -> str:
         """The page of help, with click's own words translated."""
-        text = super().get_help(ctx)
-        for english, spanish in WORDS.items():
-            text = text.replace(english, spanish)
-        return text
+        return _translated(super().get_help(ctx))
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        """What was typed, read. Raises ``Mistyped``."""
+        with _in_spanish():
+            return super().make_context(*given, **more)
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """``-h`` and ``--help``, explained in Spanish."""
@@ -61,6 +125,11 @@ class SpanishGroup(SpanishCommand, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names in the order of this file, not of the alphabet."""
         return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that was typed. Raises ``Mistyped``."""
+        with _in_spanish():
+            return super().resolve_command(ctx, args)
 
 
 def fail(message: str, code: Exit) -> NoReturn:
@@ -94,12 +163,27 @@ def _reader_is_gone(error: OSError) -> bool:
     return isinstance(error, BrokenPipeError) or closed  # Windows: EINVAL, often, for EPIPE
 
 
-def who() -> str:
-    """The name of the person at the keyboard, as the system tells it."""
+def who() -> Hand:
+    """The person at the keyboard: the account of this process, and who called ``sudo`` for it.
+
+    On POSIX the system tells the account, and no variable that anybody may set. Windows knows it
+    by the variable ``USERNAME`` only. What ``sudo`` says is one more name, never in place of it.
+    """
+    from propensia.publishing import Hand  # late, as whatever only a command needs
+
+    account, behind = _account(), settings.variable("SUDO_USER") or ""
+    return Hand("consola", account, also="" if behind == account else behind)
+
+
+def _account() -> str:
     try:
-        return getpass.getuser()
+        if sys.platform == "win32":
+            return getpass.getuser()
+        import pwd  # POSIX only
+
+        return pwd.getpwuid(os.getuid()).pw_name
     except (OSError, KeyError, ImportError):  # ImportError: Windows without any of the variables
-        return "desconocido"
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "desconocido"
 
 
 class _Number(click.FloatRange):

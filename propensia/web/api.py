@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask, Response, request
 
+from propensia.faults import Fault
 from propensia.serving import Bundle
 from propensia.web.answers import AnswerWriter
 from propensia.web.prediccion import JSON, Scoring
 from propensia.web.problems import SAFE_HEADERS, Problem, answer_of, problem, wanted_language
-from propensia.web.query import Query
-from propensia.web.rows import BadBody, Json, RowReader, json_content
+from propensia.web.query import MOST_NOTES, Query
+from propensia.web.rows import BadBody, Json, RowReader, json_content, unknown, unreadable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -53,7 +54,7 @@ class Posted:
         try:
             query = self._rows.row(json_content(environ), options)
         except BadBody as bad:
-            return self._refuse(bad.code, wanted_language(options, accept))
+            return self._refuse(bad.code, wanted_language(options, accept), bad)
         language = wanted_language(query, accept)
         result = self._scoring.score(query, language)
         if isinstance(result, Problem):
@@ -74,7 +75,7 @@ class Posted:
         try:
             rows = self._listed(json_content(environ))
         except BadBody as bad:
-            return self._refuse(bad.code, language)
+            return self._refuse(bad.code, language, bad)
         bundle = self._scoring.serving.bundle
         if bundle is None:
             return self._refuse("sin_modelo", language)
@@ -84,10 +85,13 @@ class Posted:
 
     def _listed(self, value: Json) -> list[Json]:
         """The rows of a body: a list, or an object that holds one and nothing else."""
-        if isinstance(value, tuple) and len(value) == 1 and value[0][0] == ROWS:
+        if isinstance(value, tuple):
+            names = [name for name, _ in value]
+            if names != [ROWS]:
+                raise BadBody("cuerpo_no_valido", *_misnamed(names))
             value = value[0][1]
         if not isinstance(value, list):
-            raise BadBody
+            raise unreadable("lista_esperada")
         if len(value) > self._most_rows:
             raise BadBody("demasiadas_filas")
         return value
@@ -96,8 +100,8 @@ class Posted:
         try:
             query = self._rows.row(row, options)
         except BadBody as bad:
-            language = wanted_language(options, accept)
-            return problem(bad.code, self._scoring.serving.new_id(), language).json()
+            id, language = self._scoring.serving.new_id(), wanted_language(options, accept)
+            return problem(bad.code, id, language, bad.faults).json()
         language = wanted_language(query, accept)
         result = self._scoring.score(query, language, bundle)
         if isinstance(result, Problem):
@@ -114,9 +118,22 @@ class Posted:
         ]
         return Reply(200, headers, body)
 
-    def _refuse(self, code: str, language: str) -> Reply:
+    def _refuse(self, code: str, language: str, why: BadBody | None = None) -> Reply:
         id = self._scoring.serving.new_id()
-        return _refused(problem(code, id, language, most_rows=self._most_rows))
+        faults, exact = ((), "") if why is None else (why.faults, why.exact)
+        return _refused(
+            problem(code, id, language, faults, most_rows=self._most_rows, exact=exact)
+        )
+
+
+def _misnamed(names: list[str]) -> Iterable[Fault]:
+    """What is wrong with the names of an object that should have one, that of the rows."""
+    if ROWS not in names:
+        yield Fault(ROWS, "parametro_ausente", "[…]")
+    elif names.count(ROWS) > 1:
+        yield Fault(ROWS, "parametro_repetido")
+    others = dict.fromkeys(name for name in names if name != ROWS)
+    yield from (unknown(name, [ROWS]) for name in list(others)[:MOST_NOTES])
 
 
 def _refused(refused: Problem) -> Reply:

@@ -19,12 +19,13 @@ from propensia.settings import Settings, SettingsError
 from propensia.web import api, documentation, metrics, models, open_inference, sessions, site
 from propensia.web.api import Posted, PredictRoute
 from propensia.web.door import Door, Seen
+from propensia.web.form_limits import limit_bytes
 from propensia.web.prediccion import HotRoute, Scoring
 from propensia.web.quotas import Quotas
 from propensia.web.request_log import RequestLog
+from propensia.web.routes import Bodies
 from propensia.web.tally import Tally
 from propensia.web.ticker import Ticker
-from propensia.web.uploads import limit_bytes
 from propensia.web.waiting import Waiting
 from propensia.web.whole_requests import WholeRequests
 
@@ -65,9 +66,12 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     app = _flask()
     scoring = Scoring(serving, tally.result)
     site.add_routes(app, scoring, chosen, lambda: [record.problem, access.problem, quotas.problem])
-    sessions.add_routes(app, access, scoring, lambda code: site.refusal(code, scoring))
+    sessions.add_routes(app, access, quotas, scoring, lambda code: site.refusal(code, scoring))
     models.add_routes(
-        app, scoring, chosen, lambda code, errors: site.refusal(code, scoring, errors)
+        app,
+        scoring,
+        chosen,
+        lambda code, errors, exact: site.refusal(code, scoring, errors, exact),
     )
     metrics.add_routes(app, tally, registry, contract)
     documentation.add_routes(app, scoring, chosen.max_batch_size)
@@ -77,7 +81,8 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     hot = HotRoute(PredictRoute(app.wsgi_app, posted), scoring, start)
     hot.begin()
     waiting = Waiting(hot, app.wsgi_app, chosen.queue_seconds)
-    whole = WholeRequests(waiting, app.wsgi_app, limit_bytes(chosen), chosen.state)
+    bodies = Bodies(chosen.max_batch_size, limit_bytes(chosen))
+    whole = WholeRequests(waiting, app.wsgi_app, bodies, chosen.state)
     app.wsgi_app = Door(whole, app.wsgi_app, access, quotas, tell, hot.begin)  # type: ignore[method-assign, assignment]
     return app
 

@@ -6,6 +6,7 @@ It composes; the server modules do the rest.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,10 +25,12 @@ from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings, SettingsError
 from propensia.web import certificates, servers
+from propensia.web.form_limits import limit_bytes
 from propensia.web.listen import Listen, ServerError
+from propensia.web.routes import Bodies
 
-MODEL_FORM_BYTES = 8 * 1024 * 1024
-"""What a form may hold besides a model file, generously: each route has a limit of its own."""
+OPENS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""To listen there is to listen at every address of this machine; one that a browser here opens."""
 
 
 def serve(given: Mapping[str, Any]) -> None:
@@ -50,7 +53,7 @@ def serve(given: Mapping[str, Any]) -> None:
             chosen.port,
             workers,
             header_timeout_s=chosen.header_timeout_s,
-            body_limit_bytes=(chosen.max_file_mb << 20) + MODEL_FORM_BYTES,
+            bodies=Bodies(chosen.max_batch_size, limit_bytes(chosen)),
             certificate=certificate,
         )
         _announce(chosen, access, contract, registry, workers)
@@ -94,7 +97,7 @@ def _first_model(registry: Registry) -> None:
 def _announce(
     chosen: Settings, access: Access, contract: Contract, registry: Registry, workers: int
 ) -> None:
-    base = f"http{'s' if chosen.tls_certificate else ''}://{chosen.host}:{chosen.port}"
+    base = _address(chosen, OPENS.get(chosen.host, chosen.host))
     query = urlencode(contract.example())
     current = registry.current()
     waiting = "todavía ninguno; se comprueban los ficheros de la carpeta"
@@ -106,6 +109,9 @@ def _announce(
     )
     click.echo(f"Formulario:  {base}/")
     click.echo(f"Pruebe:      {base}/prediccion?{query}")
+    if chosen.host in OPENS:
+        outside = _address(chosen, socket.gethostname())
+        click.echo(f"Desde fuera: {outside}/, o por otro nombre de esta máquina")
     click.echo(f"Claves:      {_keys_sentence(access)}")
     if not is_loopback(chosen.host) and not access.is_closed:
         click.echo(
@@ -113,6 +119,11 @@ def _announce(
             "póngalo detrás de un proxy o de un cortafuegos.",
             err=True,
         )
+
+
+def _address(chosen: Settings, host: str) -> str:
+    name = f"[{host}]" if ":" in host else host  # RFC 3986, 3.2.2
+    return f"http{'s' if chosen.tls_certificate else ''}://{name}:{chosen.port}"
 
 
 def _keys_sentence(access: Access) -> str:

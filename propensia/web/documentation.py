@@ -1,17 +1,22 @@
-"""``/openapi.json``, and ``/docs``: the page that shows it and lets people try it.
+"""``/openapi.json``, and ``/docs``: the page that shows it, lets people try it, and lists every
+code.
 
 It serves no file but the two of its table, and nothing of it reaches the network.
 """
 
 from __future__ import annotations
 
+import collections
 import functools
 import json
 from importlib import metadata, resources
+from typing import Any
 
 from flask import Flask, Response, abort, render_template, request
 
-from propensia.web import openapi, pages
+from propensia import faults
+from propensia.contract import Contract
+from propensia.web import openapi, pages, problems
 from propensia.web.prediccion import JSON, Scoring
 from propensia.web.problems import wanted_language
 from propensia.web.site import CONTENT_SECURITY_POLICY
@@ -43,7 +48,10 @@ def add_routes(app: Flask, scoring: Scoring, most_rows: int) -> None:
 
     @app.get("/docs")
     def docs() -> Response:
-        page = Response(render_template("docs.html", **pages.docs_page(language(), _version())))
+        told_in = language()
+        context = pages.docs_page(told_in, _version())
+        context |= codes(scoring.contract, told_in, most_rows)
+        page = Response(render_template("docs.html", **context))
         # The page asks this server what the reader tries.
         policy = f"{CONTENT_SECURITY_POLICY}; connect-src 'self'"
         page.headers["Content-Security-Policy"] = policy
@@ -55,6 +63,27 @@ def add_routes(app: Flask, scoring: Scoring, most_rows: int) -> None:
             abort(404)
         content = (resources.files(PACKAGE) / FOLDER / file).read_bytes()
         return Response(content, content_type=FILES[file])
+
+
+def codes(contract: Contract, language: str, most_rows: int) -> dict[str, Any]:
+    """Every code with what it says in ``es`` or ``en``, as the page lists them: ``problems`` and
+    ``faults``, which are also those of notices. ``…`` stands for what a request decides."""
+    place = ("es", "en").index(language)
+    unknown = collections.defaultdict(lambda: "…", most_rows=str(most_rows))
+    more: dict[str, list[str]] = {code: [] for code in problems.KINDS}
+    for code, *exact in problems.DETAILS.values():
+        more[code].append(exact[place].format_map(unknown))
+    told = []
+    for code, (status, *texts, _) in problems.KINDS.items():
+        title, detail = texts[place]
+        details = [detail.format_map(unknown), *more[code]]
+        told.append({"code": code, "status": status, "title": title, "details": details})
+    own = {code: texts[language] for code, texts in contract.own_faults.items()}
+    says = {code: texts[place] for code, texts in faults.TEXTS.items()} | own
+    return {
+        "problems": told,
+        "faults": [(code, text.format_map(unknown)) for code, text in says.items()],
+    }
 
 
 @functools.cache

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from propensia.access import Access, Asking, Denied, networks
+from propensia.access import Access, Asking, Cause, Denied, Here, networks
+from propensia.access.limits import FAILED, KEYLESS
 from propensia.access.roles import Caller
 from propensia.access.sessions import Session
 from propensia.web import routes
-from propensia.web.problems import trace
+from propensia.web.problems import CODE_FIELD, trace
 from propensia.web.quotas import FIELDS, HOT, Quotas
 from propensia.web.routes import Route
 
@@ -31,12 +32,17 @@ CALLER = "propensia.caller"
 ROUTE = "propensia.route"
 REFUSAL = "propensia.refusal"
 RETRY = "propensia.retry"
+EXACT = "propensia.exact"
+LONGEST = "propensia.longest"
 SESSION = "propensia.session"
 FIELD_DUE = "propensia.field_due"
+CAUSES = "propensia.causes"
 """Keys of the environment of a request: the ``Caller`` that was let in, the ``Route``; or the
-code of the problem to answer with, and after how many seconds another try makes sense. The
-``Session`` of a browser's cookie, ``None`` for a bad one; ``FIELD_DUE`` is there where the form
-that it sends must still show that it is of a page of ours."""
+code of the problem to answer with, after how many seconds another try makes sense, and the name
+of a more exact sentence; how many bytes a body of that route may have. The ``Session`` of a
+browser's cookie, ``None`` for a bad one; ``FIELD_DUE`` is there where the form that it sends must
+still show that it is of a page of ours. ``CAUSES``: a list, the same in every copy of the
+environment, for what is wrong with a key; the log has the last of it, and nobody else."""
 
 COOKIE = "propensia_session"
 CSRF_FIELD = "csrf"
@@ -45,14 +51,25 @@ CSRF_FIELD = "csrf"
 PATH_KEY = "/c/"
 """What comes before a key in an address: ``/c/KEY/prediccion?…``, for callers without headers."""
 
-_RELAYED = (
-    "HTTP_FORWARDED",
-    "HTTP_VIA",
-    "HTTP_X_REAL_IP",
-    "HTTP_X_FORWARDED_HOST",
-    "HTTP_X_FORWARDED_PROTO",
+_RELAYED = frozenset(
+    {
+        "HTTP_FORWARDED",
+        "HTTP_VIA",
+        "HTTP_X_REAL_IP",
+        "HTTP_X_FORWARDED_FOR",
+        "HTTP_X_FORWARDED_HOST",
+        "HTTP_X_FORWARDED_PROTO",
+    }
 )
+_NO_KEY = "?"
 _OLD_PROTOCOLS = ("HTTP/1", "HTTP/1.0")  # granian writes 1.0 without its end
+_CUTTING = "waitress"
+"""What a waitress that others set up calls itself: it takes the headers of proxies away, unless it
+is told not to. Ours has no name."""
+
+_TARGETS = ("RAW_URI", "REQUEST_URI")
+"""Where gunicorn and waitress show the address as it was sent. Granian does not."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "?"
 """What stands for a method that nobody has, which senders could make up without end."""
@@ -64,7 +81,8 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 @dataclass(slots=True)
 class Seen:
     """One request that was answered, as far as it may be written down. ``seconds`` to the end of
-    the application; ``id`` and ``version`` are empty where the answer has none."""
+    the application; ``id`` and ``version`` are empty where the answer has none. ``code`` of the
+    problem that was answered; ``cause``: what is wrong with a key, which only the log tells."""
 
     method: str
     route: str
@@ -73,6 +91,8 @@ class Seen:
     version: str
     seconds: float
     caller: str
+    code: str = ""
+    cause: str = ""
 
 
 class Door:
@@ -101,16 +121,19 @@ class Door:
         """Answer one request (PEP 3333)."""
         self._begin()
         began = time.perf_counter()
-        path_key = _path_key(environ)
+        path_key = _path_key(environ) if environ["PATH_INFO"].startswith(PATH_KEY) else None
         route = routes.find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         app, name = self._app, ""
+        causes: list[Cause] = []
+        environ[CAUSES] = causes
         try:
             caller = self._let_in(environ, route, path_key)
             name = "" if caller is None else caller.name
             environ[CALLER], environ[ROUTE] = caller, route
         except Denied as denied:
             app, name, environ[REFUSAL] = self._refusing, denied.name, denied.code
-            environ[RETRY] = denied.retry_s
+            environ[RETRY], environ[EXACT] = denied.retry_s, denied.exact
+            causes.append(denied.cause)
         told: list[Any] = ["", ()]
 
         def heard(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -133,19 +156,22 @@ class Door:
     ) -> Caller | None:
         """The caller, ``None`` where nobody asks who it is. Raises ``Denied``."""
         if path_key is not None and (route is None or route.path != "/prediccion"):
-            raise Denied("clave_no_valida")
+            asked = asking(environ, self._access, path_key)
+            denied = Denied("clave_no_valida", cause="otra_ruta")
+            raise self._counted(environ, asked, denied)
         cookies = environ.get("HTTP_COOKIE")
         if cookies is not None and COOKIE in cookies:
             environ[SESSION] = self._access.sessions.read(_cookie(cookies))
         if route is not None and route.permission is None:
             if environ["REQUEST_METHOD"] not in _SAFE:
                 _same_site(environ)
-                address = asking(environ, self._access).address
-                self._quotas.count(environ, route, None, address)
+                asked = asking(environ, self._access)
+                self._quotas.count(environ, route, None, asked.address, asked.session)
             return None
         caller = self._known(environ, route, path_key)
         if route is not None and route.permission and not caller.may(route.permission):
-            raise Denied("sin_permiso", caller.name)
+            keyless = caller.means in ("local", "open")
+            raise Denied("sin_permiso", caller.name, exact="permiso_sin_clave" if keyless else "")
         if caller.means not in ("key", "token"):  # a browser has those only if a person typed them
             _same_site(environ)
         if caller.means == "session" and environ["REQUEST_METHOD"] not in _SAFE:
@@ -159,62 +185,75 @@ class Door:
         asked = asking(environ, self._access, path_key)
         try:
             caller = self._access.caller(asked, "" if route is None else route.path)
-        except Denied:
-            self._quotas.failed(asked)
-            raise
+        except Denied as denied:
+            raise self._counted(environ, asked, denied) from None
         if route is None or route.path != HOT or not self._quotas.hot_is_free:
             self._quotas.count(environ, route, caller, asked.address)
         return caller
 
+    def _counted(self, environ: WSGIEnvironment, asked: Asking, denied: Denied) -> Denied:
+        """The refusal of a request that nobody good sent, or that it was one too many."""
+        shown = asked.key is not None or asked.path_key is not None
+        rate = FAILED if shown else KEYLESS
+        return self._quotas.failed(environ, rate, asked.address) or denied
+
 
 def asking(environ: WSGIEnvironment, access: Access, path_key: str | None = None) -> Asking:
-    """What a request shows of its sender. Raises ``Denied`` where it shows two keys."""
+    """What a request shows of its sender."""
     remote = environ.get("REMOTE_ADDR", "")
-    forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-    if forwarded is None and _is_relayed(environ, remote):
-        forwarded = ""
+    here: Here = ""
+    if environ.keys().isdisjoint(_RELAYED):
+        address, is_near = networks.place(remote)
+        here = _here(environ) if is_near else ""
+    else:
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        address = networks.sender(remote, forwarded, access.trusted_proxies)
     session: Session | None = environ.get(SESSION)
     return Asking(
-        networks.sender(remote, forwarded, access.trusted_proxies),
-        networks.host_name(environ.get("HTTP_HOST", "")),
+        address,
+        environ.get("HTTP_HOST", ""),
+        here,
         _header_key(environ),
         path_key,
         None if session is None else session.key,
     )
 
 
-def _is_relayed(environ: WSGIEnvironment, remote: str) -> bool:
-    """Whether a proxy that does not say for whom stands between.
+def _here(environ: WSGIEnvironment) -> Here:
+    """How much speaks for a program of this machine, where no header tells of a proxy."""
+    target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if target and target[0] != "/":
+        return ""  # whole, with a host: what programs send to a proxy (RFC 9112, 3.2.2)
+    if environ["SERVER_PROTOCOL"] in _OLD_PROTOCOLS:
+        return "old"
+    return "cut" if environ.get("SERVER_SOFTWARE") == _CUTTING else "direct"
 
-    nginx says nothing at all unless it is told to, and asks for a local name: everybody whom it
-    lets through would be taken for a program of this machine. But it speaks HTTP/1.0 then.
+
+def _path_key(environ: WSGIEnvironment) -> str:
+    """Take the key out of an address that begins with one, so that nobody else sees it.
+
+    One that is spelled in another way is none: what keeps ``/c/KEY/`` out of the log of a proxy
+    would not know it.
     """
-    if any(name in environ for name in _RELAYED):
-        return True
-    return environ["SERVER_PROTOCOL"] in _OLD_PROTOCOLS and networks.is_loopback(remote)
-
-
-def _path_key(environ: WSGIEnvironment) -> str | None:
-    """Take the key out of an address that begins with one, so that nobody else sees it."""
-    path = environ["PATH_INFO"]
-    if not path.startswith(PATH_KEY):
-        return None
-    key, slash, rest = path[len(PATH_KEY) :].partition("/")
+    key: str
+    key, slash, rest = environ["PATH_INFO"][len(PATH_KEY) :].partition("/")
+    spelled = f"{PATH_KEY}{key}/"
     environ["PATH_INFO"] = slash + rest
-    for name in ("RAW_URI", "REQUEST_URI"):  # the whole address, which access logs write down
+    for name in _TARGETS:  # the whole address, which access logs write down
         if name in environ:
+            key = key if environ[name].startswith(spelled) else ""
             environ[name] = environ["PATH_INFO"]
-    return str(key)
+    return key
 
 
 def _header_key(environ: WSGIEnvironment) -> str | None:
-    """The key in the headers, if any. Raises ``Denied`` for two, or for another scheme."""
+    """The key in the headers, if any; for two, or for another scheme, one that is never good."""
     own, bearer = environ.get("HTTP_X_API_KEY"), environ.get("HTTP_AUTHORIZATION")
     if bearer is None:
         return own
     scheme, _, text = bearer.partition(" ")
     if own is not None or scheme.lower() != "bearer":
-        raise Denied("clave_no_valida")
+        return _NO_KEY
     return str(text.strip())
 
 
@@ -273,19 +312,15 @@ def _seen(
     told: list[Any],
     seconds: float,
 ) -> Seen:
-    id = version = ""
-    for name, value in told[1]:
-        if name == "X-Propensia-Id":
-            id = value
-        elif name == "X-Propensia-Version":
-            version = value
-    method = environ["REQUEST_METHOD"]
+    headers, method = dict(told[1]), environ["REQUEST_METHOD"]
     return Seen(
         method if method in _METHODS else OTHER_METHOD,
         "" if route is None else route.path,
         int(told[0][:3] or 500),
-        id,
-        version,
+        headers.get("X-Propensia-Id", ""),
+        headers.get("X-Propensia-Version", ""),
         seconds,
         caller,
+        headers.get(CODE_FIELD, ""),
+        environ[CAUSES][-1] if environ[CAUSES] else "",
     )

@@ -18,10 +18,10 @@ from functools import partial
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.http import get_parser
+from gunicorn.http import get_parser, wsgi
 from gunicorn.http.errors import LimitRequestHeaders, ParseException
 from gunicorn.sock import ssl_context
-from gunicorn.util import write_error
+from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from propensia.access.networks import is_loopback
@@ -41,6 +41,7 @@ STOP_S = 5
 _RECV_BYTES = 16 * 1024
 _MOST_LEFTOVERS = 8  # reads of what a client sent beyond its request, before closing
 _DRAIN_S = 0.01
+_TOO_LONG = "431 Request Header Fields Too Large"
 
 
 def run(target: str, listen: Listen) -> None:
@@ -51,6 +52,7 @@ def run(target: str, listen: Listen) -> None:
     """
     address = claim(listen)
     allow_open_files(listen.connections)
+    wsgi.SERVER = "Propensia"  # the name in its answers, for which it has no setting
     if not is_loopback(address):
         print(
             "Aviso: gunicorn no se defiende de quien lee o envía contenidos muy despacio; en una "
@@ -105,6 +107,9 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             "loglevel": "warning",
             "accesslog": None,  # an address holds personal data
             "control_socket_disable": True,
+            # Nobody's word changes the address or the scheme of a request: the door decides.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
         }
         if listen.certificate is not None:
             certificate, key = map(str, listen.certificate)
@@ -119,6 +124,14 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
 def _worker_class(header_timeout_s: float) -> type[ThreadWorker]:
     """The worker with its deadline; gunicorn makes workers itself and passes no more."""
     return type("HeadFirstWorker", (HeadFirstWorker,), {"header_timeout_s": header_timeout_s})
+
+
+def _answer(sock: Any, status: str) -> None:
+    """Send an answer without a body; gunicorn's own has a page in English."""
+    with suppress(OSError):
+        write_nonblock(
+            sock, f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+        )
 
 
 class _Head:
@@ -203,14 +216,12 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer 400, 431 or 500; the original logs and echoes the address, personal data."""
         if isinstance(exc, LimitRequestHeaders):
-            status, reason = 431, "Request Header Fields Too Large"
+            _answer(client, _TOO_LONG)
         elif isinstance(exc, ParseException):
-            status, reason = 400, "Bad Request"
+            _answer(client, "400 Bad Request")
         else:
-            status, reason = 500, "Internal Server Error"
+            _answer(client, "500 Internal Server Error")
             self.log.error("a request failed: %s", type(exc).__name__)
-        with suppress(OSError):
-            write_error(client, status, reason, "")
 
     def _gather(self, conn: Any, sock: Any) -> None:
         head = self._heads[conn]
@@ -242,8 +253,7 @@ class HeadFirstWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             super().enqueue_req(conn)
             return True
         if len(data) > HEAD_LIMIT_BYTES:
-            with suppress(OSError):
-                write_error(conn.sock, 431, "Request Header Fields Too Large", "")
+            _answer(conn.sock, _TOO_LONG)
             self._drop(conn)
             return True
         return False

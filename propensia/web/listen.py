@@ -10,9 +10,11 @@ import importlib
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+
+from propensia.web.routes import Bodies
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
@@ -41,10 +43,9 @@ class Listen:
     the operating system. ``header_timeout_s`` runs from the opening of a connection (or from its
     last answer) to the end of a request head, whatever arrives in between. ``body_timeout_s`` is
     the same for a body, where the server can keep it (waitress; under the others there is a limit
-    to how many slow bodies there are at a time, ``whole_requests``). ``body_limit_bytes`` is for a
-    server that gathers bodies itself, before anybody knows who sends them (waitress).
-    ``certificate``: the files of a certificate and of its key, for
-    TLS; ``None`` for plain HTTP.
+    to how many slow bodies there are at a time, ``whole_requests``). ``bodies`` is for a server
+    that gathers them itself, before anybody knows who sends them (waitress). ``certificate``: the
+    files of a certificate and of its key, for TLS; ``None`` for plain HTTP.
     """
 
     host: str
@@ -52,7 +53,7 @@ class Listen:
     workers: int = 1
     header_timeout_s: float = 10
     body_timeout_s: float = 60
-    body_limit_bytes: int = 64 * 1024 * 1024
+    bodies: Bodies = field(default_factory=Bodies)
     connections: int = 1000
     backlog: int = 1024
     certificate: tuple[Path, Path] | None = None

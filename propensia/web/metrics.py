@@ -20,7 +20,7 @@ def add_routes(app: Flask, tally: Tally, registry: Registry, contract: Contract)
 
     @app.get("/metrics")
     def metrics() -> Response:
-        # Here: its library takes 70 ms and 3 MB, which a worker that nobody asks can spare.
+        # Here: its library takes time and memory, which a worker that nobody asks can spare.
         from propensia.web.exposition import exposition
 
         return Response(exposition(tally, registry, contract), content_type=PLAIN)

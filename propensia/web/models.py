@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import Flask, Response, request
 
@@ -19,7 +19,9 @@ from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
 from propensia.web.asked import Errors, Refused, error, fault, hand, language
 from propensia.web.prediccion import Scoring
-from propensia.web.rows import BadBody, content, is_json
+from propensia.web.problems import DETAILS
+from propensia.web.query import MOST_NOTES
+from propensia.web.rows import BadBody, content, decoded, is_json, no_json, unknown, unreadable
 from propensia.web.uploads import take_in
 
 LONGEST_WHY = 200
@@ -31,16 +33,16 @@ def add_routes(
     app: Flask,
     scoring: Scoring,
     chosen: Settings,
-    refusal: Callable[[str, Errors], Response],
+    refusal: Callable[[str, Errors, str], Response],
 ) -> None:
-    """Give ``app`` the routes about models; ``refusal`` makes the answer to a problem's code and
-    its ``errores``."""
+    """Give ``app`` the routes about models; ``refusal`` makes the answer to a problem's code,
+    its ``errores`` and the name of its detail."""
     registry = scoring.serving.registry
     desk = Publishing(chosen, scoring.contract, registry)
 
     @app.get("/modelos")
     def modelos() -> dict[str, Any]:
-        return models_shape(registry, chosen.four_eyes)
+        return models_shape(registry, scoring.contract.threshold, chosen.four_eyes)
 
     @app.post("/modelos")
     def entregar() -> tuple[dict[str, Any], int]:
@@ -56,42 +58,63 @@ def add_routes(
 
     @app.errorhandler(Refused)
     def refused(why: Refused) -> Response:
-        return refusal(why.code, why.errors)
+        return refusal(why.code, why.errors, why.exact)
 
 
 # Looking
 
 
-def models_shape(registry: Registry, four_eyes: bool) -> dict[str, Any]:
-    """``GET /modelos``: what answers, what answered before, and every file that was judged."""
+def models_shape(registry: Registry, otherwise: float, four_eyes: bool) -> dict[str, Any]:
+    """``GET /modelos``: what answers, what answered before, and every file that was judged.
+
+    ``otherwise``: the contract's threshold, in [0, 1].
+    """
     releases = _readable_releases(registry)
     current = releases[0] if releases else None
     before = next((r.version for r in releases if current and r.version != current.version), None)
-    published = {release.version: release.at for release in reversed(releases)}
+    last = {release.version: release for release in reversed(releases)}
 
     def row(verdict: dict[str, Any]) -> dict[str, Any]:
         version, accepted = verdict["version"], verdict["accepted"]
+        release = last.get(version) if accepted else None
         state, why = "candidata" if accepted else "rechazada", verdict["why"]
-        if accepted and current is not None and version == current.version:
-            state = "activa"
-        elif accepted and version == before:
-            state = "anterior"
-        elif accepted and version not in published:
+        if release is not None:
+            why = release.why
+        elif accepted:
             why = standing.FOUR_EYES if four_eyes else _reason(verdict["model"], current)
+        if release is not None and current is not None and version == current.version:
+            state = "activa"
+        elif release is not None and version == before:
+            state = "anterior"
         return {
             "version": version,
             "modelo": verdict["model"],
             "sha256": verdict["sha256"],
             "estado": state,
-            "publicado": published.get(version) if accepted else None,
+            "publicacion": release.number if release else None,
+            "publicado": release.at if release else None,
+            "umbral": _threshold(registry, version, release, otherwise) if accepted else None,
+            "quien": release.who if release else None,
             "motivo": why,
         }
 
     return {
         "activa": current.version if current else None,
         "anterior": before,
+        "publicacion": current.number if current else None,
+        "umbral": _threshold(registry, current.version, current, otherwise) if current else None,
         "modelos": [row(verdict) for verdict in registry.verdicts()],
     }
+
+
+def _threshold(
+    registry: Registry, version: str, release: Release | None, otherwise: float
+) -> float | None:
+    """What a version was last served with, or would be; ``None`` where its files are gone."""
+    try:
+        return decision(registry.manifest(version), release, otherwise).threshold
+    except (RegistryError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _reason(model: str, current: Release | None) -> str:
@@ -134,7 +157,8 @@ def _decided(desk: Publishing, decide: Callable[[], tuple[Release, bool]]) -> di
         release, _ = decide()
     except PublishingError as why:
         told = error("version", why.code, f"version: {why.sentence(language())}")
-        raise Refused(STATUS.get(why.code, "conflicto"), [told]) from why
+        exact = why.code if why.code in DETAILS else ""
+        raise Refused(STATUS.get(why.code, "conflicto"), [told], exact) from why
     except RegistryError as why:  # somebody published at this very moment
         raise Refused("conflicto") from why
     rule = decision(desk.registry.manifest(release.version), release, desk.contract.threshold)
@@ -155,11 +179,9 @@ Wrong = tuple[str, str]
 def _given(optional: dict[str, Callable[[Any], Wrong | None]]) -> dict[str, Any]:
     """The object that a request sends: a reason and, where they are sent, these fields.
 
-    Raises ``Refused`` with everything that is wrong at once.
+    ``null`` is not sent. Raises ``Refused`` with everything that is wrong at once.
     """
-    sent = _object()
-    if sent.keys() - {"motivo", *optional}:
-        raise Refused("cuerpo_no_valido")
+    sent = _object({"motivo", *optional})
     wrong = {"motivo": _wrong_why(sent.get("motivo"))}
     wrong |= {name: check(sent[name]) for name, check in optional.items() if name in sent}
     errors = [fault(name, *found) for name, found in wrong.items() if found is not None]
@@ -169,49 +191,61 @@ def _given(optional: dict[str, Callable[[Any], Wrong | None]]) -> dict[str, Any]
     return sent | {"motivo": why.strip()}
 
 
-def _object() -> dict[str, Any]:
-    if not is_json(request.environ.get("CONTENT_TYPE", "")):
-        raise Refused("tipo_no_admitido")
+def _object(known: set[str]) -> dict[str, Any]:
+    """What is sent under the ``known`` names. Raises ``Refused``."""
     try:
-        text = content(request.environ).decode("utf-8-sig")
-        sent = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        if not is_json(request.environ.get("CONTENT_TYPE", "")):
+            raise BadBody("tipo_no_admitido", exact="solo_json")
+        sent = decoded(_DECODER, content(request.environ))
+        if not isinstance(sent, dict):
+            raise unreadable("objeto_esperado")
+        others = sorted(sent.keys() - known)[:MOST_NOTES]
+        if others:
+            raise BadBody("cuerpo_no_valido", *(unknown(name, sorted(known)) for name in others))
     except BadBody as bad:
-        raise Refused(bad.code) from None
-    except (ValueError, RecursionError):
-        raise Refused("cuerpo_no_valido") from None
-    if not isinstance(sent, dict):
-        raise Refused("cuerpo_no_valido")
-    return sent
+        errors = [fault(one.parameter, one.code, one.admits) for one in bad.faults]
+        raise Refused(bad.code, errors, bad.exact) from None
+    return {name: value for name, value in sent.items() if value is not None}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):  # of two, programs take the one or the other (RFC 8259, 4)
-        raise ValueError("a name appears twice")
+        raise unreadable("nombre_repetido")
     return found
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError("a constant that is not JSON")
+# A longer number is none of ours, and Python refuses to read very long ones as integers.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_once,
+    parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits),
+    parse_constant=no_json,
+)
 
 
 def _wrong_why(value: Any) -> Wrong | None:
-    if not isinstance(value, str) or not value.strip():
-        return "parametro_ausente", f"1\N{EN DASH}{LONGEST_WHY}"
-    too_long = len(value) > LONGEST_WHY
-    return ("texto_demasiado_largo", f"1\N{EN DASH}{LONGEST_WHY}") if too_long else None
+    admits = f"1\N{EN DASH}{LONGEST_WHY}"
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return "parametro_ausente", admits
+    if not isinstance(value, str):
+        return "tipo_no_valido", admits
+    return ("texto_demasiado_largo", admits) if len(value) > LONGEST_WHY else None
 
 
 def _wrong_share(value: Any) -> Wrong | None:
+    admits = "0\N{EN DASH}1"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return "numero_no_valido", ""
-    return None if 0 <= value <= 1 else ("fuera_de_rango", "0\N{EN DASH}1")
+        return "tipo_no_valido", admits
+    return None if 0 <= value <= 1 else ("fuera_de_rango", admits)
 
 
 def _wrong_number(value: Any) -> Wrong | None:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return None if whole else ("no_es_entero", "")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "tipo_no_valido", "1, 2, 3…"
+    if not isinstance(value, int):
+        return "no_es_entero", ""
+    return None if value > 0 else ("fuera_de_rango", "1, 2, 3…")
 
 
 def _wrong_version(value: Any) -> Wrong | None:
-    return None if isinstance(value, str) else ("opcion_no_valida", "/modelos")
+    return None if isinstance(value, str) else ("tipo_no_valido", "/modelos")

@@ -12,22 +12,28 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, request
 
 from propensia import __version__
 from propensia.contract import Contract
+from propensia.faults import Fault
 from propensia.serving import Answer, Bundle
 from propensia.web import open_inference_tensors as tensors
+from propensia.web.asked import language
 from propensia.web.open_inference_tensors import Asked
 from propensia.web.prediccion import JSON, Scoring
-from propensia.web.problems import PROBLEM, Problem, problem, refusal_headers, wanted_language
+from propensia.web.problems import PROBLEM, Problem, problem, refusal_headers
 from propensia.web.query import Query
+from propensia.web.routes import INFERENCE
 from propensia.web.rows import BadBody, RowReader, content, is_json
 
-PREFIX = "/v2"
+PREFIX = INFERENCE
 EXTENSIONS = ["binary_tensor_data"]
 PLATFORM = "onnx_onnxv1"
 OUTPUTS = {"probabilidad": "FP64", "clasificacion": "BYTES"}
+NAMED_OUTPUTS = {"id": "BYTES"}
+"""Given to who names them: a client that names none gets no more than a score."""
+
 BINARY = "application/octet-stream"
 JSON_LENGTH = "Inference-Header-Content-Length"
 MOST_TOLD = 20
@@ -49,6 +55,10 @@ def add_routes(app: Flask, scoring: Scoring, most_rows: int) -> None:
     inference = Inference(scoring, most_rows)
     model = f"{PREFIX}/models/<name>"
     version = f"{model}/versions/<version>"
+
+    @app.errorhandler(Refused)
+    def refused(why: Refused) -> Response:
+        return _response_of(why.problem)
 
     @app.get(PREFIX)
     def oip_server() -> dict[str, Any]:
@@ -118,13 +128,13 @@ class Inference:
 
     def bundle(self, name: str, version: str | None) -> Bundle | None:
         """What answers under that name, which is the contract's, or that of the active model;
-        ``None`` before the first publication. Aborts with 404 for another name or version."""
+        ``None`` before the first publication. Raises ``Refused`` for another name or version."""
         bundle = self._scoring.serving.bundle
         release = None if bundle is None else bundle.release
         if name != self._scoring.contract.name and (release is None or name != release.model):
-            abort(404)
+            raise Refused(self._problem("no_encontrado", exact="modelo_desconocido"))
         if version is not None and (release is None or version != release.version):
-            abort(404)
+            raise Refused(self._problem("no_encontrado", exact="version_no_activa"))
         return bundle
 
     def infer(self, name: str, bundle: Bundle | None) -> Response:
@@ -132,33 +142,31 @@ class Inference:
         kind, length = request.headers.get("Content-Type", ""), request.headers.get(JSON_LENGTH)
         try:
             if kind not in ("", BINARY) and not is_json(kind):
-                raise BadBody("tipo_no_admitido")
+                raise BadBody("tipo_no_admitido", exact="solo_tensores")
             body = content(request.environ)
-            asked = tensors.read(body, length, self._most_rows, list(OUTPUTS))
+            asked = tensors.read(body, length, self._most_rows, list(OUTPUTS), list(NAMED_OUTPUTS))
             if bundle is None:
                 return self.refusal("sin_modelo")
             answers = self._scored(asked, bundle)
         except BadBody as bad:
-            return self.refusal(bad.code, bad.place)
-        except Refused as refused:
-            return _response_of(refused.problem)
+            return _response_of(self._unreadable(bad))
         return self._response(name, bundle, asked, answers)
 
-    def refusal(self, code: str, more: str = "") -> Response:
-        """The response with the problem of that ``code``; ``more`` is added to its sentence."""
-        return _response_of(self._problem(code, more))
+    def refusal(self, code: str) -> Response:
+        """The response with the problem of that ``code``."""
+        return _response_of(self._problem(code))
 
     def _scored(self, asked: Asked, bundle: Bundle) -> list[Answer]:
         """The answers to all rows. Raises ``Refused`` where there is one that has none: the
         protocol has no place for the fault of one row."""
-        language = _language()
+        told_in = language()
         answers: list[Answer] = []
         faulty: Told = {}
         errors: dict[tuple[str, str], dict[str, Any]] = {}
         for number in range(asked.count):
             cells = [column[number] for column in asked.cells]
             query = self._rows.row(tuple(zip(asked.names, cells, strict=True)), Query({}, {}))
-            result = self._scoring.score(query, language, bundle)
+            result = self._scoring.score(query, told_in, bundle)
             if isinstance(result, Answer):
                 answers.append(result)
                 continue
@@ -169,7 +177,7 @@ class Inference:
                 faulty.setdefault(key, []).append(number)
                 errors.setdefault(key, error)
         if faulty:
-            refused = self._problem("peticion_no_valida", _told(faulty))
+            refused = with_error(self._problem("peticion_no_valida"), f" [{_told(faulty)}]")
             refused.body["errores"] = [
                 error | {"filas": faulty[key]} for key, error in errors.items()
             ]
@@ -187,6 +195,7 @@ class Inference:
         columns: dict[str, tuple[list[Any], Callable[[list[Any]], bytes]]] = {
             "probabilidad": ([a.probability for a in answers], tensors.packed_numbers),
             "clasificacion": (classes, tensors.packed_texts),
+            "id": ([a.id for a in answers], tensors.packed_texts),
         }
         shape: dict[str, Any] = {"model_name": name, "model_version": version}
         if asked.id is not None:
@@ -195,9 +204,10 @@ class Inference:
         if notes:
             shape["parameters"] = {"avisos": notes}
         shape["outputs"], tail = [], b""
+        kinds = OUTPUTS | NAMED_OUTPUTS
         for output, as_bytes in asked.outputs:
             values, pack = columns[output]
-            tensor: dict[str, Any] = {"name": output, "datatype": OUTPUTS[output]}
+            tensor: dict[str, Any] = {"name": output, "datatype": kinds[output]}
             tensor["shape"] = [len(values)]
             if as_bytes:
                 packed = pack(values)
@@ -215,10 +225,16 @@ class Inference:
         response.headers["X-Propensia-Id"] = self._scoring.serving.new_id()
         return response
 
-    def _problem(self, code: str, more: str) -> Problem:
+    def _unreadable(self, bad: BadBody) -> Problem:
+        """The problem of a body; clients read what is wrong with it in ``error`` too."""
+        made = self._problem(bad.code, bad.faults, bad.exact)
+        told = "; ".join(error["mensaje"] for error in made.body["errores"])
+        return with_error(made, f" [{told}]" if told else "")
+
+    def _problem(self, code: str, faults: Iterable[Fault] = (), exact: str = "") -> Problem:
         id = self._scoring.serving.new_id()
-        made = problem(code, id, _language(), most_rows=self._most_rows)
-        return with_error(made, f" [{more}]" if more else "")
+        most = self._most_rows
+        return with_error(problem(code, id, language(), faults, most_rows=most, exact=exact))
 
 
 def _noted(answers: Iterable[Answer]) -> Told:
@@ -236,10 +252,6 @@ def _told(found: Told) -> str:
         shown = ", ".join(map(str, rows[:MOST_TOLD])) + (", …" if len(rows) > MOST_TOLD else "")
         parts.append(f"{parameter}: {code} ({shown})")
     return "; ".join(parts) + ("; …" if len(found) > MOST_TOLD else "")
-
-
-def _language() -> str:
-    return wanted_language(None, request.headers.get("Accept-Language", ""))
 
 
 def _response_of(refused: Problem) -> Response:

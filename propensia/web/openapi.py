@@ -17,6 +17,7 @@ from propensia.web import openapi_inference as inference
 from propensia.web import openapi_rows as rows
 from propensia.web import openapi_shapes as shapes
 from propensia.web import problems, routes
+from propensia.web.open_inference import JSON_LENGTH
 from propensia.web.openapi_operations import OPERATIONS, PATH
 from propensia.web.openapi_parts import HTML, JSON, PLAIN, TAGS, Operation, Shape, Text, reference
 from propensia.web.routes import Route
@@ -31,6 +32,10 @@ UNLISTED = frozenset({"/docs/{file}", "/static/{filename}"})
 HEADERS: Shape = {
     "X-Propensia-Id": {
         "description": Text("Identificador de la respuesta.", "Id of the answer."),
+        "schema": {"type": "string"},
+    },
+    problems.CODE_FIELD: {
+        "description": Text("Código del error.", "Code of the problem."),
         "schema": {"type": "string"},
     },
     "X-Propensia-Version": {
@@ -54,6 +59,13 @@ HEADERS: Shape = {
             "How many requests (q) are good in how many seconds (w).",
         ),
         "schema": {"type": "string"},
+    },
+    JSON_LENGTH: {
+        "description": Text(
+            "Cuántos bytes mide el JSON, si detrás van tensores en binario.",
+            "How many bytes the JSON has, where tensors follow it as bytes.",
+        ),
+        "schema": {"type": "integer", "minimum": 0},
     },
     "WWW-Authenticate": {
         "description": Text("Cómo identificarse.", "How to say who asks."),
@@ -83,12 +95,15 @@ ABOUT = Text(
     "existe ninguna clave, un programa de la misma máquina no la necesita; desde que existe una, "
     "todas las direcciones la piden, salvo las que dicen lo contrario. Una sesión del navegador "
     "vale como su clave. Los errores son RFC 9457: `type` es `urn:propensia:CODIGO`, y cada "
-    "código está en docs/errores.md.",
+    "código está en la página /docs.",
     "Scores and their explanation, published versions and the state of the service. While there "
     "is no key, a program of the same machine needs none; as soon as there is one, every address "
     "asks for it but those that say otherwise. A session of the browser counts as its key. Errors "
-    "are RFC 9457: `type` is `urn:propensia:CODE`, and each code is in docs/errores.md.",
+    "are RFC 9457: `type` is `urn:propensia:CODE`, and each code is on the page /docs.",
 )
+
+RATES = ("RateLimit", "RateLimit-Policy")
+"""Headers of what is counted, whatever the answer is."""
 
 NO_OPERATION = {"metodo_no_permitido"}
 """Codes of answers to what is no operation of the document."""
@@ -151,6 +166,7 @@ def _operation(
     fields = [parameter.name for parameter in contract.parameters] if operation.fields else []
     names = [f"path.{name}" for name in _PLACEHOLDER.findall(route.path)]
     names += [f"query.{name}" for name in (*fields, *operation.takes)]
+    names += [f"header.{JSON_LENGTH}"] if operation.in_parts else []
     if names:
         told["parameters"] = [reference(name, "parameters") for name in names]
     if operation.sends:
@@ -159,7 +175,7 @@ def _operation(
         content[next(iter(content))] |= _examples(operation.examples)
         told["requestBody"] = {"required": not operation.may_be_empty, "content": content}
     answers: Shape = {
-        str(status): _answer(text, kinds, operation.scored)
+        str(status): _answer(text, kinds, operation, route)
         for status, (text, kinds) in operation.answers.items()
     }
     for status, codes in _by_status(codes_of(route, operation)).items():
@@ -167,6 +183,8 @@ def _operation(
         needed.setdefault(name, _refusal(status, codes, operation.problem))
         if status in answers:  # the same status, with another body
             answers[status]["content"] |= needed[name]["content"]
+            own = answers[status].get("headers", {})
+            answers[status]["headers"] = needed[name]["headers"] | own
         else:
             answers[status] = reference(name, "responses")
     told["responses"] = dict(sorted(answers.items()))
@@ -206,15 +224,22 @@ def _description(route: Route, operation: Operation) -> Text:
     return Text(*(f"{text}\n\n{more}" for text, more in zip(operation.text, right, strict=True)))
 
 
-def _answer(text: Text, kinds: Any, scored: bool) -> Shape:
+def _answer(text: Text, kinds: Any, operation: Operation, route: Route) -> Shape:
+    names = ["X-Propensia-Id", "X-Propensia-Version"] if operation.scored else []
+    names += [JSON_LENGTH] if operation.in_parts else []
+    names += RATES if is_limited(route) else []
     told: Shape = {
         "description": text,
         "content": {kind: {"schema": reference(name)} for kind, name in kinds.items()},
     }
-    if scored:
-        names = ("X-Propensia-Id", "X-Propensia-Version")
+    if names:
         told["headers"] = {name: reference(name, "headers") for name in names}
     return told
+
+
+def is_limited(route: Route) -> bool:
+    """Whether requests for a route are counted, unless a setting says that they are not."""
+    return route.permission is not None or route.method != "GET"
 
 
 def _examples(names: Iterable[str]) -> Shape:
@@ -226,13 +251,12 @@ def _refusal(status: str, codes: list[str], schema: str) -> Shape:
     """The answer of one status, whose ``type`` is one of ``codes``."""
     kinds = [f"urn:propensia:{code}" for code in codes]
     exact = {"properties": {"type": {"enum": kinds}, "status": {"const": int(status)}}}
-    named = ["X-Propensia-Id"]
+    named = ["X-Propensia-Id", problems.CODE_FIELD]
     if any(problems.KINDS[code][3] for code in codes):
         named.append("Retry-After")
     if status == "401":
         named.append("WWW-Authenticate")
-    if status == "429":
-        named += ["RateLimit", "RateLimit-Policy"]
+    named += RATES
     titles = [problems.KINDS[code] for code in codes]
     return {
         "description": Text(
@@ -258,7 +282,13 @@ def _problem_examples(contract: Contract, most_rows: int, language: str) -> Shap
     for code in [code for code in problems.KINDS if code not in NO_OPERATION]:
         faults = [fault] if code == "peticion_no_valida" else []
         body = problems.problem(
-            code, EXAMPLE_ID, language, faults, contract, most_rows=most_rows
+            code,
+            EXAMPLE_ID,
+            language,
+            faults,
+            contract,
+            most_rows=most_rows,
+            longest=routes.ROW_BYTES,
         ).body
         found[code] = {"summary": body["title"], "value": body}
     return found
@@ -283,6 +313,8 @@ def _parameters(contract: Contract) -> Shape:
         place = {"name": name, "in": "path", "required": True, "description": what}
         found[f"path.{name}"] = place | {"schema": shape}
     found["path.name"]["example"] = contract.name
+    length = {"name": JSON_LENGTH, "in": "header"} | HEADERS[JSON_LENGTH]
+    found[f"header.{JSON_LENGTH}"] = length
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from propensia.contract import Contract
-from propensia.web.open_inference import BINARY, JSON_LENGTH, OUTPUTS
+from propensia.web.open_inference import BINARY, JSON_LENGTH, NAMED_OUTPUTS, OUTPUTS
 from propensia.web.open_inference_tensors import NUMBERS, TEXT
 from propensia.web.openapi_parts import (
     INFERENCE,
@@ -29,9 +29,10 @@ _DATATYPES = {"type": "string", "enum": [TEXT, *NUMBERS]}
 _METADATA = closed(
     {"name": _TEXT, "datatype": _DATATYPES, "shape": listed({"type": "integer", "const": -1})}
 )
+_OUTPUT_NAME = {"type": "string", "enum": [*OUTPUTS, *NAMED_OUTPUTS]}
 _OUTPUT = closed(
     {
-        "name": {"type": "string", "enum": list(OUTPUTS)},
+        "name": _OUTPUT_NAME,
         "datatype": {"type": "string", "enum": list(OUTPUTS.values())},
         "shape": listed({"type": "integer", "minimum": 0}),
         "data": listed({"type": ["number", "string"]}),
@@ -85,17 +86,24 @@ def schemas(contract: Contract, most_rows: int) -> Shape:
         "name": {"type": "string", "enum": names},
         "datatype": _DATATYPES,
         "shape": shape | {"minItems": 1, "maxItems": 2},
-        "data": listed({"type": ["string", "number", "null"]}) | {"maxItems": most_rows},
-        "parameters": {"type": "object", "properties": _BYTES},
+        "data": _or_null(listed({"type": ["string", "number", "null"]}) | {"maxItems": most_rows}),
+        "parameters": _or_null(
+            {"type": "object", "properties": {name: _or_null(s) for name, s in _BYTES.items()}}
+        ),
     }
-    output = {"name": {"type": "string", "enum": list(OUTPUTS)}}
+    output = {"name": _OUTPUT_NAME, "parameters": {"type": ["object", "null"]}}
     asked = {
         "inputs": listed(_open(tensor, ["name", "datatype", "shape"])) | {"minItems": 1},
-        "outputs": listed(_open(output, ["name"])),
-        "id": _TEXT,
-        "parameters": {"type": "object"},
+        "outputs": _or_null(listed(_open(output, ["name"]))),
+        "id": _or_null(_TEXT),
+        "parameters": {"type": ["object", "null"]},
     }
     return {"PeticionInferencia": _open(asked, ["inputs"])}
+
+
+def _or_null(shape: Shape) -> Shape:
+    """A member that is not there where it is ``null``."""
+    return shape | {"type": [shape["type"], "null"]}
 
 
 def _open(properties: Shape, required: list[str]) -> Shape:
@@ -157,8 +165,10 @@ def _of_model(tail: str, suffix: str) -> dict[tuple[str, str], Operation]:
                 "modelo_no_fiable",
             ),
             sends={JSON: "PeticionInferencia", BINARY: "TensoresBinarios"},
+            takes=("idioma",),
             examples=("inferencia",),
             scored=True,
+            in_parts=True,
         ),
     }
 

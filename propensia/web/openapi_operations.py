@@ -64,11 +64,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: (SCORE, {JSON: "Respuesta"})},
         Text(
             "Por nombre corto o por columna; también mezclados. Da la misma puntuación que GET, "
-            "bit a bit. Los números valen también como texto.",
+            "bit a bit. Los números valen también como texto. Las opciones van en el objeto o "
+            "tras «?»; de lo que va tras «?» no se lee nada más.",
             "By short name or by column, or both. It gives the same score as GET, bit for bit. "
-            "A number may also be a text.",
+            "A number may also be a text. Options go in the object or after “?”; nothing else "
+            "after “?” is read.",
         ),
-        ("peticion_no_valida", *NOT_SCORED),
+        ("peticion_no_valida", "peticion_demasiado_larga", *NOT_SCORED),
+        takes=("motivos", "idioma", "ref"),
         sends={JSON: "Objeto"},
         examples=("porNombre", "porColumna"),
         scored=True,
@@ -87,12 +90,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             )
         },
         Text(
-            "Una fila mala no estropea las demás.",
-            "One bad row does not spoil the others.",
+            "Una fila mala no estropea las demás. Las opciones tras «?» valen para todas.",
+            "One bad row does not spoil the others. Options after “?” hold for all of them.",
         ),
-        ("demasiadas_filas", "sin_modelo"),
+        ("peticion_no_valida", "peticion_demasiado_larga", "demasiadas_filas", "sin_modelo"),
+        takes=("motivos", "idioma", "ref"),
         sends={JSON: "Lote"},
         examples=("lote", "filas"),
+        scored=True,
     ),
     ("GET", "/"): Operation(
         "formulario",
@@ -192,7 +197,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         PAGES,
         Text("Salir", "Log out"),
         {303: (Text("Ha salido.", "You are out."), {})},
-        codes=("peticion_no_valida",),
+        codes=("peticion_no_valida", "limite_superado"),
         sends={FORM: "Salida"},
         may_be_empty=True,
     ),

@@ -62,7 +62,8 @@ class Operation:
     -> name of a schema, and ``may_be_empty`` whether nothing may be sent. ``takes``: names of
     query parameters, and ``fields`` whether those of the contract are among them. ``problem``:
     name of the schema of its problems. ``examples``: names of examples of what is sent.
-    ``scored``: whether an answer carries the version that made it.
+    ``scored``: whether an answer carries the version that made it. ``in_parts``: whether bytes may
+    follow the JSON, of which a header tells the length.
     """
 
     id: str
@@ -78,3 +79,4 @@ class Operation:
     may_be_empty: bool = False
     examples: tuple[str, ...] = ()
     scored: bool = False
+    in_parts: bool = False

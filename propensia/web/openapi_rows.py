@@ -1,6 +1,8 @@
 """Rows and answers in the OpenAPI document: what the contract alone decides.
 
-It never knows the name of a parameter, and promises nothing that the reader of rows would refuse.
+It never knows the name of a parameter, and refuses nothing that the guide of the API shows: where
+JSON Schema cannot tell what the reader of rows tells (a number as a text within its bounds), it
+says the more.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ PRINTABLE = "^[ -~¡-¬®-ÿ]*$"
 """Latin letters, digits and signs, without control characters: what a reference surely may have;
 the service takes the printable letters of any script."""
 
+NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+DIGITS = "[0-9]{1,15}"
+FRACTION = r"(\.[0-9]{1,15}|,[0-9]{1,2})?"
+"""Of a number as a text. A comma with three digits after it could be thousands, and is refused."""
+
 
 def query_value(parameter: Parameter) -> Shape:
     """What a parameter takes in an address, where everything is text."""
@@ -34,12 +41,21 @@ def query_value(parameter: Parameter) -> Shape:
 
 
 def json_value(parameter: Parameter) -> Shape:
-    """What a parameter takes in JSON, where no data is ``null``."""
+    """What a parameter takes in JSON, where a number may be one or the text of one, and no data
+    is ``null``."""
     shape = query_value(parameter)
-    if not has_no_data(parameter):
-        return shape
-    nothing = {"type": "null"}
-    return {"anyOf": [*shape.get("anyOf", [shape]), nothing]}
+    also = []
+    if parameter.kind == "month":
+        also.append({"type": "integer", "minimum": parameter.min, "maximum": parameter.max})
+    elif parameter.is_category:
+        numbers = [int(text) for text in shape.get("enum", ()) if text.isdigit()]
+        also += [{"type": "integer", "enum": numbers}] if numbers else []
+    else:
+        sign, whole = "-?" if parameter.min < 0 else "", "int" in parameter.kind
+        also.append({"type": "string", "pattern": f"^{sign}{DIGITS}{'' if whole else FRACTION}$"})
+    if has_no_data(parameter):
+        also.append({"type": "null"})
+    return {"anyOf": [*shape.get("anyOf", [shape]), *also]} if also else shape
 
 
 def example(parameter: Parameter, *, in_json: bool) -> Any:
@@ -120,7 +136,10 @@ def schemas(contract: Contract, most_rows: int) -> Shape:
     return {
         "Fila": _row(contract, {p.name: p for p in contract.parameters}),
         "FilaPorColumna": _row(contract, {p.feature: p for p in contract.parameters}),
-        "Objeto": {"anyOf": [reference("Fila"), reference("FilaPorColumna")]},
+        "FilaMezclada": _mixed(contract),
+        "Objeto": {
+            "anyOf": [reference(name) for name in ("Fila", "FilaPorColumna", "FilaMezclada")]
+        },
         "Filas": listed(reference("Objeto")) | {"maxItems": most_rows},
         "Lote": {"anyOf": [reference("Filas"), closed({"filas": reference("Filas")})]},
         "Respuesta": closed(answer, ("ref", "motivos")),
@@ -158,9 +177,35 @@ def _row(contract: Contract, parameters: Mapping[str, Parameter]) -> Shape:
     }
     for name, (shape, what) in options(contract).items():
         if name != "formato":
-            properties[name] = shape | {"description": what}
+            properties[name] = _option_in_json(shape) | {"description": what}
     needed = [name for name, parameter in parameters.items() if parameter.absent_as is None]
     return {"type": "object", "properties": properties, "required": needed}
+
+
+def _mixed(contract: Contract) -> Shape:
+    """A row with some parameters by short name and others by column."""
+    names = {name: p for p in contract.parameters for name in (p.name, p.feature)}
+    # One of two names of each would be two to the power of their number for those who read it.
+    row = _row(contract, names) | {
+        "minProperties": sum(p.absent_as is None for p in contract.parameters),
+        "description": Text(
+            "Cada parámetro una vez, por su nombre corto o por su columna.",
+            "Each parameter once, by its short name or by its column.",
+        ),
+    }
+    del row["required"]
+    return row
+
+
+def _option_in_json(shape: Shape) -> Shape:
+    """The shape of an option in a row, where a number may be a text, a text a number, and
+    ``null`` is not sent."""
+    if shape["type"] == "integer":
+        texts = {"type": "string", "enum": [str(number) for number in shape["enum"]]}
+        return {"anyOf": [shape, texts, {"type": "null"}]}
+    if "enum" in shape:
+        return {"anyOf": [shape, {"type": "null"}]}
+    return shape | {"type": ["string", "integer", "null"], "pattern": NO_CONTROL}
 
 
 def _names(contract: Contract) -> Shape:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from propensia.web import problems
+from propensia.web.models import LONGEST_WHY
 from propensia.web.openapi_parts import SHARE, Shape, Text, closed, listed, reference
 
 _CODES = {"type": "string", "enum": [f"urn:propensia:{code}" for code in problems.KINDS]}
@@ -17,13 +18,13 @@ _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 _WHY = {
     "type": "string",
     "minLength": 1,
-    "maxLength": 200,
-    "pattern": "[0-9A-Za-z]",
+    "maxLength": LONGEST_WHY,
+    "pattern": r"\S",
     "description": Text("Por qué; queda escrito.", "Why; it is kept."),
 }
 _SEEN = {
     "publicacion": {
-        "type": "integer",
+        "type": ["integer", "null"],
         "minimum": 1,
         "description": Text(
             "La publicación que se vio al decidir: si ya es otra, 409.",
@@ -32,6 +33,8 @@ _SEEN = {
     }
 }
 _NULLABLE_TEXT = {"type": ["string", "null"]}
+_NULLABLE_RELEASE = {"type": ["integer", "null"], "minimum": 1}
+_NULLABLE_SHARE = {"anyOf": [SHARE, {"type": "null"}]}
 
 
 def problem_shape(faults_name: str, more: Mapping[str, Any]) -> Shape:
@@ -74,8 +77,8 @@ FIXED: Shape = {
     "Problema": problem_shape("Fallo", {})
     | {
         "description": Text(
-            "RFC 9457. `type` es estable; cada uno está en docs/errores.md por su nombre.",
-            "RFC 9457. `type` is stable; each is in docs/errores.md by its name.",
+            "RFC 9457. `type` es estable; cada uno está en la página /docs por su nombre.",
+            "RFC 9457. `type` is stable; each is on the page /docs by its name.",
         )
     },
     "Fallo": fault_shape({}),
@@ -106,6 +109,8 @@ FIXED: Shape = {
         {
             "activa": _NULLABLE_TEXT,
             "anterior": _NULLABLE_TEXT,
+            "publicacion": _NULLABLE_RELEASE,
+            "umbral": _NULLABLE_SHARE,
             "modelos": listed(
                 closed(
                     {
@@ -116,8 +121,11 @@ FIXED: Shape = {
                             "type": "string",
                             "enum": ["activa", "anterior", "candidata", "rechazada"],
                         },
+                        "publicacion": _NULLABLE_RELEASE,
                         "publicado": _NULLABLE_TEXT,
-                        "motivo": _NULLABLE_TEXT,
+                        "umbral": _NULLABLE_SHARE,
+                        "quien": _NULLABLE_TEXT,
+                        "motivo": {"type": "string"},
                     }
                 )
             ),
@@ -144,8 +152,8 @@ FIXED: Shape = {
         },
         "required": ["fichero"],
     },
-    "Activar": closed({"motivo": _WHY, "umbral": SHARE} | _SEEN, ("umbral", *_SEEN)),
-    "Volver": closed({"motivo": _WHY, "version": _TEXT} | _SEEN, ("version", *_SEEN)),
+    "Activar": closed({"motivo": _WHY, "umbral": _NULLABLE_SHARE} | _SEEN, ("umbral", *_SEEN)),
+    "Volver": closed({"motivo": _WHY, "version": _NULLABLE_TEXT} | _SEEN, ("version", *_SEEN)),
     "Publicacion": closed(
         {
             "publicacion": {"type": "integer", "minimum": 1},

@@ -5,12 +5,12 @@ Never reads a request, never marks text as safe HTML, never keeps a value.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
+from propensia.web import copied
 from propensia.web.texts import TEXTS
 
 Context = dict[str, Any]
@@ -19,12 +19,8 @@ Plain = Mapping[str, Any]
 SHOWN_LENGTH: Final = 120
 """Longest piece of a sent value that a page repeats, in characters."""
 
-_EXCEL_LITERAL: Final = 255
-_EXCEL_URL: Final = 2048
 _REASONS: Final = 5
 _INPUT_MODES: Final = {"number": "decimal", "integer": "numeric", "month": "numeric"}
-# Not left alone between double quotes by all of sh, cmd, PowerShell and curl's own globbing.
-_UNSAFE_IN_QUOTES: Final = re.compile(r"[^A-Za-z0-9\-._~:/?#@&=+,;()*%]")
 # Control, format (direction marks), private, half and line-breaking characters: they would
 # hide what was sent, or cannot be encoded at all.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
@@ -71,11 +67,13 @@ def result_page(
     url: str,
     language: str,
     demonstration: bool = False,
+    guarded: bool = False,
 ) -> Context:
     """The context of ``result.html`` for an answer of DESIGN §5.1.
 
     ``url`` is the absolute address of the scoring route; its query, if any, is replaced by
     ``values``, so that what is copied holds the contract's parameters and nothing else.
+    ``guarded``: a key is asked for.
     """
     words = texts(language)
     pairs = _sent(fields, values)
@@ -97,7 +95,7 @@ def result_page(
         "reasons": _reasons(answer.get("motivos") or (), labels, language),
         "notices": [_notice(n, labels) for n in answer.get("avisos") or ()],
         "values": [_value(f, values, words) for f in fields],
-        "boxes": _boxes(url, pairs, language),
+        "boxes": copied.boxes(url, pairs, language, words, guarded),
         "back": "./?" + _query([*again, ("idioma", language)]),
     }
 
@@ -105,30 +103,6 @@ def result_page(
 def docs_page(language: str, version: str) -> Context:
     """The context of ``docs.html``; ``version`` is that of the files that it loads."""
     return frame(texts(language)["docs_title"], language, "docs", []) | {"version": version}
-
-
-def excel_formula(url: str, function: str) -> str:
-    """The formula that fetches the URL; ``function`` is WEBSERVICE or SERVICIOWEB.
-
-    Excel takes at most 255 characters between two quotes, so a long URL is joined from pieces.
-    """
-    pieces = [""]
-    for char in url:
-        written = '""' if char == '"' else char
-        if len(pieces[-1]) + len(written) > _EXCEL_LITERAL:
-            pieces.append("")
-        pieces[-1] += written
-    return f"={function}(" + "&".join(f'"{piece}"' for piece in pieces) + ")"
-
-
-def curl_line(url: str) -> str:
-    """The command that fetches the URL, the same for sh, cmd and PowerShell.
-
-    What one of them would expand between double quotes is percent-encoded; in a batch file
-    (not at the prompt) each % still has to be doubled by hand.
-    """
-    safe = _UNSAFE_IN_QUOTES.sub(lambda m: quote(m[0], safe="", errors="replace"), url)
-    return f'curl "{safe}"'
 
 
 def texts(language: str) -> dict[str, str]:
@@ -323,23 +297,3 @@ def _value(field: Plain, values: Mapping[str, str], words: Mapping[str, str]) ->
         "value": visible(raw or ""),
         "absent": "" if raw else absent,
     }
-
-
-def _boxes(url: str, pairs: list[tuple[str, str]], language: str) -> list[Context]:
-    """What can be copied: label, text and hint of each box, the reader's own Excel first."""
-    words, parts = texts(language), urlsplit(url)
-    plain = urlunsplit(parts._replace(query=_query(pairs), fragment=""))
-    bare = urlunsplit(parts._replace(query=_query([*pairs, ("formato", "texto")]), fragment=""))
-    fits = len(bare) <= _EXCEL_URL
-    excel = words["excel_hint"] if fits else words["excel_too_long"].format(n=_EXCEL_URL)
-    curl = curl_line(plain)
-    formulas = [
-        ("excel_es", excel_formula(bare, "SERVICIOWEB"), excel),
-        ("excel_en", excel_formula(bare, "WEBSERVICE"), excel),
-    ]
-    boxes = [("url", plain, ""), ("curl", curl, words["curl_hint"] if "%" in curl else "")]
-    boxes += formulas if language == "es" else formulas[::-1]
-    return [
-        {"id": f"copia-{key}", "label": words[f"{key}_label"], "text": text, "hint": hint}
-        for key, text, hint in boxes
-    ]

@@ -121,7 +121,10 @@ class HotRoute:
         self._writer = AnswerWriter(scoring.contract)
 
     def begin(self) -> None:
-        """Start what this process needs in the background, once; who comes meanwhile waits."""
+        """Start what this process needs in the background, once; who comes meanwhile waits.
+
+        To be called before every question: after a fork the background thread did not come along.
+        """
         if os.getpid() == self._pid:
             return
         with self._beginning:
@@ -131,7 +134,6 @@ class HotRoute:
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer the hot route; hand everything else to Flask."""
-        self.begin()  # after a fork the background thread did not come along
         method = environ["REQUEST_METHOD"]
         if environ["PATH_INFO"] != ROUTE or method not in ("GET", "HEAD"):
             return self._app(environ, start)

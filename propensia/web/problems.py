@@ -15,9 +15,12 @@ from typing import Any
 
 from propensia.contract import Contract
 from propensia.faults import Fault, sentence
-from propensia.web.query import OPTION_ADMITS, Query
+from propensia.web.query import LONGEST_QUERY, OPTION_ADMITS, Query
 
 PROBLEM, TEXT = "application/problem+json", "text/plain; charset=utf-8"
+CODE_FIELD = "X-Propensia-Problem"
+"""A header of every refusal: its code, for whoever reads no body."""
+
 FRAMES = 5
 # Sent with every answer of every route (OWASP Secure Headers Project): debtors' data stay out of
 # caches, referrers, and the pages of other sites.
@@ -86,8 +89,8 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     ),
     "fichero_demasiado_grande": (
         413,
-        ("Contenido demasiado grande", "El contenido enviado es demasiado grande."),
-        ("Content too large", "The content sent is too large."),
+        ("Contenido demasiado grande", "El contenido puede ocupar como mucho {longest}."),
+        ("Content too large", "The content may have at most {longest}."),
         0,
     ),
     "demasiadas_filas": (
@@ -98,14 +101,14 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     ),
     "peticion_demasiado_larga": (
         414,
-        ("Petición demasiado larga", "La parte tras «?» puede tener 2048 caracteres."),
-        ("Request too long", "The part after “?” may have 2048 characters."),
+        ("Petición demasiado larga", f"La parte tras «?» puede tener {LONGEST_QUERY} caracteres."),
+        ("Request too long", f"The part after “?” may have {LONGEST_QUERY} characters."),
         0,
     ),
     "tipo_no_admitido": (
         415,
-        ("Tipo no admitido", "Envíe el contenido como application/json."),
-        ("Type not taken", "Send the content as application/json."),
+        ("Tipo no admitido", "Envíe el contenido con el tipo que dice /docs."),
+        ("Type not taken", "Send the content with the type that /docs tells."),
         0,
     ),
     "modelo_rechazado": (
@@ -146,6 +149,63 @@ KINDS: dict[str, tuple[int, tuple[str, str], tuple[str, str], int]] = {
     ),
 }
 
+# name of a more exact detail -> (code of its problem, Spanish, English)
+DETAILS: dict[str, tuple[str, str, str]] = {
+    "sin_claves": (
+        "clave_no_valida",
+        "Aún no hay claves: llame a {here} desde esta misma máquina, con HTTP/1.1 y sin proxy, o "
+        "haga una con «propensia keys create».",
+        "There are no keys yet: call {here} on this very machine, by HTTP/1.1 and without a "
+        "proxy, or make one with “propensia keys create”.",
+    ),
+    "permiso_sin_clave": (
+        "sin_permiso",
+        "Sin clave no se puede hacer esto; haga una con «propensia keys create» y envíela.",
+        "Without a key this is not possible; make one with “propensia keys create” and send it.",
+    ),
+    "modelo_desconocido": (
+        "no_encontrado",
+        "No hay ningún modelo con ese nombre; use el del contrato o el del fichero activo.",
+        "There is no model of that name; use that of the contract or of the active file.",
+    ),
+    "version_desconocida": (
+        "no_encontrado",
+        "No hay ninguna versión con ese nombre; /modelos las enumera.",
+        "There is no version of that name; /modelos lists them.",
+    ),
+    "version_no_activa": (
+        "no_encontrado",
+        "Esa versión no es la que responde; /modelos dice cuál es.",
+        "That version is not the one that answers; /modelos tells which is.",
+    ),
+    "misma_persona": (
+        "sin_permiso",
+        "Tiene que decidirlo otra persona: con cuatro ojos, nadie publica lo que entregó.",
+        "Another person has to decide it: with four eyes, nobody publishes what they handed in.",
+    ),
+    "contenido_comprimido": (
+        "tipo_no_admitido",
+        "Envíe el contenido sin comprimir, sin la cabecera Content-Encoding.",
+        "Send the content as it is, not compressed, without the header Content-Encoding.",
+    ),
+    "solo_json": (
+        "tipo_no_admitido",
+        "Envíe el contenido como application/json, en UTF-8.",
+        "Send the content as application/json, in UTF-8.",
+    ),
+    "solo_tensores": (
+        "tipo_no_admitido",
+        "Envíe el contenido como application/json, o application/octet-stream si lleva tensores.",
+        "Send the content as application/json, or application/octet-stream if it has tensors.",
+    ),
+    "solo_formulario": (
+        "tipo_no_admitido",
+        "Envíe el fichero en un formulario, multipart/form-data.",
+        "Send the file in a form, multipart/form-data.",
+    ),
+}
+"""Where the place that refuses knows more than its code says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -174,35 +234,48 @@ def problem(
     contract: Contract | None = None,
     most_rows: int = 0,
     retry_s: int = 0,
+    longest: int = 0,
+    exact: str = "",
+    here: str = "",
 ) -> Problem:
     """The problem of that ``code``; ``faults`` become its ``errores``, all at once.
 
     ``most_rows``: the longest batch, which one of the sentences names. ``retry_s``: when another
-    try makes sense, where that is known better than by the table.
+    try makes sense, where that is known better than by the table. ``longest``: bytes of the
+    longest body. ``exact``: one of ``DETAILS``, whose sentence takes the place of the usual one.
+    ``here``: how programs of this machine call.
     """
     status, spanish, english, usual_retry_s = KINDS[code]
     retry_s = retry_s or usual_retry_s
     title, detail = spanish if language == "es" else english
+    if exact:
+        detail = DETAILS[exact][1 if language == "es" else 2]
+    most = {"most_rows": most_rows, "longest": _size(longest)}
     body = {
         "type": f"urn:propensia:{code}",
         "title": title,
         "status": status,
-        "detail": detail.format(most_rows=most_rows, retry_s=retry_s),
+        "detail": detail.format(**most, retry_s=retry_s, here=here),
         "id": id,
         "errores": [_error(fault, language, contract) for fault in faults],
     }
     return Problem(code, status, retry_s, body)
 
 
+def _size(size: int) -> str:
+    """A number of bytes as people write it, never more than it is."""
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
+
+
 def _error(fault: Fault, language: str, contract: Contract | None) -> dict[str, str]:
-    admits, own = "", None
+    admits, own = fault.admits, None
     if contract is not None:
         own = contract.own_faults
         known = {parameter.name: parameter for parameter in contract.parameters}
         if fault.parameter in known:
             admits = known[fault.parameter].admits()
-        else:
-            admits = OPTION_ADMITS.get(fault.parameter, "").format(most=len(known))
+        elif fault.parameter in OPTION_ADMITS:
+            admits = OPTION_ADMITS[fault.parameter].format(most=len(known))
     message = sentence(fault.code, fault.parameter, language, admits=admits, own=own)
     return {
         "parametro": fault.parameter,
@@ -214,7 +287,7 @@ def _error(fault: Fault, language: str, contract: Contract | None) -> dict[str, 
 
 def refusal_headers(refused: Problem) -> list[tuple[str, str]]:
     """The headers of a problem besides its type and length."""
-    headers = [("X-Propensia-Id", refused.body["id"]), *SAFE_HEADERS]
+    headers = [("X-Propensia-Id", refused.body["id"]), (CODE_FIELD, refused.code), *SAFE_HEADERS]
     if refused.retry_s:
         headers.append(("Retry-After", str(refused.retry_s)))
     if refused.status == 401:  # RFC 9110, 15.5.2

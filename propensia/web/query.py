@@ -147,5 +147,5 @@ OPTION_ADMITS = {
     "formato": "json, texto, html",
     "idioma": "es, en",
     "motivos": "0–{most}",  # noqa: RUF001 - the dash of a range
-    "ref": "≤ 64",
+    "ref": f"≤ {LONGEST_REF}",
 }

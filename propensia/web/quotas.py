@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from propensia.access import Asking, Denied
-from propensia.access.limits import ENTERING, FAILED, Limits, Rate, identity, network
-from propensia.access.networks import Network
+from propensia.access import Denied
+from propensia.access.limits import ENTERING, Limits, Rate, identity, network
+from propensia.access.networks import Address
 from propensia.access.roles import Caller
 from propensia.access.sliding import Taken
 from propensia.web.routes import ROUTES, Route
@@ -46,10 +46,18 @@ class Quotas:
         environ: WSGIEnvironment,
         route: Route | None,
         caller: Caller | None,
-        address: Network | None,
+        address: Address | None,
+        session: str | None = None,
     ) -> None:
-        """Count a request of a caller that is known, or of an address. Raises ``Denied``."""
-        who = network(address) if caller is None else identity(caller, address)
+        """Count a request of a caller that is known, or of an address. Raises ``Denied``.
+
+        ``session``: the id of the key of a browser's session, where nobody asks who calls: nobody
+        of the same network may keep that person from logging out.
+        """
+        if caller is not None:
+            who = identity(caller, address)
+        else:
+            who = network(address) if session is None else f"key {session}"
         environ[WHO] = who
         rate = self._rates[route]
         if rate is None:
@@ -59,14 +67,16 @@ class Quotas:
         if not told.allowed:
             raise _too_many(told, "" if caller is None else caller.name)
 
-    def failed(self, asked: Asking) -> None:
-        """Count a key that is not good. Raises ``Denied`` where there were too many: whoever sends
-        a good one from the same network is not held up."""
-        if asked.key is None and asked.path_key is None:
-            return
-        told = self._limits.take(FAILED, network(asked.address))
-        if not told.allowed:
-            raise _too_many(told, "")
+    def failed(
+        self, environ: WSGIEnvironment, rate: Rate, address: Address | None
+    ) -> Denied | None:
+        """Count a request that nobody good sent; the refusal to answer with instead, where there
+        were too many. Whoever sends a good key from the same network is not held up."""
+        told = self._limits.take(rate, network(address))
+        if told.allowed:
+            return None
+        environ[FIELDS] = _fields(rate, told)
+        return _too_many(told, "")
 
 
 def _rate(route: Route, limits: Limits) -> Rate | None:
@@ -74,7 +84,8 @@ def _rate(route: Route, limits: Limits) -> Rate | None:
         return limits.rate_get
     if route.permission is not None:
         return limits.rate
-    return ENTERING if (route.method, route.path) == ("POST", "/entrar") else None
+    # Logging in is counted where the key is looked at: only a wrong one counts.
+    return ENTERING if route.path == "/salir" else None
 
 
 def _too_many(told: Taken, name: str) -> Denied:

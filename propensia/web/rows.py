@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from werkzeug.http import parse_options_header
 
 from propensia.contract import Contract
+from propensia.faults import Fault
 from propensia.web.query import OPTIONS, Query, QueryReader
 
 if TYPE_CHECKING:
@@ -26,22 +28,37 @@ object a tuple of its ``(name, value)`` in order, so that a repeated name can be
 ROW_OPTIONS = OPTIONS - {"formato"}
 """What may go with a row besides its parameters; the answer to a row is always JSON."""
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}").fullmatch
+
 
 class BadBody(Exception):
-    """A body that cannot be used: ``code`` is the problem to answer with, ``place`` where it is
-    (steps of a path that we know, such as ``inputs[2].shape``; never what was sent)."""
+    """A body that cannot be used: ``code`` is the problem to answer with, ``exact`` the name of
+    its detail, ``faults`` why. Their ``parameter`` is a place in the body (``3:14``, line and
+    column, or steps of a path that we know, such as ``inputs[2].shape``) or a name; never a
+    value that was sent."""
 
-    def __init__(self, code: str = "cuerpo_no_valido", place: str = "") -> None:
-        super().__init__(code, place)
+    def __init__(self, code: str, *faults: Fault, exact: str = "") -> None:
+        super().__init__(code, faults)
         self.code = code
-        self.place = place
+        self.faults = faults
+        self.exact = exact
+
+
+def unreadable(why: str, place: str = "") -> BadBody:
+    """The refusal of a body that is not JSON, or not of the shape that its route takes."""
+    return BadBody("cuerpo_no_valido", Fault(place, why))
+
+
+def unknown(name: str, known: Iterable[str]) -> Fault:
+    """The fault of a name that a closed object has not; it is told where it looks like one."""
+    return Fault(name if _NAME(name) else "?", "nombre_desconocido", ", ".join(known))
 
 
 def content(environ: WSGIEnvironment) -> bytes:
     """The body of a request, whole. Raises ``BadBody`` for one that is compressed: unpacked, it
     could be any size (RFC 9110, 15.5.16, gives it 415)."""
     if environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
-        raise BadBody("tipo_no_admitido")
+        raise BadBody("tipo_no_admitido", exact="contenido_comprimido")
     length = environ.get("CONTENT_LENGTH", "")
     data: bytes = environ["wsgi.input"].read(int(length)) if length.isdecimal() else b""
     return data
@@ -50,7 +67,7 @@ def content(environ: WSGIEnvironment) -> bytes:
 def json_content(environ: WSGIEnvironment) -> Json:
     """The JSON that a request sends as such. Raises ``BadBody``."""
     if not is_json(environ.get("CONTENT_TYPE", "")):
-        raise BadBody("tipo_no_admitido")
+        raise BadBody("tipo_no_admitido", exact="solo_json")
     return STRICT.read(content(environ))
 
 
@@ -74,29 +91,40 @@ class JsonReader:
             object_pairs_hook=_pairs,
             parse_float=str,
             parse_int=str,
-            parse_constant=lambda name: constants[name] if name in constants else _no_json(),
+            parse_constant=lambda name: constants[name] if name in constants else no_json(name),
         )
 
     def read(self, data: bytes) -> Json:
         """The value that ``data`` is; a byte order mark before it is not looked at (RFC 8259,
         8.1). Raises ``BadBody``; values nested too deeply are refused by the interpreter's own
         limit of recursion."""
-        try:
-            value: Json = self._decoder.decode(data.decode("utf-8-sig"))
-        except (ValueError, RecursionError):
-            raise BadBody from None
+        value: Json = decoded(self._decoder, data)
         return value
+
+
+def decoded(decoder: json.JSONDecoder, data: bytes) -> Any:
+    """What ``decoder`` makes of JSON in UTF-8. Raises ``BadBody`` that says where it ends to be
+    so, but quotes nothing of it, as the parser's own message would."""
+    try:
+        return decoder.decode(data.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise unreadable("json_no_valido", f"{error.lineno}:{error.colno}") from None
+    except UnicodeError:
+        raise unreadable("cuerpo_no_utf8") from None
+    except RecursionError:
+        raise unreadable("json_demasiado_profundo") from None
 
 
 def _pairs(pairs: list[tuple[str, Json]]) -> tuple[tuple[str, Json], ...]:
     for name, _ in pairs:
         if not name.isascii():
-            name.encode("utf-8")  # raises ValueError for half a surrogate pair (RFC 7493, 2.1)
+            name.encode("utf-8")  # raises UnicodeError for half a surrogate pair (RFC 7493, 2.1)
     return tuple(pairs)
 
 
-def _no_json() -> NoReturn:
-    raise ValueError("a constant that is not JSON")
+def no_json(name: str) -> NoReturn:
+    """Refuse ``NaN``, ``Infinity`` or ``-Infinity``, which the parser takes for numbers."""
+    raise unreadable("constante_no_valida", name)
 
 
 STRICT = JsonReader({})
@@ -129,7 +157,7 @@ class RowReader:
         ``null`` is no data (for an option: not sent). Raises ``BadBody`` for what is no object.
         """
         if not isinstance(value, tuple):
-            raise BadBody
+            raise unreadable("objeto_esperado")
         query = Query({}, dict(options.options), faults=list(options.faults))
         self._reader.gather(self._items(value, query), query)
         return query

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote
 
 from flask import Flask, Response, render_template, request
 
 from propensia.access import Access, Denied, networks
+from propensia.access.limits import ENTERING
 from propensia.access.sessions import Session
 from propensia.web import door, pages, routes
 from propensia.web.prediccion import Scoring
-from propensia.web.problems import TEXT, Problem, refusal_headers, wanted_language
+from propensia.web.problems import TEXT, Problem, problem, refusal_headers, wanted_language
 from propensia.web.query import LONGEST_QUERY
+from propensia.web.quotas import FIELDS, Quotas
 
 ENTER, LEAVE = "/entrar", "/salir"
 BACK_FIELD, KEY_FIELD = "volver", "clave"
@@ -28,7 +29,11 @@ _PLAIN = "/?:@!$&'()*+,;=-._~%"
 
 
 def add_routes(
-    app: Flask, access: Access, scoring: Scoring, refusal: Callable[[str], Response]
+    app: Flask,
+    access: Access,
+    quotas: Quotas,
+    scoring: Scoring,
+    refusal: Callable[[str], Response],
 ) -> None:
     """Give ``app`` the routes of sessions, the check of what their forms send, and, for every
     page, ``entered`` where there is a session: its name, its role and its random text.
@@ -49,15 +54,26 @@ def add_routes(
 
     @app.get(ENTER)
     def entrance() -> Response:
-        return login_page(None, language())
+        if access.is_closed:
+            return login_page(None, language())
+        id, here = scoring.serving.new_id(), this_machine()
+        why = problem("clave_no_valida", id, language(), exact="sin_claves", here=here)
+        return login_page(None, language(), why.body["detail"])
 
     @app.post(ENTER)
     def enter() -> Response:
+        environ = request.environ
         shown = request.form.get(KEY_FIELD, "").strip()
+        asked = door.asking(environ, access)
         try:
-            key = access.entering(replace(door.asking(request.environ, access), key=shown))
-        except Denied as denied:
-            return refusal(denied.code)
+            key = access.entering(asked._replace(key=shown))
+        except Denied as denied:  # only wrong keys are counted: nobody can lock others out
+            denied = quotas.failed(environ, ENTERING, asked.address) or denied
+            environ[door.RETRY], environ[door.EXACT] = denied.retry_s, denied.exact
+            environ[door.CAUSES].append(denied.cause)
+            response = refusal(denied.code)
+            response.headers.extend(environ.get(FIELDS, ()))
+            return response
         before = _session()
         if before is not None:  # who logs in again leaves nothing behind
             access.sessions.end(before)
@@ -86,8 +102,9 @@ def add_routes(
         return {"entered": {"name": key.name, "role": key.role, "csrf": held.nonce}}
 
 
-def login_page(refused: Problem | None, language: str) -> Response:
-    """The page that asks for a key, at the address that was asked for; ``refused`` is why."""
+def login_page(refused: Problem | None, language: str, keyless: str = "") -> Response:
+    """The page that asks for a key, at the address that was asked for; ``refused`` is why.
+    ``keyless``: what to say instead of asking, where nobody has a key."""
     frame = pages.frame(pages.texts(language)["login_title"], language, "", [])
     # Where the door refused, the body was not looked at, and may be of any size.
     let_in = door.REFUSAL not in request.environ
@@ -97,6 +114,8 @@ def login_page(refused: Problem | None, language: str) -> Response:
         "wrong": asked_again,
         "back": request.form.get(BACK_FIELD, "/") if asked_again else _here(language),
         "switch": "?" + _query(f"idioma={frame['other_language']}"),
+        "again": _again() if refused is not None and _from_elsewhere() else "",
+        "keyless": keyless,
     }
     status = 200 if refused is None else refused.status
     response = Response(render_template("login.html", **context), status)
@@ -108,6 +127,11 @@ def placed(context: dict[str, Any]) -> dict[str, Any]:
     """The context of a page that may be shown at any address, with its links made for this one."""
     root = "../" * (request.path.count("/") - 1) or "./"
     return context | {"root": root, "switch": root + context["switch"].removeprefix("./")}
+
+
+def this_machine() -> str:
+    """How a program of this machine calls."""
+    return f"{request.scheme}://127.0.0.1:{request.environ.get('SERVER_PORT', '')}"
 
 
 def _session() -> Session | None:
@@ -128,6 +152,24 @@ def _here(language: str) -> str:
     path = quote(request.environ["PATH_INFO"].encode("latin-1"))
     query = _query()
     return f"{path}?{query}" if query else path
+
+
+def _from_elsewhere() -> bool:
+    """Whether a link of another site led here: then a browser leaves the cookie out, as it is
+    told to (RFC 6265bis, 5.2, ``SameSite=Strict``), and there may be a session all the same."""
+    if request.method != "GET":
+        return False
+    site, referrer = request.headers.get("Sec-Fetch-Site"), request.headers.get("Referer")
+    if site is not None:
+        return site in ("cross-site", "same-site")
+    return referrer is not None and referrer.split("/")[2:3] != [request.host]
+
+
+def _again() -> str:
+    """This same address, for a link of this page."""
+    last = quote(request.environ["PATH_INFO"].rpartition("/")[2].encode("latin-1"))
+    query = _query()
+    return f"./{last}?{query}" if query else f"./{last}"
 
 
 def _query(instead: str = "") -> str:
@@ -159,7 +201,7 @@ def _moved(back: str) -> Response:
 def _set_cookie(response: Response, access: Access, text: str, lasts_s: int) -> None:
     """Out of reach of scripts and of other sites; over TLS only, where there is TLS."""
     environ = request.environ
-    sender = networks.sender(environ.get("REMOTE_ADDR", ""), None, ())
+    sender = networks.place(environ.get("REMOTE_ADDR", "")).address
     forwarded = networks.holds(access.trusted_proxies, sender) and (
         environ.get("HTTP_X_FORWARDED_PROTO") == "https"
     )

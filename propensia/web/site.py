@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flask import Flask, Response, abort, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from propensia import __version__, heartbeat
@@ -21,6 +21,7 @@ from propensia.web import door, open_inference, pages, routes, sessions
 from propensia.web.answers import answer_shape
 from propensia.web.prediccion import ROUTE, Scoring, wanted_form
 from propensia.web.problems import (
+    KINDS,
     SAFE_HEADERS,
     TEXT,
     Problem,
@@ -31,13 +32,20 @@ from propensia.web.problems import (
     wanted_language,
 )
 from propensia.web.query import Query
+from propensia.web.routes import Route
 
 log = logging.getLogger(__name__)
+
+NO_MODEL_S = KINDS["sin_modelo"][3]
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+HTTPS_ONLY = "max-age=31536000"
+"""Where this server ends TLS itself: browsers that were here use nothing but https for a year
+(RFC 6797). Behind a proxy, that is for the proxy to say."""
 
 KEPT = {"static": "public, max-age=3600", "docs_file": "private, max-age=86400"}
 """Endpoint -> how long browsers keep the files of pages, which are the same for everybody."""
@@ -78,6 +86,7 @@ def add_routes(
             request.base_url,
             language,
             demonstration=result.bundle.demonstration,
+            guarded=request.environ[door.CALLER].means in ("key", "token", "session"),
         )
         response = _page("result.html", context)
         response.headers["X-Propensia-Version"] = result.bundle.release.version
@@ -89,9 +98,9 @@ def add_routes(
         return Response(f"Funcionando. Propensia {__version__}", content_type=TEXT)
 
     @app.get("/health")
-    def health() -> tuple[dict[str, Any], int]:
+    def health() -> tuple[Any, ...]:
         shape = health_shape(scoring, chosen, troubles())
-        return shape, 200 if shape["version"] else 503
+        return (shape, 200) if shape["version"] else (shape, 503, {"Retry-After": NO_MODEL_S})
 
     @app.get("/health/live")
     def live() -> dict[str, str]:
@@ -105,6 +114,8 @@ def add_routes(
         return {"estado": "listo", "version": bundle.release.version}
 
     _add_error_shape(app, scoring)
+    if chosen.tls_certificate:
+        app.after_request(_https_only)
 
 
 def _add_error_shape(app: Flask, scoring: Scoring) -> None:
@@ -114,10 +125,12 @@ def _add_error_shape(app: Flask, scoring: Scoring) -> None:
             return refusal(code, scoring)
         # Werkzeug reads //prediccion as /prediccion: a second name, with only the page form.
         # For others it would answer with a redirection, and the query of a debtor in it.
-        redirected = isinstance(request.routing_exception, RequestRedirect)
-        if redirected or request.environ["PATH_INFO"].startswith("//"):
+        path, rule = request.environ["PATH_INFO"], request.url_rule
+        if isinstance(request.routing_exception, RequestRedirect) or path.startswith("//"):
             abort(404)
-        route, rule = request.environ.get(door.ROUTE), request.url_rule
+        route = request.environ.get(door.ROUTE)
+        if route is None and (others := routes.at(path)):
+            raise MethodNotAllowed(_methods(others))
         if rule is not None and (route is None or routes.pattern(rule.rule) != route.path):
             abort(404)  # the door and Flask must mean the same route
         return None
@@ -153,25 +166,56 @@ def _add_error_shape(app: Flask, scoring: Scoring) -> None:
         return response
 
 
-def refusal(code: str, scoring: Scoring, errors: Iterable[Mapping[str, str]] = ()) -> Response:
+def _https_only(response: Response) -> Response:
+    if request.is_secure:  # never over plain HTTP: RFC 6797, 7.2
+        response.headers["Strict-Transport-Security"] = HTTPS_ONLY
+    return response
+
+
+def refusal(
+    code: str, scoring: Scoring, errors: Iterable[Mapping[str, str]] = (), exact: str = ""
+) -> Response:
     """The problem of that ``code``, in the form and language that the request asks for; with
-    ``errors`` as its ``errores``, where they are no faults of a row."""
+    ``errors`` as its ``errores``, where they are no faults of a row, and ``exact`` as its
+    detail."""
     query, language = _asked(scoring)
-    retry_s = request.environ.get(door.RETRY, 0)
-    refused = problem(code, scoring.serving.new_id(), language, retry_s=retry_s)
+    exact = exact or request.environ.get(door.EXACT, "")
+    refused = problem(
+        code,
+        scoring.serving.new_id(),
+        language,
+        retry_s=request.environ.get(door.RETRY, 0),
+        longest=request.environ.get(door.LONGEST, 0),
+        exact=exact,
+        here=sessions.this_machine(),
+    )
     refused.body["errores"] += errors
-    if request.path.startswith(open_inference.PREFIX):
+    path = request.environ["PATH_INFO"]
+    if routes.is_inference(path):
         open_inference.with_error(refused)
-    form = query.form or wanted_form(request.headers.get("Accept", ""), "json")
+    form = "json" if routes.is_for_programs(path) else _form(path, query, scoring)
     if form == "html":
         if code == "clave_no_valida":
-            return sessions.login_page(refused, language)
+            keyless = refused.body["detail"] if exact == "sin_claves" else ""
+            return sessions.login_page(refused, language, keyless)
         context = pages.form_page((), None, language, None, refused.body)
-        if code == "sin_permiso":
+        if code == "sin_permiso" and not exact:
             context["other_key"] = True
         return _faults_page(refused, sessions.placed(context))
     body, headers = answer_of(refused, form)
     return Response(body, refused.status, headers)
+
+
+def _form(path: str, query: Query, scoring: Scoring) -> str:
+    """The form of a refusal, which is that of the answers of the same route."""
+    usual = scoring.contract.form if path == ROUTE else "json"
+    return query.form or wanted_form(request.headers.get("Accept", ""), usual)
+
+
+def _methods(others: Iterable[Route]) -> list[str]:
+    """For ``Allow``: what whoever asks for one method is told of the others."""
+    named = {route.method for route in others}
+    return sorted(named | {"HEAD"} if "GET" in named else named)
 
 
 def _faults_page(refused: Problem, context: dict[str, Any]) -> Response:

@@ -4,10 +4,10 @@ It never holds anything that was received, and never stops, fails or slows an an
 put in a row, and a thread that answers nobody counts it within half a second. Each process keeps
 its numbers in a file that the next one goes on with, so that no count ever goes down.
 
-The client library of Prometheus can count too. A request costs 3.6 µs there with everything looked
-up before, and 0.3 µs here. For several processes it maps files into memory, where a full disk ends
-the process (SIGBUS) on file systems that copy on write; it takes their folder from the
-environment, one for all that a process may ever count; and each worker leaves two files behind.
+The client library of Prometheus can count too, but while a request waits. For several processes it
+maps files into memory, where a full disk ends the process (SIGBUS) on file systems that copy on
+write; it takes their folder from the environment, one for all that a process may ever count; and
+each worker leaves two files behind.
 """
 
 from __future__ import annotations
@@ -76,25 +76,35 @@ class Tally:
         """Take a place for this process; to be called again after a fork. Raises nothing: without
         a place, a process counts for itself alone."""
         self._forget()
-        try:
+        why = "no place is free"
+        with contextlib.suppress(OSError):  # told by the first place
             self._folder.mkdir(parents=True, exist_ok=True)
-            for number in range(MOST_PLACES):
-                place = Lock(self._folder / f"{number}.lock")
+        for number in range(MOST_PLACES):
+            place = Lock(self._folder / f"{number}.lock")
+            try:
                 if place.acquire():
-                    self._place = place
                     self._go_on(str(number))
+                    self._place = place
                     return
-        except (OSError, ValueError) as error:
-            log.error("counts are kept in memory only: %s", type(error).__name__)
+            except OSError as error:  # of another account, or damaged: the next one may do
+                place.release()
+                why = type(error).__name__
+        log.error("counts are kept in memory only: %s", why)
 
     def _go_on(self, own: str) -> None:
-        """Count on from what the last process of this place left."""
-        self._starts = _names(self._folder / f"{own}.names")
-        self._values = _values(self._folder / f"{own}.values")
-        ends = [start + _width(name) for name, start in self._starts.items()]
-        self._values.extend([0.0] * (max(ends, default=0) - len(self._values)))
-        self._names_file = os.open(self._folder / f"{own}.names", _FLAGS | os.O_APPEND, RIGHTS)
-        self._values_file = os.open(self._folder / f"{own}.values", _FLAGS, RIGHTS)
+        """Count on from what the last process of this place left. Raises ``OSError``, and then
+        nothing of it is counted here."""
+        starts = _names(self._folder / f"{own}.names")
+        values = _values(self._folder / f"{own}.values")
+        ends = [start + _width(name) for name, start in starts.items()]
+        values.extend([0.0] * (max(ends, default=0) - len(values)))
+        names_file = os.open(self._folder / f"{own}.names", _FLAGS | os.O_APPEND, RIGHTS)
+        try:
+            self._values_file = os.open(self._folder / f"{own}.values", _FLAGS, RIGHTS)
+        except OSError:
+            os.close(names_file)
+            raise
+        self._names_file, self._starts, self._values = names_file, starts, values
         self._unwritten = b"\n"  # the last process may have ended in the middle of a line
         self._own = own
 
@@ -155,17 +165,14 @@ class Tally:
                     self._unwritten = b"\n" + self._unwritten.lstrip(b"\n")
                     return
                 self._unwritten = b""
-            if hasattr(os, "pwrite"):
-                os.pwrite(self._values_file, self._values, 0)
-            else:  # Windows
-                os.lseek(self._values_file, 0, os.SEEK_SET)
-                os.write(self._values_file, self._values)
+            files.write_at(self._values_file, self._values, 0)
 
     # Telling
 
     def totals(self) -> dict[Name, list[float]]:
         """All counts of this installation: of this process as they are, of the others as they
-        last wrote them, at most half a second ago, and of those that ended. Raises ``OSError``."""
+        last wrote them, at most half a second ago, and of those that ended. What cannot be read is
+        left out. Raises nothing."""
         with self._counting:
             self._count()
             self._keep()  # or what is told here could be more than another worker tells next
@@ -173,7 +180,12 @@ class Tally:
         for path in self._folder.glob("*.names"):
             if path.stem == self._own:
                 continue
-            for name, numbers in _cut(_names(path), _values(path.with_suffix(".values"))).items():
+            try:
+                counts = _cut(_names(path), _values(path.with_suffix(".values")))
+            except OSError as error:
+                log.warning("the counts of %s are left out: %s", path.stem, type(error).__name__)
+                continue
+            for name, numbers in counts.items():
                 before = found.get(name, [0.0] * len(numbers))
                 found[name] = [one + other for one, other in zip(before, numbers, strict=True)]
         return found

@@ -28,6 +28,15 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Every address, with what it takes and answers. “Try it out” tries one right here; "
         "“Authorize” takes your key, and only remembers it while the page is open.",
     ),
+    "docs_codes": ("Códigos de error", "Error codes"),
+    "docs_codes_intro": (
+        "El type de un error es urn:propensia: y un código. Los códigos no cambian.",
+        "The type of an error is urn:propensia: and a code. Codes do not change.",
+    ),
+    "docs_faults": ("Códigos de «errores» y «avisos»", "Codes in “errores” and “avisos”"),
+    "docs_code": ("Código", "Code"),
+    "docs_status": ("Estado", "Status"),
+    "docs_says": ("Qué dice", "What it says"),
     "docs_noscript": (
         "Esta página necesita JavaScript. El documento es",
         "This page needs JavaScript. The document is",
@@ -68,6 +77,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "that key is not good here. See that it is complete and has not expired.",
     ),
     "login_submit": ("Entrar", "Log in"),
+    "login_again": ("¿Ya había entrado en este navegador?", "Were you logged in already?"),
+    "login_continue": ("Continuar", "Continue"),
     "login_ends": (
         "La sesión termina cuando pulse «Salir» y, en todo caso, al cabo de unas horas.",
         "The session ends when you press “Log out” and, in any case, after some hours.",
@@ -140,11 +151,21 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "En un fichero .bat de Windows, escriba cada % dos veces.",
         "In a Windows .bat file, write every % twice.",
     ),
+    "curl_key_hint": (
+        "{file} es un fichero de texto con una línea: X-API-Key: su clave.",
+        "{file} is a text file of one line: X-API-Key: your key.",
+    ),
     "excel_es_label": ("Excel en español", "Excel in Spanish"),
     "excel_en_label": ("Excel en inglés", "Excel in English"),
     "excel_hint": (
         "La celda muestra solo la clase: 1 o 0. Necesita Excel para Windows.",
         "The cell shows the bare class: 1 or 0. It needs Excel for Windows.",
+    ),
+    "excel_key_hint": (
+        "Excel no envía cabeceras: ponga en lugar de {key} una clave de las que van en la "
+        "dirección, que hace quien administra.",
+        "Excel sends no headers: in place of {key} put a key of the kind that goes in the "
+        "address, which the administrator makes.",
     ),
     "excel_too_long": (
         "Excel no admite direcciones de más de {n} caracteres, y esta tiene más.",

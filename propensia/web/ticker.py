@@ -22,6 +22,12 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 NOTE_S = 1.0
 KEEPER_START_S = 5.0
+TOLD = (
+    *("host", "insecure", "open_networks", "trusted_proxies", "jwt_keys", "jwt_audience"),
+    *("four_eyes", "signatures"),
+)
+"""Settings on which rests who may call and publish: what was typed at the start, or was changed
+since, ``doctor`` cannot see otherwise. None of them is a secret."""
 
 
 class Ticker:
@@ -40,6 +46,7 @@ class Ticker:
         self._record = record
         self._tally = tally
         self._settings = chosen
+        self._told = {name: getattr(chosen, name) for name in TOLD}
         self._keeper: processes.Process | None = None
         self._next_start = 0.0
         self._next_note = 0.0
@@ -66,7 +73,7 @@ class Ticker:
         now = time.monotonic()
         if now >= self._next_note:
             self._next_note = now + NOTE_S
-            self._serving.report()
+            self._serving.report({"ajustes": self._told})
             self._see_to_keeper(now)
 
     def _see_to_keeper(self, now: float) -> None:

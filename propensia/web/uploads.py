@@ -20,19 +20,13 @@ from propensia.publishing import UPLOAD_LOCK, Hand, Publishing
 from propensia.registry import RegistryError
 from propensia.settings import Settings
 from propensia.web.asked import Refused, error, fault, hand, language
+from propensia.web.form_limits import SIGNATURE_LIMIT_BYTES
 
 CAUSE = "subida"
 MOST_PARTS = 8
-SIGNATURE_LIMIT_BYTES = 8 << 10  # more than any; the reader of signatures knows how much
-FRAME_BYTES = 64 << 10
 FILE, SIDECAR, SIGNATURE = "fichero", "ficha", "firma"
 # What is wrong with these refused files is not in the PKL.
 ABOUT = {"ficha_no_valida": SIDECAR} | dict.fromkeys(admission.OF_SIGNATURE, SIGNATURE)
-
-
-def limit_bytes(chosen: Settings) -> int:
-    """The longest form that may come: a file, what goes with it, and what is between them."""
-    return (chosen.max_file_mb << 20) + SIDECAR_LIMIT_BYTES + SIGNATURE_LIMIT_BYTES + FRAME_BYTES
 
 
 def take_in(desk: Publishing) -> dict[str, Any]:
@@ -98,7 +92,11 @@ def _dropped(chosen: Settings) -> tuple[str, admission.Dropped]:
     """The cleaned name of the file that a form brings, and the file as admission takes it. Raises
     ``Refused``."""
     if request.mimetype != "multipart/form-data":
-        raise Refused("tipo_no_admitido", [fault(FILE, "opcion_no_valida", "multipart/form-data")])
+        raise Refused(
+            "tipo_no_admitido",
+            [fault(FILE, "opcion_no_valida", "multipart/form-data")],
+            "solo_formulario",
+        )
     request.max_form_parts = MOST_PARTS
     sent = {field: _part(field) for field in (FILE, SIDECAR, SIGNATURE)}
     file = sent[FILE]

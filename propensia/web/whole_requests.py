@@ -15,18 +15,25 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, Protocol
 
-from propensia.web.door import REFUSAL, ROUTE
+from propensia.web.door import LONGEST, REFUSAL, ROUTE
 from propensia.web.listen import THREADS
 from propensia.web.quotas import WHO
-from propensia.web.routes import Body, Route
+from propensia.web.routes import Bodies, Route
 from propensia.web.waiting import Gate
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-BODIES = 6
-"""Bodies that a process reads at a time, and half of them for one caller: with those of
-``waiting``, some of the ``THREADS`` are always left for requests without a body."""
+BODIES = 4
+"""Bodies of callers that a process reads at a time, and half of them for one caller."""
+
+STRANGERS = 2
+"""Bodies of forms that anybody may send, read besides those; one of them for each network. With
+both, and with those of ``waiting``, some of the ``THREADS`` are always left for requests without
+a body."""
+
+STRANGERS_WAITING = 2
+"""Such forms that wait for one: each holds a thread."""
 
 PATIENCE_S = 0.5
 """How long a body waits for its turn. Those that have arrived are read in no time: if nothing has
@@ -35,8 +42,9 @@ moved for so long, slow senders hold the places."""
 MEMORY_BYTES = 1024 * 1024
 """Longer bodies go to a file without a name."""
 
-ROW_BYTES = 64 * 1024
-ROWS_BYTES = 4 * 1024 * 1024
+LONGEST_LENGTH = 18
+"""Digits of a Content-Length that is believed; Python refuses to read very long numbers."""
+
 _PART_BYTES = 256 * 1024
 
 
@@ -56,23 +64,19 @@ class WholeRequests:
         self,
         app: WSGIApplication,
         refusing: WSGIApplication,
-        file_bytes: int,
+        bodies: Bodies,
         folder: Path | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         """``refusing`` (Flask, which finds ``REFUSAL``) answers for what is not handed on.
-        ``file_bytes``: the largest model file; ``folder``: where large bodies wait, the system's
-        for temporary files by default."""
+        ``bodies``: how long they may be; ``folder``: where large ones wait, the system's for
+        temporary files by default."""
         self._app = app
         self._refusing = refusing
-        self._limits: dict[Body, int] = {
-            "none": 0,
-            "row": ROW_BYTES,
-            "rows": ROWS_BYTES,
-            "file": file_bytes,
-        }
+        self._bodies = bodies
         self._folder = None if folder is None else str(folder)
         self._gate = Gate(BODIES, patience_s)
+        self._strangers = Gate(STRANGERS, patience_s)
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -84,28 +88,29 @@ class WholeRequests:
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if text in ("", "0") and not chunked:
             return self._app(environ, start)
-        if not chunked and not text.isdecimal():  # read(-1) would read until the sender stops
+        # read(-1) would read until the sender stops
+        if not chunked and not (text.isdecimal() and len(text) <= LONGEST_LENGTH):
             return self._refuse("peticion_incompleta", environ, start)
         route: Route | None = environ[ROUTE]
-        limit = 0 if route is None else self._limits[route.body]
-        if limit == 0:  # nobody is going to look at it: left unread, it costs no time of ours
+        limit = self._bodies.limit(route)
+        if route is None or limit == 0:  # nobody is going to look at it: it costs no time of ours
             return self._app(_with(environ, BytesIO(), 0), start)
+        environ[LONGEST] = limit
         length = None if chunked else int(text)
         if length is not None and length > limit:
             return self._refuse("fichero_demasiado_grande", environ, start)
-        return self._read(environ, start, length, limit)
-
-    def _read(
-        self, environ: WSGIEnvironment, start: StartResponse, length: int | None, limit: int
-    ) -> Iterable[bytes]:
+        if route.permission is None:
+            gate, most, may_wait = self._strangers, 1, STRANGERS_WAITING
+        else:
+            gate, most, may_wait = self._gate, BODIES // 2, THREADS
         who = environ[WHO]
-        if not self._gate.enter(who, BODIES // 2, THREADS):
+        if not gate.enter(who, most, may_wait):
             return self._refuse("ocupado", environ, start)
         with closing(SpooledTemporaryFile(MEMORY_BYTES, dir=self._folder)) as body:
             try:
                 code, size = _gather(environ["wsgi.input"], body, length, limit)
             finally:
-                self._gate.leave(who)
+                gate.leave(who)
             if code:
                 return self._refuse(code, environ, start)
             body.seek(0)

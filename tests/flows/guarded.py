@@ -12,11 +12,15 @@ from server import Place
 from propensia.access import keys
 from propensia.access.roles import ROLES
 
+LIVING = ("workers", "keeper.json", "metrics", "work", "*.lock", ".*.tmp")
+"""What the processes of an installation leave while they run: those of the copy are others."""
+
 
 def copied(place: Place, base: Path) -> Place:
-    """The same installation in folders of its own."""
+    """The same installation in folders of its own; a server may run in the first."""
     made = Place(base)
-    shutil.copytree(place.state, made.state, dirs_exist_ok=True)
+    living = shutil.ignore_patterns(*LIVING)
+    shutil.copytree(place.state, made.state, ignore=living, dirs_exist_ok=True)
     return made
 
 

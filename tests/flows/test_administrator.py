@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from guarded import copied
 from server import (
     Place,
     Server,
@@ -33,9 +33,7 @@ is below one in five hundred million."""
 @pytest.fixture
 def place(admitted: Place, tmp_path: Path) -> Place:
     """An installation of its own, with a model."""
-    made = Place(tmp_path)
-    shutil.copytree(admitted.state, made.state, dirs_exist_ok=True)
-    return made
+    return copied(admitted, tmp_path)
 
 
 def keys(place: Place, *arguments: str) -> str:
@@ -64,6 +62,8 @@ def test_what_is_done_to_a_key_reaches_every_worker_within_two_seconds(server: S
     assert statuses(server, path) == {200}, "on this machine, while there is no key"
     ana = keys(place, "create", "ana", "--role", "admin")
     assert statuses(server, path) == {401}
+    told = place.run("doctor", four_eyes=True).stdout
+    assert "arrancó con otros ajustes que los de aquí: four_eyes = False" in told
     assert statuses(server, path, x_api_key=ana) == {200}
     assert statuses(server, "/modelos", authorization=f"Bearer {ana}") == {200}
 
@@ -71,19 +71,18 @@ def test_what_is_done_to_a_key_reaches_every_worker_within_two_seconds(server: S
     assert statuses(server, path, x_api_key=crm) == {200}
     assert statuses(server, "/modelos", x_api_key=crm) == {403}
     old = keys(place, "create", "viejo", "--role", "caller", "--path", "--networks", "127.0.0.0/8")
-    address = old.partition(":5000")[2]
-    assert statuses(server, address + path.removeprefix("/prediccion")) == {200}
+    assert statuses(server, old + path.removeprefix("/prediccion")) == {200}
 
     keys(place, "revoke", "crm")
     began = time.monotonic()
     keys(place, "revoke", "viejo")
     time.sleep(max(0.0, WITHIN_S - (time.monotonic() - began)))
     assert statuses(server, path, x_api_key=crm) == {401}
-    assert statuses(server, address + path.removeprefix("/prediccion")) == {401}
+    assert statuses(server, old + path.removeprefix("/prediccion")) == {401}
     assert statuses(server, path, x_api_key=ana) == {200}
     used = {line.split()[0]: line for line in keys(place, "list").splitlines()}
     assert all(" nunca " not in used[name] for name in ("ana", "crm", "viejo"))
-    _is_nowhere(server, ana, crm, old.split("/")[4])
+    _is_nowhere(server, ana, crm, old.split("/")[2])
 
 
 def _is_nowhere(server: Server, *texts: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
+from guarded import copied, key
 from malformed import MARK, MARKED
 from malformed_bodies import FAMILIES, ROUTES, Case, cases
 from models_for_tests import EXAMPLE
@@ -47,13 +48,18 @@ def post(server: Server, path: str, body: object, **headers: str) -> Reply:
 @pytest.fixture(scope="module")
 def target(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The default server without a limit of requests, with an output of its own."""
-    place = Place(tmp_path_factory.mktemp("api"))
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
-    with running(place, rate_limit="off") as server:
+    with running(copied(admitted, tmp_path_factory.mktemp("api")), rate_limit="off") as server:
         yield server
 
 
-@pytest.mark.parametrize("name", ["granian", "waitress", "gunicorn"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "granian",
+        pytest.param("waitress", marks=pytest.mark.slow),
+        pytest.param("gunicorn", marks=pytest.mark.slow),
+    ],
+)
 def test_every_server_gives_the_score_of_the_address(admitted: Place, name: str) -> None:
     """The object, the batch and the tensors, bit for bit; many at once and one after another."""
     rows = [EXAMPLE | {"im": f"{amount / 7:.4f}", "cf": str(amount % 9)} for amount in range(40)]
@@ -158,15 +164,11 @@ def test_a_standard_client_is_told_what_is_wrong(client: triton.InferenceServerC
 # Who may
 
 
-def test_with_keys_no_row_is_scored_without_one(
-    admitted: Place, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    place = Place(tmp_path_factory.mktemp("claves"))
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
-    done = place.run("keys", "create", "marcador", "--role", "caller")
-    shown = next(word for word in done.stdout.split() if word.startswith("ppk_"))
+def test_with_keys_no_row_is_scored_without_one(admitted: Place, tmp_path: Path) -> None:
+    place = copied(admitted, tmp_path)
+    shown = key(place, "marcador", "caller")
     body = {"inputs": [{"name": "er", "shape": [1], "datatype": "BYTES", "data": ["EMP"]}]}
-    with running(place) as server:
+    with running(place, workers=1) as server:
         for path, sent in ((ROUTES[0], EXAMPLE), (BATCH, [EXAMPLE]), (INFER, body)):
             refused = post(server, path, sent)
             assert refused.status == 401 and "probabilidad" not in refused.text

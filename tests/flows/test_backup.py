@@ -7,6 +7,7 @@ import shutil
 import threading
 from pathlib import Path, PurePosixPath
 
+from guarded import copied
 from models_for_tests import dumped, new_logistic
 from server import Place, Reply, Server, prediccion, running, wait_for
 
@@ -47,8 +48,7 @@ def make_key(place: Place) -> str:
 def test_an_installation_that_was_copied_under_load_goes_on_elsewhere(
     admitted: Place, tmp_path: Path
 ) -> None:
-    place, other = Place(tmp_path / "una"), Place(tmp_path / "otra")
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    place, other = copied(admitted, tmp_path / "una"), Place(tmp_path / "otra")
     copy = place.base / "copia.zip"
     with running(place, workers=2) as server:
         first = server.active()

@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 
+import browsing
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from browsing import address, with_browser
+from guarded import copied, key
+from playwright.sync_api import Browser, Locator, Page
 from server import Place, Server, prediccion, running
-from test_browser import CHROMIUM, FLAGS, address
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
+pytestmark = with_browser
 
 
 @contextlib.contextmanager
 def opened(browser: Browser, *expected: str) -> Iterator[Page]:
-    """A Spanish page; whatever the browser complains about, or fetches from elsewhere, fails the
-    test, but for complaints with one of the ``expected`` texts."""
-    context = browser.new_context(locale="es-ES")
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "request",
-        lambda r: (
-            None if r.url.startswith(("http://127.0.0.1:", "data:")) else complaints.append(r.url)
-        ),
-    )
-    yield page
-    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
-    context.close()
-    assert [text for text in complaints if not any(part in text for part in expected)] == []
+    """A page that keeps nothing in the browser."""
+    with browsing.opened(browser, *expected) as page:
+        yield page
+        assert page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
 def tried(page: Page, operation: str) -> Locator:
@@ -73,21 +53,19 @@ def keyed(
     tmp_path_factory: pytest.TempPathFactory, admitted: Place
 ) -> Iterator[tuple[Server, str]]:
     """A server that asks for keys, and a key."""
-    place = Place(tmp_path_factory.mktemp("docs"))
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
-    made = place.run("keys", "create", "pruebas", "--role", "tester")
-    assert made.returncode == 0, made.stderr
+    place = copied(admitted, tmp_path_factory.mktemp("docs"))
+    shown = key(place, "pruebas", "tester")
     with running(place, workers=1) as server:
-        yield server, made.stdout.strip()
+        yield server, shown
 
 
 def test_with_keys_the_page_is_for_who_logs_in_and_their_session_is_enough_to_try(
     keyed: tuple[Server, str], chromium: Browser
 ) -> None:
-    server, key = keyed
+    server, shown = keyed
     with opened(chromium, "status of 401") as page:
         page.goto(address(server, "/docs"))
-        page.get_by_label("Clave").fill(key)
+        page.get_by_label("Clave").fill(shown)
         page.keyboard.press("Enter")
         page.wait_for_selector(".opblock")
         assert page.url.endswith("/docs")
@@ -97,22 +75,22 @@ def test_with_keys_the_page_is_for_who_logs_in_and_their_session_is_enough_to_tr
 def test_a_key_that_was_typed_in_is_sent_and_forgotten_with_the_page(
     keyed: tuple[Server, str], chromium: Browser
 ) -> None:
-    server, key = keyed
+    server, shown = keyed
     with opened(chromium, "status of 401") as page:
         page.goto(address(server, "/docs"))
-        page.get_by_label("Clave").fill(key)
+        page.get_by_label("Clave").fill(shown)
         page.keyboard.press("Enter")
         page.wait_for_selector(".opblock")
         sent: list[str | None] = []
         page.on("request", lambda r: sent.append(r.headers.get("x-api-key")))
         page.get_by_role("button", name="Authorize").first.click()
         field = page.get_by_label("Value:").first
-        field.fill(key)
+        field.fill(shown)
         assert field.get_attribute("type") == "password"
         page.get_by_role("button", name="Apply credentials").first.click()
         page.get_by_role("button", name="Close", exact=True).first.click()
         assert tried(page, "puntuar").inner_text().startswith("200")
-        assert sent == [key]
+        assert sent == [shown]
         page.reload()
         assert tried(page, "puntuar").inner_text().startswith("200")
         assert set(sent[1:]) == {None}

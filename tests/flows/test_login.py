@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from browsing import address, opened, with_browser
 from guarded import copied, key
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 from server import Place, Reply, Server, ask, prediccion, propensia_command, running, wait_for
 
 from propensia.access import keys
 from propensia.web.door import COOKIE
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-with_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 ASKED = prediccion() + "&motivos=5"
+REFUSED = [f"the server responded with a status of {status}" for status in (401, 403)]
 
 
 @pytest.fixture(scope="module")
@@ -52,40 +43,16 @@ def guarded(place: Place, shown: str) -> Iterator[Server]:
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
 @pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    opened = chromium.new_context(locale="es-ES", viewport={"width": 1200, "height": 900})
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A Spanish person's page; anything the browser complains about fails the test."""
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    allowed = re.compile("the server responded with a status of 40[13]")
-    assert [text for text in complaints if not allowed.search(text)] == []
-
-
-def address(server: Server, path: str) -> str:
-    return f"http://127.0.0.1:{server.port}{path}"
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page on which being asked for a key, or for a better one, is no complaint."""
+    with opened(chromium, *REFUSED) as page:
+        yield page
 
 
 @with_browser
 def test_a_person_logs_in_where_they_wanted_to_go_and_out_again(
-    guarded: Server, page: Page, context: BrowserContext, shown: str
+    guarded: Server, page: Page, shown: str
 ) -> None:
     asked: list[Request] = []
     page.on("request", lambda request: asked.append(request))
@@ -98,12 +65,12 @@ def test_a_person_logs_in_where_they_wanted_to_go_and_out_again(
     assert page.url == address(guarded, ASKED)
     assert "agador" in page.locator("h1").inner_text()
     assert "Ana Ruiz (tester)" in page.locator("header").inner_text()
-    (cookie,) = context.cookies()
+    (cookie,) = page.context.cookies()
     assert cookie["name"] == COOKIE and cookie["httpOnly"] and cookie["sameSite"] == "Strict"
     assert page.evaluate("document.cookie") == ""
     page.get_by_role("button", name="Salir").click()
     page.wait_for_url("**/entrar**")
-    assert context.cookies() == []
+    assert page.context.cookies() == []
     page.goto(address(guarded, "/"))
     assert page.title() == "Entrar · Propensia"
     # Nothing of the query, nor the key, stands in an address or in a referrer of another page.
@@ -150,24 +117,19 @@ def test_the_form_works_in_a_session_and_the_language_can_be_changed_before_it(
 @with_browser
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
 def test_no_page_of_a_session_needs_sideways_scrolling(
-    guarded: Server, chromium: Browser, place: Place, shown: str, width: int, scheme: str
+    guarded: Server, chromium: Browser, shown: str, width: int, scheme: str
 ) -> None:
-    opened = chromium.new_context(
-        locale="es-ES",
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
-    page = opened.new_page()
-    for path in ("/", "/entrar"):
-        page.goto(address(guarded, path))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.get_by_label("Clave").fill(shown)
-    page.keyboard.press("Enter")
-    page.get_by_role("button", name="Salir").wait_for()
-    for path in ("/", ASKED, "/v2/models/otro", "/modelos/x/y/z"):
-        page.goto(address(guarded, path))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-    opened.close()
+    expected = [*REFUSED, "a status of 404"]
+    with opened(chromium, *expected, width=width, scheme=scheme) as page:
+        for path in ("/", "/entrar"):
+            page.goto(address(guarded, path))
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.get_by_label("Clave").fill(shown)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Salir").wait_for()
+        for path in ("/", ASKED, "/v2/models/otro", "/modelos/x/y/z"):
+            page.goto(address(guarded, path))
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
 # In every worker
@@ -197,7 +159,7 @@ def statuses(server: Server, cookie: str, count: int = 12) -> set[int]:
     return {reply.status for reply in found}
 
 
-@pytest.mark.parametrize("name", ["granian", "waitress"])
+@pytest.mark.parametrize("name", ["granian", pytest.param("waitress", marks=pytest.mark.slow)])
 def test_a_session_is_good_and_ends_in_every_worker(
     place: Place, tmp_path: Path, name: str
 ) -> None:

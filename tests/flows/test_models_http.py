@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -230,6 +231,7 @@ def test_nobody_publishes_alone(guarded: tuple[Server, dict[str, Person]]) -> No
     assert people["admin"].decide(f"{version}/activar", motivo="x", umbral=0.9).status_code == 403
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell who dropped a file")
 def test_a_dropped_file_waits_and_says_for_what(
     guarded: tuple[Server, dict[str, Person]],
 ) -> None:
@@ -238,7 +240,7 @@ def test_a_dropped_file_waits_and_says_for_what(
     release = server.place.registry.current_number()
     server.place.drop("carpeta.pkl", data)
     text = server.place.wait_word("carpeta.pkl", "ACEPTADO")
-    assert "cuatro ojos" in text and f"propensia rollback {version_of(data)}" in text
+    assert "cuatro ojos" in text and f"propensia activate {version_of(data)}" in text
     server.place.looks()
     assert server.place.registry.current_number() == release
     assert people["tester"].models()[version_of(data)] == "candidata"
@@ -248,6 +250,21 @@ def test_a_dropped_file_waits_and_says_for_what(
         lambda: "Es la versión activa" in server.place.state_text("carpeta.pkl"),
         "the folder says that it answers",
     )
+
+
+def test_everything_that_a_server_leaves_in_its_state_folder_is_documented(
+    guarded: tuple[Server, dict[str, Person]],
+) -> None:
+    server, _ = guarded
+    table = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = table.partition("| path below `PROPENSIA_STATE` |")[2].partition("\n\n")[0]
+    cells = [line.split(" | ")[0] for line in table.splitlines()[2:]]
+    documented = [path.split("/")[0] for cell in cells for path in re.findall("`(.+?)`", cell)]
+    repeated = {name for name in documented if documented.count(name) > 1}
+    assert not repeated
+    there = {path.name for path in server.place.state.iterdir() if not path.match(".*.tmp")}
+    assert there <= set(documented)
+    assert len(there) > 12, "a server with keys, four eyes and a keeper leaves more"
 
 
 # Metrics

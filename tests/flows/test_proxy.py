@@ -67,6 +67,7 @@ def adapted(folder: Path, behind: int, port: int, certificate: Path, key: Path) 
         ("/etc/nginx/tls/propensia.key;", f"{key};"),
         ("/var/log/nginx/propensia.log ", f"{folder}/access.log "),
         ("/var/log/nginx/propensia-error.log ", f"{folder}/error.log "),
+        ("#add_header ", "add_header "),
     ):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
@@ -106,6 +107,12 @@ def proxy(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def test_a_score_through_the_proxy_is_the_score(proxy: Proxy) -> None:
     direct, through = proxy.behind.get(prediccion()).json(), proxy.get(prediccion()).json()
     assert {**through, "id": ""} == {**direct, "id": ""}
+
+
+def test_browsers_stay_with_https_once_the_sample_says_so(proxy: Proxy) -> None:
+    for path in ("/", "/nowhere"):
+        assert proxy.get(path).headers["strict-transport-security"] == "max-age=31536000"
+        assert "strict-transport-security" not in proxy.behind.get(path).headers
 
 
 def test_the_log_names_the_request_and_no_debtor(proxy: Proxy) -> None:

@@ -93,6 +93,7 @@ def test_a_score_comes_over_https(secure: SecureServer) -> None:
     reply = secure.get(prediccion())
     assert reply.status == 200 and 0 <= reply.json()["probabilidad"] <= 1
     assert f"https://127.0.0.1:{secure.port}/prediccion" in secure.output()
+    assert "max-age" in secure.get("/").headers["strict-transport-security"]
 
 
 def test_many_requests_use_one_connection(secure: SecureServer) -> None:

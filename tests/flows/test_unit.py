@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import under_unit
+from guarded import copied
 from models_for_tests import dumped, new_logistic
 from server import ROOT, Place, prediccion, propensia_command, running
 
@@ -79,8 +80,7 @@ def test_the_service_and_its_sandbox_work_under_the_unit_s_filter(
     admitted: Place, tmp_path: Path
 ) -> None:
     """Served, dropped, checked in the same layers as without the filter, and published."""
-    place = Place(tmp_path)
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    place = copied(admitted, tmp_path)
     unit = FOLDER / "propensia.service"
 
     def confined(port: int) -> list[str]:

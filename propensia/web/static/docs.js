@@ -23,6 +23,9 @@ window.SwaggerUIBundle({
   queryConfigEnabled: false,
   persistAuthorization: false,
   validatorUrl: null,
+  // The line for curl is the request before this adds to it: what the page sends to show that it is
+  // of the session is of no use elsewhere, and for nobody else to see.
+  showMutatedRequest: false,
   // With a session, what changes something must show that a page of ours sent it.
   requestInterceptor(request) {
     if (place.dataset.csrf) request.headers["X-CSRF-Token"] = place.dataset.csrf;
