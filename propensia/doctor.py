@@ -170,7 +170,10 @@ def _asked_for(settings: Settings, access: Access) -> Finding:
         tokens = "" if access.tokens is None else ", y tokens del proveedor de identidad"
         return mark, f"se piden claves: valen {count}{tokens}"
     if networks.is_loopback(settings.host):
-        return GOOD, "no se piden claves, y solo llaman programas de esta máquina"
+        return GOOD, (
+            "no se piden claves, y solo llaman programas de esta máquina; antes de poner un proxy "
+            "delante, haga una con propensia keys create"
+        )
     if settings.insecure:
         return WARN, f"{settings.host} se alcanza desde otras máquinas y no se piden claves"
     return BAD, (

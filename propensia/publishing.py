@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from propensia import admission, files, standing
+from propensia.access.tokens import PREFIX
 from propensia.contract import Contract
 from propensia.registry import Registry, RegistryError, Release, decision, now
 from propensia.settings import Settings
@@ -107,7 +108,8 @@ def _names(hand: Hand) -> set[str]:
 
 
 def _plain(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    # Who holds a token may have a key, or an account of the machine, of the same name.
+    return unicodedata.normalize("NFKC", name).removeprefix(PREFIX).strip().casefold()
 
 
 def _record(path: Path) -> Hand | None:

@@ -22,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from signed_tokens import AUDIENCE, claims, forgeries, jwk, pem, private, token, write_set
 
-from propensia import settings
+from propensia import files, settings
+from propensia.access import typed
 from propensia.access.provider import LEEWAY_S, Provider
 from propensia.access.roles import ROLES, Caller
 from propensia.access.tokens import ALGORITHMS, MOST_KNOWN, Known, Tokens
@@ -61,7 +62,8 @@ def test_a_token_that_the_key_signed_says_who_calls(tmp_path: Path, algorithm: s
     key = private(algorithm)
     caller = tokens(tmp_path / "k.pem", pem(key)).caller(token(key, role="analyst"))
     assert caller is not None
-    assert (caller.name, caller.role, caller.means, caller.key) == ("ana", "analyst", "token", "")
+    who = (caller.name, caller.role, caller.means, caller.key)
+    assert who == ("jwt:ana", "analyst", "token", "")
 
 
 @by_algorithm
@@ -93,15 +95,21 @@ def test_what_a_good_token_may_say(tmp_path: Path, changes: dict[str, Any], foun
 
 @pytest.mark.parametrize(
     ("subject", "name"),
-    [(None, "token"), ("", "token"), ("a\nb", "a\N{REPLACEMENT CHARACTER}b"), ("x" * 99, 80)],
+    [("a\nb", "jwt:a\N{REPLACEMENT CHARACTER}b"), ("x" * 99, f"jwt:{'x' * 75}…"), ("1", "jwt:1")],
 )
-def test_the_name_of_a_caller_fits_in_one_line(
-    tmp_path: Path, subject: str | None, name: str | int
+def test_the_name_of_a_caller_fits_in_one_line_and_is_no_key_s(
+    tmp_path: Path, subject: str, name: str
 ) -> None:
     key = private("ES256")
     caller = tokens(tmp_path / "k.pem", pem(key)).caller(token(key, sub=subject))
-    assert caller is not None
-    assert (len(caller.name) if isinstance(name, int) else caller.name) == name
+    assert caller is not None and caller.name == name and len(name) <= 80
+    assert ":" in name and ":" not in typed.SIGNS
+
+
+@pytest.mark.parametrize("subject", [None, "", " ", "\t\n", 7, ["ana"], {}])
+def test_a_token_of_nobody_lets_nobody_in(tmp_path: Path, subject: Any) -> None:
+    key = private("ES256")
+    assert tokens(tmp_path / "k.pem", pem(key)).caller(token(key, sub=subject)) is None
 
 
 def test_the_role_stands_under_the_name_that_the_settings_say(tmp_path: Path) -> None:
@@ -321,6 +329,35 @@ def test_damaged_keys_change_nothing_while_running_and_are_told(
     reader.refresh()
     assert reader.problem is None
     assert reader.caller(token(key)) is None
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_keys_that_could_not_be_read_for_a_moment_are_taken_in_when_they_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, touched: bool
+) -> None:
+    """A scanner that holds the file open, a right that comes a second later: nothing of that
+    changes the file, by which a new one is known."""
+    old, new, path = private("ES256"), private("ES256", 2), tmp_path / "k.pem"
+    reader = tokens(path, pem(old))
+    if touched:
+        path.write_bytes(pem(new))
+    else:
+        path.rename(tmp_path / "aside")
+    with monkeypatch.context() as closed:
+        closed.setattr(files, "read", failing)
+        reader.refresh()
+    assert reader.problem is not None and "no se puede leer" in reader.problem
+    assert role(reader, token(old)) == "tester"
+    if not touched:
+        (tmp_path / "aside").rename(path)
+    reader.refresh()
+    assert reader.problem is None
+    good, bad = (new, old) if touched else (old, new)
+    assert (role(reader, token(good)), role(reader, token(bad))) == ("tester", None)
+
+
+def failing(path: Path, limit: int) -> bytes:
+    raise PermissionError(13, "Permission denied", str(path))
 
 
 # What was verified before

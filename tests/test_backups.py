@@ -52,6 +52,7 @@ NOT_COPIED = (
     "training/x/trial.json",
     "access/keys.lock",
     "access/limits.bin",
+    "access/reserve",
     "access/used/01",
     "logs/requests-2026-01-01.jsonl",
     "metrics/0.values",

@@ -6,6 +6,7 @@ How an example is marked is told in ``docs/development.md``.
 from __future__ import annotations
 
 import doctest
+import html
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import click
@@ -34,14 +36,24 @@ from test_layers import LAYERS, ONLY_IN
 from propensia import contract as contracts
 from propensia import faults, heartbeat, keeper, publishing, reception, settings
 from propensia.__main__ import cli
+from propensia.access import Cause
 from propensia.access.limits import ENTERING, FAILED, KEYLESS
 from propensia.access.roles import PERMISSIONS
 from propensia.admission import families, refusal, sidecar
 from propensia.contract import Contract, Parameter
 from propensia.inbox import REPORT_SUFFIX, STATE_SUFFIX
 from propensia.training.demonstration import table as synthetic
-from propensia.web import granian_server, models, openapi_shapes, problems, query, waitress_server
+from propensia.web import (
+    granian_server,
+    models,
+    openapi_shapes,
+    problems,
+    query,
+    request_log,
+    waitress_server,
+)
 from propensia.web.app import create_app
+from propensia.web.door import Seen
 from propensia.web.listen import HEAD_LIMIT_BYTES, Listen
 from propensia.web.routes import FORM_BYTES, ROUTES, ROW_BYTES, ROW_OF_MANY_BYTES, ROWS_BYTES
 from propensia.web.texts import TEXTS
@@ -333,6 +345,20 @@ def test_every_metric_is_documented_with_its_labels(
     assert f"{heartbeat.FRESH_S:.0f} s" in workers
 
 
+def test_every_field_of_the_request_log_is_documented() -> None:
+    seen = Seen("GET", "/prediccion", 401, "", "", 0.0, "", "clave_no_valida", "caducada")
+    fields = {
+        *json.loads(request_log.line(seen, 0.0, 1)),
+        *json.loads(request_log.count_line(1, 0.0, 1)),
+    }
+    documented = [code for row in rows("security.md", "field") for code in CODE(row[0])]
+    assert sorted(documented) == sorted(fields)
+    assert named("security.md", "`causa`") == [cause for cause in get_args(Cause) if cause]
+    text = page("security.md")
+    assert f"get {request_log.FEW} lines a second" in text
+    assert f"{request_log.DAY_BYTES >> 20} MiB" in text
+
+
 def test_every_sidecar_key_is_documented() -> None:
     assert set(named("analista.md", "clave")) == sidecar.KEYS
 
@@ -473,6 +499,23 @@ def test_every_route_is_documented(place: settings.Settings) -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert set(named("llamador.md", "dirección")) == routes
+
+
+def test_the_page_of_the_documentation_lists_every_code(
+    place: settings.Settings, contract: Contract
+) -> None:
+    """An installation has no other place where a caller can look one up."""
+    client = create_app(place, background=False).test_client()
+    for column, language in enumerate(("es", "en")):
+        shown = html.unescape(client.get(f"/docs?idioma={language}").text)
+        listed = dict(re.findall(r'<tr id="(\w+)">(.*?)</tr>', shown, re.DOTALL))
+        assert listed.keys() == {*problems.KINDS, *faults.TEXTS, *contract.own_faults}
+        for code, (status, *texts, _) in problems.KINDS.items():
+            details = [exact[column] for own, *exact in problems.DETAILS.values() if own == code]
+            assert f"<td>{status}</td>" in listed[code]
+            for text in (*texts[column], *details):
+                assert text.partition("{")[0] in listed[code]
+        assert not [code for code, row in listed.items() if "{" in row]
 
 
 def test_every_key_that_callers_see_is_in_the_glossary(

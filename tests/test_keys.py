@@ -19,6 +19,7 @@ from desk import Desk, desk
 from propensia import keys as commands
 from propensia.__main__ import cli
 from propensia.access import Access, Asking, Denied, keys, roles
+from propensia.access.limits import ENTERING, Limits
 from propensia.cli import guarding
 from propensia.locks import Lock
 from propensia.settings import load
@@ -485,6 +486,29 @@ def test_the_guide_tells_what_each_role_may() -> None:
         cells = [cell.strip() for cell in dict(rows)[role].split("|")[1:]]
         may = [bool(cell) for cell in cells]
         assert may == [role in roles.PERMISSIONS[p] for p in ("score", "look", "drop", "publish")]
+
+
+def test_the_guide_names_every_file_of_access(desk: Desk) -> None:
+    """After all that makes one: keys, requests, and a session that is ended."""
+    shown = create(desk, "ana", "--role", "tester")
+    found = Access(load())
+    found.prepare()
+    assert caller(shown) == "ana"
+    key = found.keys.find(shown)
+    assert key is not None
+    session = found.sessions.read(found.sessions.begin(key))
+    assert session is not None
+    found.sessions.end(session)
+    found.keys.used(key, time.time())
+    found.keys.stamp()
+    Limits(load()).take(ENTERING, "net 10.0.0.1")
+    made = {path.relative_to(desk.state) for path in desk.state.rglob("*") if path.is_file()}
+    names = {"used": "ID", "ended": "MARCA"}
+    made = {path.with_name(names.get(path.parent.name, path.name)) for path in made}
+    page = Path(commands.__file__).parents[1] / "docs" / "claves.md"
+    rows = re.findall(r"^\| ((?:`access\S+`(?:, )?)+) \|", page.read_text("utf-8"), re.MULTILINE)
+    told = {Path(name) for row in rows for name in re.findall("`(.+?)`", row)}
+    assert made == told
 
 
 def test_every_route_that_asks_for_a_key_may_be_named(desk: Desk) -> None:

@@ -253,6 +253,7 @@ def test_of_people_who_decide_at_once_each_wins_or_is_told(one: Publishing) -> N
         Hand("http", "ANA", "k9"),
         Hand("http", "\N{FULLWIDTH LATIN SMALL LETTER A}na ", "k9"),
         Hand("http", "otro nombre", "k1"),
+        Hand("http", "jwt:Ana"),
     ],
 )
 def test_who_handed_a_version_in_does_not_decide_it(same: Hand, two: Publishing) -> None:
@@ -479,7 +480,7 @@ def test_a_keeper_that_starts_leaves_the_file_that_a_web_process_judges(tmp_path
 
 
 def test_with_sudo_both_accounts_are_the_person(two: Publishing) -> None:
-    """Else two sentences of the same person, or a variable that anybody may set, were two people."""
+    """Else one person with two accounts, or a variable that anybody may set, were two people."""
     served, luis = Hand("consola", "servicio", also="ana"), Hand("carpeta", "luis")
     made = version(two, 0.2, served)
     kept = two.hands(digest(two, made))

@@ -101,6 +101,7 @@ def test_an_answer_without_its_reasons_says_so(registry: Registry, contract: Con
     registry.publish(version, cause="prueba", who="yo")
     serving = Serving(contract, registry)
     hot = HotRoute(nothing_else, Scoring(serving), serving.tick)
+    hot.begin()
     answer = ask(Client(hot), contract, motivos="3", idioma="es").json
     assert answer["probabilidad"] == pytest.approx(0.5, abs=1e-12)
     assert answer["motivos"] == []

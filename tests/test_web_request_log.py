@@ -432,7 +432,7 @@ def test_every_answer_has_a_line_or_is_counted(tmp_path: Path, clock: Clock) -> 
     assert sum(int(str(row.get("omitidas", 1))) for row in rows) == 4000
 
 
-def test_a_count_is_a_line_like_the_others(tmp_path: Path) -> None:
+def test_a_count_is_a_line_like_the_others() -> None:
     data = request_log.count_line(12, 0.5, 77)
     row = {"time": "1970-01-01T00:00:00.500Z", "omitidas": 12, "pid": 77}
     assert data == json.dumps(row, separators=(",", ":")).encode() + b"\n"

@@ -165,8 +165,11 @@ def test_each_server_answers_alike_and_ctrl_c_ends_it_with_its_workers(
 
     status, answered, body = running.ask(b"GET /query?a=%FF%zz&b=1+2&&a" + head + b"\r\n")
     assert (status, body) == (200, b"a=%FF%zz&b=1+2&&a")  # the query arrives as it was sent
-    assert b"granian" not in answered.lower() and b"waitress" not in answered.lower()
+    assert not any(name in answered.lower() for name in (b"granian", b"waitress", b"gunicorn"))
     assert running.ask(b"POST /modelos" + head + b"Content-Length: 3\r\n\r\nabc")[2] == b"3"
+    forged = b"X-Forwarded-Proto: https\r\nX-Forwarded-For: 10.1.2.3\r\nSCRIPT_NAME: /taken\r\n"
+    taken = running.ask(b"GET /taken" + head + forged + b"\r\n")[2]
+    assert taken == b"http 127.0.0.1 ", "nobody's word changes what the server itself sees"
     chunks = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     assert running.ask(b"POST /modelos" + head + chunks)[2] == b"5"
     assert len(running.get("/query?a=" + "x" * 10_240)) == 10_242
@@ -178,13 +181,23 @@ def test_each_server_answers_alike_and_ctrl_c_ends_it_with_its_workers(
         + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         "Latin-1 in the address": b"GET /query?a=\xe1" + head + b"\r\n",
         "a head over 64 KiB": b"GET /" + head + b"X: " + b"x" * 200_000 + b"\r\n\r\n",
+        "a length of 5,000 digits": b"POST /modelos"
+        + head
+        + b"Content-Length: %s\r\n\r\nabc" % (b"9" * 5000),
         "a torn chunk": b"POST /modelos"
         + head
         + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
     }
-    answers = {name: running.ask(data)[0] for name, data in refused.items()}
+    answers = {name: running.ask(data) for name, data in refused.items()}
     # 0: closed without an answer, or with one that was lost because we were still sending.
-    assert all(status == 0 or 400 <= status < 500 for status in answers.values()), answers
+    assert all(told[0] == 0 or 400 <= told[0] < 500 for told in answers.values()), answers
+    assert not any(body for _, _, body in answers.values()), answers
+    assert running.get("//pid") == b"ok", "not the route of /pid"
+    # RFC 9112, 6.3: refuse it, or go by the chunks; in any case close.
+    host = b"POST /modelos HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    status, answered, body = running.ask(host + chunks)
+    assert (status, body) == ((200, b"5") if server == "granian" else (400, b""))
+    assert b"connection: close" in answered.lower()
     assert running.get("/") == b"ok"
 
     family = psutil.Process(running.process.pid).children(recursive=True)

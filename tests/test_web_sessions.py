@@ -140,6 +140,35 @@ def test_a_page_that_needs_a_key_asks_for_it_at_its_own_address(desk: Desk) -> N
     ]
 
 
+@pytest.mark.parametrize(
+    ("headers", "offered"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Site": "same-site"}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, False),
+        ({"Sec-Fetch-Site": "none", "Referer": "https://correo.example/"}, False),
+        ({"Referer": "https://correo.example/"}, True),
+        ({"Referer": "http://localhost/docs"}, False),
+        ({"Referer": "x"}, True),
+        ({}, False),
+    ],
+)
+def test_who_follows_a_link_of_another_site_may_have_logged_in_already(
+    desk: Desk, headers: dict[str, str], offered: bool
+) -> None:
+    """Browsers leave the cookie out then; a link of this page, to this address, brings it."""
+    link = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for path, address in {
+        "/": "./",
+        "/modelos": "./modelos",
+        "/prediccion?im=263.68&er=%22": "./prediccion?im=263.68&amp;er=%22",
+        "/docs/a:b": "./a%3Ab",
+    }.items():
+        page = desk.app().ask(path, headers=link | headers)
+        assert page.status_code == 401
+        assert (f'<a href="{address}">Continuar</a>' in page.text) is offered, page.text
+
+
 def test_whoever_wants_no_page_gets_the_problem(desk: Desk) -> None:
     for accept in ("*/*", "application/json"):
         reply = desk.app().ask("/", headers={"Accept": accept})
@@ -346,7 +375,7 @@ def test_a_cookie_that_was_changed_is_none(desk: Desk, browser: Browser) -> None
     texts = {
         "of another key": f"{admin}.{nonce}.{stamp}.{signature}",
         "with another random text": f"{id}.{nonce[::-1]}.{stamp}.{signature}",
-        "with another time": f"{id}.{nonce}.{stamp[:-1]}A.{signature}",
+        "with another time": f"{id}.{nonce}.{stamp[::-1]}.{signature}",
         "with another signature": f"{id}.{nonce}.{stamp}.{signature[::-1]}",
         "without a signature": f"{id}.{nonce}.{stamp}",
         "of another installation": signed(bytes(32), id, nonce, now),
@@ -407,15 +436,46 @@ def test_what_is_kept_of_an_ended_session_makes_no_session(desk: Desk, browser: 
 
 
 def test_the_end_of_a_session_is_forgotten_when_no_session_lasts_so_long(
-    desk: Desk, browser: Browser
+    desk: Desk, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser.ask("/salir", "POST", data={"csrf": browser.token()})
     (kept,) = (desk.folder / "ended").iterdir()
-    for days, left in ((6.9, True), (7.1, False)):
-        old = time.time() - days * 24 * 3600
-        os.utime(kept, (old, old))
+    now = time.time()
+    for days, left in ((6.9, True), (7.1, False), (8, False)):
+        monkeypatch.setattr(time, "time", lambda at=now + days * 86400: at)
         Sessions(desk.folder, 8.0).refresh()
         assert kept.exists() is left
+        assert len(list(kept.parent.iterdir())) == 1
+
+
+def test_a_clock_that_was_wrong_for_a_while_brings_no_session_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was forgotten while the clock was ahead is not good again when it is right."""
+    now = round(time.time())
+    _, key = keys.new("ana", "tester", 0.0)
+
+    def clock(at: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: at)
+
+    here, elsewhere = Sessions(desk.folder, 8.0), Sessions(desk.folder, 8.0)
+    texts = []
+    for second in range(3):
+        clock(now + second)
+        here.refresh()
+        texts.append(here.begin(key))
+    held = here.read(texts[1])
+    assert held is not None
+    here.end(held)
+    for at in (now + 3, now + 30 * 86400, now + 4):
+        clock(at)
+        for process in (elsewhere, here, Sessions(desk.folder, 8.0)):
+            process.refresh()
+            assert process.read(texts[1]) is None
+    assert here.read(texts[2]) is not None
+    (desk.folder / "secret").unlink()  # whoever begins anew is rid of all that
+    here.refresh()
+    assert list((desk.folder / "ended").iterdir()) == []
 
 
 def test_who_logs_in_again_leaves_no_session_behind(desk: Desk, browser: Browser) -> None:

@@ -89,6 +89,7 @@ def test_a_length_that_is_no_number_of_bytes_is_refused(length: str) -> None:
     [
         (b"ab", {"CONTENT_LENGTH": "3"}),
         (b"", {"HTTP_TRANSFER_ENCODING": "chunked"}),
+        (b"abc", {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": "3"}),
         (b"", {"HTTP_HOST": ""}),
         (b"", {"HTTP_HOST": "x,y"}),
     ],

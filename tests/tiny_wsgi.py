@@ -35,6 +35,9 @@ def make() -> Any:
             body = environ["QUERY_STRING"].encode("latin-1")
         elif path == "/modelos":
             body = str(len(environ["wsgi.input"].read())).encode()
+        elif path == "/taken":
+            names = ("wsgi.url_scheme", "REMOTE_ADDR", "SCRIPT_NAME")
+            body = " ".join(environ[name] for name in names).encode()
         elif path == "/slow":
             time.sleep(1)
             body = b"slow"
@@ -68,7 +71,7 @@ def broken() -> Any:
 
 def never() -> None:
     """Say that it began, and never be ready."""
-    print("loading", flush=True)
+    os.write(1, b"loading\n")  # at once: there may be several workers
     time.sleep(600)
 
 

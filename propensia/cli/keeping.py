@@ -91,11 +91,12 @@ def restore(file: Path, into: Path | None, force: bool) -> None:
 
 def _warn_of_keys(done: Restored) -> None:
     """What was revoked since the copy was made is good again, and nobody would notice."""
-    since = "; antes de restaurar ya no, o no por tanto tiempo" if done.aside is not None else ""
+    told = "con la copia vuelven a valer estas claves"
+    if done.aside is None:
+        told = "valen estas claves de la copia, también las revocadas después de hacerla"
     click.echo(
-        f"Atención: estas claves de la copia valen{since}. Revoque las que revocó después de "
-        "hacerla: propensia keys revoke ID. / These keys of the copy are good, even if they were "
-        "revoked since it was made.",
+        f"Atención: {told}. Revoque las que no deban valer: propensia keys revoke ID. / These "
+        "keys are good with the copy, whatever was revoked since; revoke those that should not.",
         err=True,
     )
     for key in done.keys_again:

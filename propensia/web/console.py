@@ -128,7 +128,7 @@ def _address(chosen: Settings, host: str) -> str:
 
 def _keys_sentence(access: Access) -> str:
     if not access.is_closed:
-        return "no se piden («propensia keys create» hace la primera, y desde entonces se piden)"
+        return "no se piden; haga una con «propensia keys create» antes de poner un proxy delante"
     count = access.keys.count_good(time.time())
     tokens = ", y los tokens del proveedor de identidad" if access.tokens is not None else ""
     good = "1 vale" if count == 1 else f"{count} valen"

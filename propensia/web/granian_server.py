@@ -128,8 +128,8 @@ class _Server(MPServer):
 
 def _load_in_worker(target: str, listen: Listen, loaded: Any) -> WsgiApp:
     """The application, made inside a worker process; ``loaded`` says that it can be made."""
-    # A forked worker has the supervisor's handler, which only takes a note: stopped while it loads,
-    # it would go on until it is killed. Granian sets its own once the application is made.
+    # A forked worker has the supervisor's handler, which only takes a note: stopped while it
+    # loads, it would go on until it is killed. Granian sets its own once the application is made.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:

@@ -179,8 +179,8 @@ def _operation(
         for status, (text, kinds) in operation.answers.items()
     }
     for status, codes in _by_status(codes_of(route, operation)).items():
-        name = "-".join([operation.problem, *codes])
-        needed.setdefault(name, _refusal(status, codes, operation.problem))
+        name = "-".join([operation.problem, *(["json"] if route.json else []), *codes])
+        needed.setdefault(name, _refusal(status, codes, operation.problem, route))
         if status in answers:  # the same status, with another body
             answers[status]["content"] |= needed[name]["content"]
             own = answers[status].get("headers", {})
@@ -247,8 +247,9 @@ def _examples(names: Iterable[str]) -> Shape:
     return {"examples": told} if told else {}
 
 
-def _refusal(status: str, codes: list[str], schema: str) -> Shape:
-    """The answer of one status, whose ``type`` is one of ``codes``."""
+def _refusal(status: str, codes: list[str], schema: str, route: Route) -> Shape:
+    """The answer of one status, whose ``type`` is one of ``codes``; other routes of the same
+    forms share it."""
     kinds = [f"urn:propensia:{code}" for code in codes]
     exact = {"properties": {"type": {"enum": kinds}, "status": {"const": int(status)}}}
     named = ["X-Propensia-Id", problems.CODE_FIELD]
@@ -258,6 +259,7 @@ def _refusal(status: str, codes: list[str], schema: str) -> Shape:
         named.append("WWW-Authenticate")
     named += RATES
     titles = [problems.KINDS[code] for code in codes]
+    forms = {} if route.json else {PLAIN: "Texto", HTML: "Pagina"}
     return {
         "description": Text(
             ". ".join(spanish[0] for _, spanish, _, _ in titles) + ".",
@@ -269,18 +271,20 @@ def _refusal(status: str, codes: list[str], schema: str) -> Shape:
                 "schema": {"allOf": [reference(schema), exact]},
                 **_examples(codes),
             },
-            PLAIN: {"schema": reference("Texto")},
-            HTML: {"schema": reference("Pagina")},
+            **{kind: {"schema": reference(name)} for kind, name in forms.items()},
         },
     }
 
 
 def _problem_examples(contract: Contract, most_rows: int, language: str) -> Shape:
     """One example per code, in the words that the service uses."""
-    fault = Fault(contract.parameters[0].name, "parametro_ausente")
+    shown = {
+        "peticion_no_valida": [Fault(contract.parameters[0].name, "parametro_ausente")],
+        "cuerpo_no_valido": [Fault("3:14", "json_no_valido")],
+    }
     found: Shape = {}
     for code in [code for code in problems.KINDS if code not in NO_OPERATION]:
-        faults = [fault] if code == "peticion_no_valida" else []
+        faults = shown.get(code, [])
         body = problems.problem(
             code,
             EXAMPLE_ID,

@@ -187,9 +187,11 @@ class _Refusal(ErrorTask):  # type: ignore[misc]  # waitress has no types
     def execute(self) -> None:
         """Answer with the status alone."""
         error = self.request.error
-        # RFC 9112, 6.1 has 501 for a length in an unknown coding; that is the sender's fault.
-        code, reason = (400, "Bad Request") if error.code == 501 else (error.code, error.reason)
-        self.status = f"{code} {reason}"
+        self.status = f"{error.code} {error.reason}"
+        # RFC 9112, 6.1 has 501 for a length in an unknown coding; that is the sender's fault. So
+        # is what is between chunks, if that is too long: no route would take less of it.
+        if error.code in (413, 501):
+            self.status = "400 Bad Request"
         self.set_close_on_finish()
         self.content_length = 0
         self.write(b"")

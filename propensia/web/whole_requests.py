@@ -88,8 +88,8 @@ class WholeRequests:
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if text in ("", "0") and not chunked:
             return self._app(environ, start)
-        # read(-1) would read until the sender stops
-        if not chunked and not (text.isdecimal() and len(text) <= LONGEST_LENGTH):
+        # read(-1) would read until the sender stops; with both, nobody knows where the body ends
+        if bool(text) is chunked or not (chunked or _is_length(text)):
             return self._refuse("peticion_incompleta", environ, start)
         route: Route | None = environ[ROUTE]
         limit = self._bodies.limit(route)
@@ -120,6 +120,10 @@ class WholeRequests:
         self, code: str, environ: WSGIEnvironment, start: StartResponse
     ) -> Iterable[bytes]:
         return self._refusing(_with(environ, BytesIO(), 0) | {REFUSAL: code}, start)
+
+
+def _is_length(text: str) -> bool:
+    return text.isdecimal() and len(text) <= LONGEST_LENGTH
 
 
 def _with(environ: WSGIEnvironment, body: Any, size: int) -> WSGIEnvironment:

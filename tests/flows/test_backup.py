@@ -19,6 +19,7 @@ LEFT_BEHIND = (
     "logs/*",
     "metrics/*",
     "access/limits.bin",
+    "access/reserve",
     "access/used/*",
     "demostracion.pkl",
 )

@@ -69,7 +69,13 @@ def test_with_keys_the_page_is_for_who_logs_in_and_their_session_is_enough_to_tr
         page.keyboard.press("Enter")
         page.wait_for_selector(".opblock")
         assert page.url.endswith("/docs")
+        own = page.locator("#swagger-ui").get_attribute("data-csrf")
+        sent: list[str | None] = []
+        page.on("request", lambda r: sent.append(r.headers.get("x-csrf-token")))
         assert tried(page, "puntuarObjeto").inner_text().startswith("200")
+        shown = page.locator(".curl-command").inner_text()
+        assert own and sent == [own]
+        assert "/predict" in shown and "csrf" not in shown.lower() and own not in shown
 
 
 def test_a_key_that_was_typed_in_is_sent_and_forgotten_with_the_page(

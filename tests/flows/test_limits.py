@@ -23,11 +23,13 @@ from server import Place, Reply, Server, ask, prediccion, propensia_command, run
 
 from propensia import heartbeat
 from propensia.access.limits import ENTERING, FAILED
+from propensia.web.routes import ROW_BYTES, ROW_OF_MANY_BYTES
 from propensia.web.waiting import HEAVY
-from propensia.web.whole_requests import ROW_BYTES, ROWS_BYTES
+from propensia.web.whole_requests import BODIES, STRANGERS
 
 KIND = "Content-Type: application/json\r\n"
 LIMIT = 60
+MOST_ROWS = 10_000
 ROW = json.dumps(EXAMPLE).encode()
 NAMES = ("limit", "other", "bodies", "slow", "batch", "volley", "reader")
 
@@ -115,7 +117,7 @@ def target(
     keys = {name: key(place, name, "admin") for name in NAMES}
     kind = request.param
     command = foreign_command if kind == "foreign" else partial(propensia_command, server=kind)
-    chosen = {"rate_limit": f"{LIMIT}/min", "max_batch_size": 10_000, "queue_seconds": 0.2}
+    chosen = {"rate_limit": f"{LIMIT}/min", "max_batch_size": MOST_ROWS, "queue_seconds": 0.2}
     with running(place, command, workers=1, **chosen) as server:
         yield Target(kind, server, keys)
 
@@ -152,13 +154,12 @@ def test_a_body_at_its_limit_is_read_and_one_byte_more_is_refused_unread(target:
     body = ROW + b" " * (ROW_BYTES - len(ROW))
     assert target.sent(target.post("bodies", body)).status == 200
     whole = target.post("bodies", body + b" ")
-    # Only the head arrives, but under waitress, which asks us when it has everything.
-    refused = target.sent(whole if target.kind == "waitress" else whole[: -ROW_BYTES - 1])
+    refused = target.sent(whole[: -ROW_BYTES - 1])  # only the head arrives
     assert (refused.status, code(refused)) == (413, "fichero_demasiado_grande")
 
 
 def test_a_batch_may_be_larger_and_has_its_limit_too(target: Target) -> None:
-    body = b"[" + ROW + b" " * (ROWS_BYTES - len(ROW) - 2) + b"]"
+    body = b"[" + ROW + b" " * (MOST_ROWS * ROW_OF_MANY_BYTES - len(ROW) - 2) + b"]"
     assert target.sent(target.post("bodies", body, "/predict/batch")).status == 200
     assert target.sent(target.post("bodies", body + b" ", "/predict/batch")).status == 413
 
@@ -192,7 +193,7 @@ def test_a_body_that_nobody_wants_is_left_alone(target: Target) -> None:
 def test_nobody_reads_what_a_stranger_sends(target: Target) -> None:
     """Only the head arrives: whoever wants the body would wait."""
     if target.kind == "waitress":
-        pytest.skip("waitress gathers every body before it asks anybody")
+        pytest.skip("waitress gathers a body before anybody asks whether the key is good")
     head = target.head("POST", "/modelos", "bodies", "Content-Length: 100000000\r\n")
     refused = target.sent(head.replace(target.keys["bodies"].encode(), b"nonsense"))
     assert (refused.status, code(refused)) == (401, "clave_no_valida")
@@ -214,6 +215,26 @@ def test_slow_bodies_of_one_caller_stop_no_other(target: Target) -> None:
             refused = target.sent(target.post("slow", ROW))
             assert (refused.status, code(refused)) == (503, "ocupado")
             assert int(refused.headers["retry-after"]) >= 1
+    finally:
+        for connection in drips:
+            connection.close()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="only 127.0.0.1 is there")
+def test_slow_forms_of_strangers_from_many_addresses_stop_no_caller(target: Target) -> None:
+    if target.kind == "foreign":
+        pytest.skip("gunicorn by itself keeps a thread for each body that was refused")
+    head = b"POST /entrar HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nclave"
+    drips = []
+    try:
+        for number in range(2, 2 * (BODIES + STRANGERS)):
+            own = (f"127.0.0.{number}", 0)
+            drips.append(
+                socket.create_connection(("127.0.0.1", target.server.port), 30, source_address=own)
+            )
+            drips[-1].sendall(head)
+        assert target.sent(target.post("other", ROW)).status == 200
+        assert target.get(prediccion(), "other").status == 200
     finally:
         for connection in drips:
             connection.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from browsing import address, opened, with_browser
@@ -80,6 +81,25 @@ def test_a_person_logs_in_where_they_wanted_to_go_and_out_again(
         head = request.all_headers()
         assert "263.68" not in request.url + head.get("referer", "")
         assert shown not in request.url
+
+
+@with_browser
+def test_who_is_in_and_follows_a_link_of_another_site_goes_on_with_one_click(
+    guarded: Server, page: Page, shown: str
+) -> None:
+    """The browser leaves the cookie out of what another site begins."""
+    page.goto(address(guarded, "/entrar"))
+    page.get_by_label("Clave").fill(shown)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Probar un caso").wait_for()
+    link = f"<a href='{html.escape(address(guarded, ASKED))}'>caso</a>"
+    page.goto(f"data:text/html,{quote(link)}")
+    page.get_by_role("link", name="caso").click()
+    page.get_by_role("link", name="Continuar").click()
+    page.wait_for_url("**/prediccion?**")
+    page.locator("h1", has_text="agador").wait_for()
+    assert page.url == address(guarded, ASKED)
+    assert "Ana Ruiz (tester)" in page.locator("header").inner_text()
 
 
 @with_browser

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from guarded import copied, key
 from server import ROOT, Place, Reply, Server, ask, free_port, prediccion, running, wait_for
 from test_tls import make_certificate
+
+from propensia.access import networks
 
 SAMPLE = ROOT / "deploy" / "nginx" / "propensia.conf"
 MARKED = "73519"  # an amount that occurs nowhere else
@@ -45,8 +48,10 @@ class Proxy:
     port: int
     certificate: Path
     behind: Server
+    key: str
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Reply:
+        headers.setdefault("x_api_key", self.key)
         context = ssl.create_default_context(cafile=str(self.certificate))
         made = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=15, context=context)
         with contextlib.closing(made) as connection:
@@ -78,9 +83,11 @@ def adapted(folder: Path, behind: int, port: int, certificate: Path, key: Path) 
 def proxy(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     assert NGINX is not None
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
-    certificate, key = make_certificate(folder, "own")
-    with running(admitted, workers=1, trusted_proxies="127.0.0.1") as behind:
-        text = adapted(folder, behind.port, port, certificate, key)
+    certificate, private = make_certificate(folder, "own")
+    place = copied(admitted, tmp_path_factory.mktemp("behind"))
+    shown = key(place, "de aquí", "admin", networks=networks.listed("127.0.0.1"))
+    with running(place, ready="/prueba", workers=1, trusted_proxies="127.0.0.1") as behind:
+        text = adapted(folder, behind.port, port, certificate, private)
         (folder / "propensia.conf").write_text(text, encoding="utf-8")
         (folder / "main.conf").write_text(MAIN.format(folder=folder), encoding="utf-8")
         line = [NGINX, "-p", str(folder), "-e", str(folder / "main.log")]
@@ -89,7 +96,7 @@ def proxy(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         assert checked.returncode == 0, checked.stderr
         assert "[warn]" not in checked.stderr.replace('[warn] the "user" directive', "")
         nginx = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        made = Proxy(folder, port, certificate, behind)
+        made = Proxy(folder, port, certificate, behind, shown)
 
         def answers() -> bool:
             with contextlib.suppress(OSError):
@@ -105,7 +112,8 @@ def proxy(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_a_score_through_the_proxy_is_the_score(proxy: Proxy) -> None:
-    direct, through = proxy.behind.get(prediccion()).json(), proxy.get(prediccion()).json()
+    direct = proxy.behind.get(prediccion(), x_api_key=proxy.key).json()
+    through = proxy.get(prediccion()).json()
     assert {**through, "id": ""} == {**direct, "id": ""}
 
 
@@ -140,10 +148,20 @@ def test_a_key_in_the_address_is_not_written_down(proxy: Proxy) -> None:
 
 
 def test_what_a_client_says_of_itself_is_replaced(proxy: Proxy) -> None:
-    """A loopback caller without keys is the administrator: nobody gets there by a header, and the
-    proxy itself, which is on this machine, tells who really asks."""
+    """The proxy, which is on this machine, tells who really asks: a key for this machine is good,
+    whatever is said, and one for another network is not."""
+    there = key(proxy.behind.place, "de allí", "admin", networks=networks.listed("203.0.113.7"))
+    wait_for(
+        lambda: (
+            proxy.behind.get(prediccion(), x_api_key=there, x_forwarded_for="203.0.113.7").status
+            == 200
+        ),
+        "the key is known",
+    )
     for name in ("x_forwarded_for", "forwarded", "x_real_ip", "x_forwarded_host"):
         assert proxy.get(prediccion(), **{name: "203.0.113.7"}).status == 200
+        said = {name: "203.0.113.7", "x_api_key": there}
+        assert proxy.get(prediccion(), **said).status == 401
 
 
 def test_too_much_is_refused_by_the_proxy_or_behind_it(proxy: Proxy) -> None:
@@ -157,9 +175,9 @@ def test_no_log_tells_the_query_of_what_goes_wrong_either(
 ) -> None:
     """nginx repeats the request line in each error: with nobody behind it, that is every one."""
     folder, port = tmp_path_factory.mktemp("alone"), free_port()
-    certificate, key = make_certificate(folder, "own")
+    certificate, private = make_certificate(folder, "own")
     assert NGINX is not None
-    text = adapted(folder, free_port(), port, certificate, key)
+    text = adapted(folder, free_port(), port, certificate, private)
     quiet, loud = text, re.sub(r"(error_log \S+) emerg;", r"\1 error;", text)
     for name, sample in (("quiet", quiet), ("loud", loud)):
         place = folder / name
@@ -174,7 +192,7 @@ def test_no_log_tells_the_query_of_what_goes_wrong_either(
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        made = Proxy(place, port, certificate, proxy.behind)
+        made = Proxy(place, port, certificate, proxy.behind, proxy.key)
 
         def refused(made: Proxy = made) -> bool:
             with contextlib.suppress(OSError):
