@@ -117,9 +117,7 @@ def test_long_texts_are_not_kept() -> None:
         ("", ""),
     ],
 )
-def test_the_name_of_a_host_is_in_small_letters_and_without_its_port(
-    host: str, name: str
-) -> None:
+def test_the_name_of_a_host_is_in_small_letters_and_without_its_port(host: str, name: str) -> None:
     assert networks.host_name(host) == name
     assert networks.is_local_name(host, "casa.Example")
 

@@ -77,6 +77,7 @@ class _Server(MPServer):
     def __init__(self, address: str, listen: Listen) -> None:
         self.loaded = multiprocessing.Event()
         self.load_failed = False
+        self._pid = os.getpid()
         certificate, key = listen.certificate or (None, None)
         super().__init__(
             "",  # the loader knows the target
@@ -103,7 +104,13 @@ class _Server(MPServer):
         )
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        """Stop. Ctrl-C reaches the workers too: their end is expected from now on."""
+        """Stop. Ctrl-C reaches the workers too: their end is expected from now on.
+
+        A forked worker has this handler until its application is made. It has nothing to end yet:
+        if it only took a note of the signal, it would go on until it is killed.
+        """
+        if os.getpid() != self._pid:
+            os._exit(1)
         for worker in self.wrks:
             worker.interrupt_by_parent = True
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
@@ -128,9 +135,6 @@ class _Server(MPServer):
 
 def _load_in_worker(target: str, listen: Listen, loaded: Any) -> WsgiApp:
     """The application, made inside a worker process; ``loaded`` says that it can be made."""
-    # A forked worker has the supervisor's handler, which only takes a note: stopped while it
-    # loads, it would go on until it is killed. Granian sets its own once the application is made.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         app = load(target)
