@@ -16,7 +16,16 @@ from propensia.access.limits import Limits
 from propensia.registry import Registry
 from propensia.serving import Serving
 from propensia.settings import Settings, SettingsError
-from propensia.web import api, documentation, metrics, models, open_inference, sessions, site
+from propensia.web import (
+    api,
+    documentation,
+    metrics,
+    models,
+    open_inference,
+    refusals,
+    sessions,
+    site,
+)
 from propensia.web.api import Posted, PredictRoute
 from propensia.web.door import Door, Seen
 from propensia.web.form_limits import limit_bytes
@@ -66,13 +75,9 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     app = _flask()
     scoring = Scoring(serving, tally.result)
     site.add_routes(app, scoring, chosen, lambda: [record.problem, access.problem, quotas.problem])
-    sessions.add_routes(app, access, quotas, scoring, lambda code: site.refusal(code, scoring))
-    models.add_routes(
-        app,
-        scoring,
-        chosen,
-        lambda code, errors, exact: site.refusal(code, scoring, errors, exact),
-    )
+    refusals.add_error_shape(app, scoring, https_only=bool(chosen.tls_certificate))
+    sessions.add_routes(app, access, quotas, scoring)
+    models.add_routes(app, scoring, chosen)
     metrics.add_routes(app, tally, registry, contract)
     documentation.add_routes(app, scoring, chosen.max_batch_size)
     posted = Posted(scoring, chosen.max_batch_size)

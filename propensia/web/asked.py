@@ -12,6 +12,7 @@ from propensia.faults import sentence
 from propensia.publishing import Hand
 from propensia.web import door
 from propensia.web.problems import wanted_language
+from propensia.web.query import LONGEST_QUERY
 
 Errors = list[dict[str, str]]
 
@@ -34,7 +35,9 @@ def hand() -> Hand:
 
 
 def language() -> str:
-    asked = request.args.get("idioma")
+    """``es`` or ``en``, as ``idioma`` in the address says, else what the header prefers."""
+    raw = request.environ.get("QUERY_STRING", "")
+    asked = request.args.get("idioma") if len(raw) <= LONGEST_QUERY else None
     if asked in ("es", "en"):
         return asked
     return wanted_language(None, request.headers.get("Accept-Language", ""))

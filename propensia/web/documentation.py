@@ -12,14 +12,14 @@ import json
 from importlib import metadata, resources
 from typing import Any
 
-from flask import Flask, Response, abort, render_template, request
+from flask import Flask, Response, abort, render_template
 
 from propensia import faults
 from propensia.contract import Contract
 from propensia.web import openapi, pages, problems
+from propensia.web.asked import language
 from propensia.web.prediccion import JSON, Scoring
-from propensia.web.problems import wanted_language
-from propensia.web.site import CONTENT_SECURITY_POLICY
+from propensia.web.refusals import CONTENT_SECURITY_POLICY
 
 PACKAGE, FOLDER = "flask_swagger_ui", "dist"
 """Where the files come from: a package that only carries those of Swagger UI."""
@@ -37,10 +37,6 @@ def add_routes(app: Flask, scoring: Scoring, most_rows: int) -> None:
     def written(language: str) -> bytes:
         told = openapi.document(scoring.contract, most_rows, language)
         return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
-
-    def language() -> str:
-        query = scoring.read(request.environ.get("QUERY_STRING", ""))
-        return wanted_language(query, request.headers.get("Accept-Language", ""))
 
     @app.get("/openapi.json")
     def document() -> Response:

@@ -17,10 +17,11 @@ from propensia import inbox, standing
 from propensia.publishing import Order, Publishing, PublishingError
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
-from propensia.web.asked import Errors, Refused, error, fault, hand, language
+from propensia.web.asked import Refused, error, fault, hand, language
 from propensia.web.prediccion import Scoring
 from propensia.web.problems import DETAILS
 from propensia.web.query import MOST_NOTES
+from propensia.web.refusals import refusal
 from propensia.web.rows import BadBody, content, decoded, is_json, no_json, unknown, unreadable
 from propensia.web.uploads import take_in
 
@@ -29,14 +30,8 @@ STATUS = {"version_desconocida": "no_encontrado", "misma_persona": "sin_permiso"
 """Code of a decision that cannot be carried out -> the problem to answer with; else a conflict."""
 
 
-def add_routes(
-    app: Flask,
-    scoring: Scoring,
-    chosen: Settings,
-    refusal: Callable[[str, Errors, str], Response],
-) -> None:
-    """Give ``app`` the routes about models; ``refusal`` makes the answer to a problem's code,
-    its ``errores`` and the name of its detail."""
+def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
+    """Give ``app`` the routes about models."""
     registry = scoring.serving.registry
     desk = Publishing(chosen, scoring.contract, registry)
 
@@ -58,7 +53,7 @@ def add_routes(
 
     @app.errorhandler(Refused)
     def refused(why: Refused) -> Response:
-        return refusal(why.code, why.errors, why.exact)
+        return refusal(why.code, scoring, why.errors, why.exact)
 
 
 # Looking

@@ -22,7 +22,7 @@ from propensia.web import open_inference_tensors as tensors
 from propensia.web.asked import language
 from propensia.web.open_inference_tensors import Asked
 from propensia.web.prediccion import JSON, Scoring
-from propensia.web.problems import PROBLEM, Problem, problem, refusal_headers
+from propensia.web.problems import PROBLEM, Problem, problem, refusal_headers, with_error
 from propensia.web.query import Query
 from propensia.web.routes import INFERENCE
 from propensia.web.rows import BadBody, RowReader, content, is_json
@@ -110,12 +110,6 @@ def metadata(contract: Contract, name: str, bundle: Bundle | None) -> dict[str, 
             {"name": output, "datatype": kind, "shape": [-1]} for output, kind in OUTPUTS.items()
         ],
     }
-
-
-def with_error(refused: Problem, more: str = "") -> Problem:
-    """The same problem with the member ``error``, the one that clients of the protocol read."""
-    refused.body["error"] = refused.body["detail"] + more
-    return refused
 
 
 class Inference:

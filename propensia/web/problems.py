@@ -267,6 +267,12 @@ def _size(size: int) -> str:
     return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
 
 
+def with_error(refused: Problem, more: str = "") -> Problem:
+    """The same problem with the member ``error``, the one that clients of the protocol read."""
+    refused.body["error"] = refused.body["detail"] + more
+    return refused
+
+
 def _error(fault: Fault, language: str, contract: Contract | None) -> dict[str, str]:
     admits, own = fault.admits, None
     if contract is not None:
