@@ -524,8 +524,16 @@ def test_what_a_session_sends_must_show_that_it_is_its_own(desk: Desk, admin: Br
                 assert reply.status_code == 403, (path, shown, way)
                 assert "recargue y repita" in reply.text
     for way, more in sends(admin, admin.token()):
-        assert admin.ask("/modelos/rollback", "POST", **more).status_code != 403, way
+        path = "/modelos" if way in ("form", "file") else "/modelos/rollback"
+        assert admin.ask(path, "POST", **more).status_code != 403, way
     assert admin.ask("/", "GET").status_code == 200  # and nothing of all that ended the session
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/modelos/rollback"])
+def test_a_form_shows_nothing_where_no_form_is_taken(path: str, admin: Browser) -> None:
+    """Also of what is answered ahead of the pages, where nobody would look into the form."""
+    form = {"csrf": admin.token()}
+    assert admin.ask(path, "POST", data=form, content_type=FORM).status_code == 403
 
 
 def test_a_form_of_plain_text_shows_nothing(admin: Browser) -> None:

@@ -75,7 +75,6 @@ OTHER_METHOD = "?"
 """What stands for a method that nobody has, which senders could make up without end."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @dataclass(slots=True)
@@ -175,7 +174,7 @@ class Door:
         if caller.means not in ("key", "token"):  # a browser has those only if a person typed them
             _same_site(environ)
         if caller.means == "session" and environ["REQUEST_METHOD"] not in _SAFE:
-            _own_page(environ, environ[SESSION])
+            _own_page(environ, route, environ[SESSION])
         return caller
 
     def _known(
@@ -265,14 +264,14 @@ def _cookie(cookies: str) -> str:
     return texts[0] if len(texts) == 1 else ""
 
 
-def _own_page(environ: WSGIEnvironment, session: Session) -> None:
+def _own_page(environ: WSGIEnvironment, route: Route | None, session: Session) -> None:
     """Raise ``Denied`` unless what is sent shows that it is of a page of that session.
 
     What a form shows is inside the body, which is for Flask to read: ``sessions`` looks there.
     """
     shown = environ.get("HTTP_X_CSRF_TOKEN")
-    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if shown is None and kind in _FORMS:
+    takes_forms = route is not None and route.body in ("form", "file")
+    if shown is None and takes_forms:
         environ[FIELD_DUE] = True
     elif shown is None or not session.is_of(shown):
         raise Denied("origen_no_permitido")
