@@ -15,7 +15,8 @@ import click
 from propensia import heartbeat
 from propensia.access import keys
 from propensia.access.keys import FOLDER, Key
-from propensia.access.typed import PATH_ROUTE, Rights, alike, composed
+from propensia.access.roles import OLD_ROUTE
+from propensia.access.typed import Rights, alike, composed
 from propensia.settings import Settings
 from propensia.terminal import Exit, table
 
@@ -211,10 +212,10 @@ def _hand_out(chosen: Settings, shown: str, key: Key) -> None:
         )
         return
     # Whole addresses are not known here: callers may come through a proxy, by another name.
-    click.echo(f"/c/{shown}{PATH_ROUTE}")
+    click.echo(f"/c/{shown}{OLD_ROUTE}")
     scheme = "https" if chosen.tls_certificate else "http"
     _say(
-        f"\nVa en la dirección, en lugar de {PATH_ROUTE}: ponga delante el nombre con que le "
+        f"\nVa en la dirección, en lugar de {OLD_ROUTE}: ponga delante el nombre con que le "
         f"llaman,\n{scheme}://NOMBRE:PUERTO; la parte desde «?» no cambia."
     )
     if not key.networks:

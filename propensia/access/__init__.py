@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from propensia.access import networks
 from propensia.access.keys import FOLDER, AccessError, Key, Keys
 from propensia.access.networks import Address, NetworkError, Networks
-from propensia.access.roles import Caller
+from propensia.access.roles import OLD_ROUTE, Caller
 from propensia.access.sessions import Sessions
 from propensia.access.tokens import Tokens
 from propensia.locks import Busy
@@ -199,7 +199,7 @@ class Access:
         return key.caller
 
     def _by_network(self, asking: Asking, route: str) -> Caller:
-        old_route = route == "/prediccion"
+        old_route = route == OLD_ROUTE
         if self._open_networks and old_route:
             network = networks.holder(self._open_networks, asking.address)
             if network is not None:

@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 
 ROLES = ("caller", "tester", "analyst", "approver", "admin")
 
+OLD_ROUTE = "/prediccion"
+"""The route of callers that never change, and cannot always send a header: open networks and keys
+in the address are good for it alone."""
+
 PERMISSIONS: dict[str, frozenset[str]] = {
     "score": frozenset(ROLES),
     "look": frozenset({"tester", "analyst", "approver", "admin"}),

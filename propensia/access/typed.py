@@ -14,14 +14,11 @@ from datetime import date, datetime, timedelta
 from propensia import likeness
 from propensia.access import keys, networks
 from propensia.access.networks import NetworkError, Networks
-from propensia.access.roles import PERMISSIONS, ROLES
+from propensia.access.roles import OLD_ROUTE, PERMISSIONS, ROLES
 
 LONGEST_NAME = 64
 SIGNS = " ._-@"
 """What a name may hold besides letters and digits."""
-
-PATH_ROUTE = "/prediccion"
-"""The one route of a key that stands in the address."""
 
 LONGEST_S = 100 * 365.25 * 86400
 UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
@@ -63,8 +60,8 @@ def rights(
     if in_path and role != "caller":
         raise WrongUse("--path: una clave en la dirección solo puede ser de papel caller")
     routes = _routes(paths, role, list(known))
-    if in_path and routes - {PATH_ROUTE}:
-        raise WrongUse(f"--path: una clave en la dirección solo vale para {PATH_ROUTE}")
+    if in_path and routes - {OLD_ROUTE}:
+        raise WrongUse(f"--path: una clave en la dirección solo vale para {OLD_ROUTE}")
     try:
         limits = networks.listed(nets)
     except NetworkError as error:

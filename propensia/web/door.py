@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from propensia.access import Access, Asking, Cause, Denied, Here, networks
 from propensia.access.limits import FAILED, KEYLESS
-from propensia.access.roles import Caller
+from propensia.access.roles import OLD_ROUTE, Caller
 from propensia.access.sessions import Session
 from propensia.web import routes
 from propensia.web.problems import CODE_FIELD, trace
-from propensia.web.quotas import FIELDS, HOT, Quotas
+from propensia.web.quotas import FIELDS, Quotas
 from propensia.web.routes import Route
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Door:
         self, environ: WSGIEnvironment, route: Route | None, path_key: str | None
     ) -> Caller | None:
         """The caller, ``None`` where nobody asks who it is. Raises ``Denied``."""
-        if path_key is not None and (route is None or route.path != "/prediccion"):
+        if path_key is not None and (route is None or route.path != OLD_ROUTE):
             asked = asking(environ, self._access, path_key)
             denied = Denied("clave_no_valida", cause="otra_ruta")
             raise self._counted(environ, asked, denied)
@@ -186,7 +186,7 @@ class Door:
             caller = self._access.caller(asked, "" if route is None else route.path)
         except Denied as denied:
             raise self._counted(environ, asked, denied) from None
-        if route is None or route.path != HOT or not self._quotas.hot_is_free:
+        if route is None or route.path != OLD_ROUTE or not self._quotas.hot_is_free:
             self._quotas.count(environ, route, caller, asked.address)
         return caller
 

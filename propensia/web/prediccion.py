@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from propensia.access.roles import OLD_ROUTE
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.scorer import ScorerError, Unreliable
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROUTE = "/prediccion"
 JSON = "application/json"
 KINDS = {JSON: "json", "text/plain": "text", "text/html": "html"}
 STATUS = {
@@ -135,7 +135,7 @@ class HotRoute:
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer the hot route; hand everything else to Flask."""
         method = environ["REQUEST_METHOD"]
-        if environ["PATH_INFO"] != ROUTE or method not in ("GET", "HEAD"):
+        if environ["PATH_INFO"] != OLD_ROUTE or method not in ("GET", "HEAD"):
             return self._app(environ, start)
         query = self._scoring.read(environ.get("QUERY_STRING", ""))
         form = query.form or wanted_form(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from propensia.access import Denied
 from propensia.access.limits import ENTERING, Limits, Rate, identity, network
 from propensia.access.networks import Address
-from propensia.access.roles import Caller
+from propensia.access.roles import OLD_ROUTE, Caller
 from propensia.access.sliding import Taken
 from propensia.web.routes import ROUTES, Route
 
@@ -23,8 +23,6 @@ WHO = "propensia.who"
 FIELDS = "propensia.fields"
 """Keys of the environment of a request: under which name it was counted, and the header fields
 that tell its sender how many are left."""
-
-HOT = "/prediccion"
 
 
 class Quotas:
@@ -80,7 +78,7 @@ class Quotas:
 
 
 def _rate(route: Route, limits: Limits) -> Rate | None:
-    if route.path == HOT:
+    if route.path == OLD_ROUTE:
         return limits.rate_get
     if route.permission is not None:
         return limits.rate

@@ -14,9 +14,10 @@ from flask import Flask, Response, abort, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
+from propensia.access.roles import OLD_ROUTE
 from propensia.web import door, login, pages, routes
 from propensia.web.asked import language
-from propensia.web.prediccion import ROUTE, Scoring, wanted_form
+from propensia.web.prediccion import Scoring, wanted_form
 from propensia.web.problems import (
     SAFE_HEADERS,
     Problem,
@@ -143,7 +144,7 @@ def refusal(
 def _form(path: str, scoring: Scoring) -> str:
     """The form of a refusal, which is that of the answers of the same route."""
     query = scoring.read(request.environ.get("QUERY_STRING", ""))
-    usual = scoring.contract.form if path == ROUTE else "json"
+    usual = scoring.contract.form if path == OLD_ROUTE else "json"
     return query.form or wanted_form(request.headers.get("Accept", ""), usual)
 
 

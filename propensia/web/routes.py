@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from propensia.access.roles import OLD_ROUTE
+
 Body = Literal["none", "form", "row", "rows", "file"]
 
 FORM_BYTES = 16 * 1024
@@ -42,7 +44,7 @@ class Route:
 
 
 ROUTES = (
-    Route("GET", "/prediccion", "score"),
+    Route("GET", OLD_ROUTE, "score"),
     Route("POST", "/predict", "score", "row", json=True),
     Route("POST", "/predict/batch", "score", "rows", heavy=True, json=True),
     Route("GET", "/", "look"),

@@ -12,11 +12,12 @@ from typing import Any
 from flask import Flask, Response, render_template, request
 
 from propensia import __version__, heartbeat
+from propensia.access.roles import OLD_ROUTE
 from propensia.contract import Contract, Parameter
 from propensia.settings import Settings
 from propensia.web import door, pages
 from propensia.web.answers import answer_shape
-from propensia.web.prediccion import ROUTE, Scoring
+from propensia.web.prediccion import Scoring
 from propensia.web.problems import KINDS, TEXT, Problem, wanted_language
 from propensia.web.query import Query
 from propensia.web.refusals import faults_page, refusal
@@ -41,7 +42,7 @@ def add_routes(
         fields, values = _fields(contract, language), query.texts or None
         return _page("form.html", pages.form_page(fields, _model(scoring), language, values))
 
-    @app.get(ROUTE)
+    @app.get(OLD_ROUTE)
     def prediccion() -> Response:
         query, language = _asked(scoring)
         result = scoring.score(query, language)
