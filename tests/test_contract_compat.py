@@ -79,6 +79,7 @@ def compared(old: Client, new: Client, queries: Iterator[str]) -> dict[tuple[int
 
 
 @pytest.mark.usefixtures("quiet")
+@pytest.mark.slow
 def test_a_forest_answers_more_than_a_thousand_odd_queries_as_the_old_server_did(
     registry: Registry, compat: Contract, table: tuple[Any, Any]
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_forest_answers_more_than_a_thousand_odd_queries_as_the_old_server_did
 
 
 @pytest.mark.usefixtures("quiet")
+@pytest.mark.slow
 def test_a_regression_answers_thousands_of_odd_queries_as_the_old_server_did(
     registry: Registry, compat: Contract, table: tuple[Any, Any]
 ) -> None:

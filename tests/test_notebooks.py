@@ -88,7 +88,7 @@ def prepared(folder: Path, table: str) -> None:
 
 @pytest.fixture(
     scope="module",
-    params=["cobranza", pytest.param("telco_churn", marks=pytest.mark.slow)],
+    params=[pytest.param(table, marks=pytest.mark.slow) for table in ("cobranza", "telco_churn")],
 )
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """All notebooks of a table after their run, by name, and the folder they ran in."""

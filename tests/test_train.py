@@ -237,6 +237,7 @@ def test_the_same_training_twice_at_once_is_refused(site: Path, table: Path) -> 
         child.wait()
 
 
+@pytest.mark.slow
 def test_a_contract_whose_columns_are_named_as_its_features_is_learnt_by_its_columns(
     site: Path, contract: Contract
 ) -> None:

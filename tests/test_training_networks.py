@@ -99,6 +99,7 @@ def folder(search: Found, tmp_path: Path) -> Path:
     return shutil.copytree(search.folder, tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_out_of_fold_it_finds_what_no_line_can() -> None:
     table, labels = crossed()
     found = networks.out_of_fold(table, labels, FOLDS, LONGER, seed=1, deadline=NEVER)

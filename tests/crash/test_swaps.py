@@ -118,6 +118,7 @@ def swap_under_load(
     assert {told.answer["version"] for told in notes.answers} == {pair.low, pair.high}
 
 
+@pytest.mark.slow
 def test_swaps_under_load_fail_nobody_and_mix_nothing(pair: Pair) -> None:
     swap_under_load(pair, propensia_command, times=150, most_s=0.1)
 
@@ -238,6 +239,7 @@ def kill_keeper_while_it_admits(place: Place, moments_s: list[float]) -> None:
         assert not list((place.state / "versions").glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_keeper_killed_during_an_admission_leaves_nothing_half(pair: Pair) -> None:
     kill_keeper_while_it_admits(pair.place, [0.7, 1.5, 2.2])
 

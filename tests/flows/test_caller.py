@@ -330,6 +330,7 @@ ASKED = [
 ]
 MARKED = {"im": "98765.43", "cp": "48123"}
 OWN = ("id", "content-length", "x-propensia-id", "date", "server", "connection", "keep-alive")
+OWN += ("ratelimit",)  # how many requests are left at this moment
 
 
 def _comparable(server: Server, path: str, headers: dict[str, str]) -> tuple[object, ...]:
