@@ -196,8 +196,9 @@ def test_each_server_answers_alike_and_ctrl_c_ends_it_with_its_workers(
     # RFC 9112, 6.3: refuse it, or go by the chunks; in any case close.
     host = b"POST /modelos HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
     status, answered, body = running.ask(host + chunks)
-    assert (status, body) == ((200, b"5") if server == "granian" else (400, b""))
-    assert b"connection: close" in answered.lower()
+    if status or server == "granian":  # else closed with unread bytes, which may lose the answer
+        assert (status, body) == ((200, b"5") if server == "granian" else (400, b""))
+        assert b"connection: close" in answered.lower()
     assert running.get("/") == b"ok"
 
     family = psutil.Process(running.process.pid).children(recursive=True)
