@@ -491,7 +491,7 @@ def listed(entries: dict[str, tuple[ZipInfo, bytes]], name: str, data: bytes) ->
         "state//access/x",
         "state/keys/",
         "state/keeper.lock",
-        "state/work/x",
+        "state/logs/x",
         "state/keys/deeper/x",
         "models/deeper/x",
         "propensia/__init__.py",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, quote_from_bytes
 
 from models_for_tests import EXAMPLE
+from server import Server
 
 # Values that must never turn up in an output or a log file.
 MARK = "zq7marca"
@@ -295,10 +296,9 @@ def options(r: random.Random) -> Case:
     return Case("options", query(BASE, more), (400,), name, code)
 
 
-def noise(r: random.Random) -> Case:
-    """A good query with bytes deleted, doubled or replaced at random."""
-    data = bytearray(query(BASE))
-    allowed = bytes(b for b in range(33, 127) if b != ord("#"))
+def spoiled(r: random.Random, whole: bytes, allowed: bytes) -> bytes:
+    """``whole`` with bytes deleted, doubled or replaced by ``allowed`` ones at random."""
+    data = bytearray(whole)
     for _ in range(r.randrange(1, 6)):
         place = r.randrange(len(data))
         kind = r.randrange(3)
@@ -308,7 +308,13 @@ def noise(r: random.Random) -> Case:
             data[place:place] = data[place : place + r.randrange(1, 30)]
         else:
             data[place] = r.choice(allowed)
-    return Case("noise", bytes(data), (200, 400, 414))
+    return bytes(data)
+
+
+def noise(r: random.Random) -> Case:
+    """A good query with bytes deleted, doubled or replaced at random."""
+    allowed = bytes(b for b in range(33, 127) if b != ord("#"))
+    return Case("noise", spoiled(r, query(BASE), allowed), (200, 400, 414))
 
 
 def garbage(r: random.Random) -> Case:
@@ -350,3 +356,13 @@ def cases(seed: int, of_each: int) -> Iterator[Case]:
     for _ in range(of_each):
         for family in FAMILIES:
             yield family(chance)
+
+
+def nothing_leaked(server: Server) -> None:
+    """No value that was sent is in an output or a file of the program; nothing failed either."""
+    assert "Traceback" not in server.output() and "ERROR" not in server.output()
+    places = [server.log, *(p for p in server.place.state.rglob("*") if p.is_file())]
+    for path in places:
+        data = path.read_bytes()
+        for text in (MARK, *MARKED.values()):
+            assert text.encode() not in data, (path, text)

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from malformed import BASE, CATEGORIES, MARK, NUMBERS, NUMERIC, OWN, PAYLOADS, WHOLE
+from malformed import BASE, CATEGORIES, MARK, NUMBERS, NUMERIC, OWN, PAYLOADS, WHOLE, spoiled
 
 FEATURES = {
     "er": "ESCENARIO_RECOBRO",
@@ -282,17 +282,7 @@ BODY_FAMILIES = (nested, constants, syntax, truncated, encodings, packed, bytes_
 
 def noise(r: random.Random, whole: str) -> bytes:
     """A good body with bytes deleted, doubled or replaced at random: who knows."""
-    data = bytearray(whole.encode())
-    for _ in range(r.randrange(1, 6)):
-        place = r.randrange(len(data))
-        kind = r.randrange(3)
-        if kind == 0:
-            del data[place]
-        elif kind == 1:
-            data[place:place] = data[place : place + r.randrange(1, 30)]
-        else:
-            data[place] = r.randrange(32, 127)
-    return bytes(data)
+    return spoiled(r, whole.encode(), bytes(range(32, 127)))
 
 
 HEADERS: Sequence[tuple[dict[str, str], int]] = (

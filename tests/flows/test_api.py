@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 from guarded import copied, key
-from malformed import MARK, MARKED
+from malformed import MARK, MARKED, nothing_leaked
 from malformed_bodies import FAMILIES, ROUTES, Case, cases
 from models_for_tests import EXAMPLE
 from server import Place, Reply, Server, prediccion, propensia_command, running
@@ -221,17 +221,7 @@ def _run(server: Server, path: str, seed: int, of_each: int) -> None:
     shown = "\n".join(sorted(set(wrong))[:20])
     assert not wrong, f"{len(wrong)} of {sum(count.values())}:\n{shown}"
     assert server.get(prediccion()).status == 200
-    _nothing_leaked(server)
-
-
-def _nothing_leaked(server: Server) -> None:
-    """No value that was sent is in an output or a file of the program; nothing failed either."""
-    assert "Traceback" not in server.output() and "ERROR" not in server.output()
-    places = [server.log, *(p for p in server.place.state.rglob("*") if p.is_file())]
-    for path in places:
-        data = path.read_bytes()
-        for text in (MARK, *MARKED.values()):
-            assert text.encode() not in data, (path, text)
+    nothing_leaked(server)
 
 
 @pytest.mark.parametrize("path", ROUTES)

@@ -59,15 +59,20 @@ def keyed(
         yield server, shown
 
 
+def log_in(page: Page, server: Server, shown: str) -> None:
+    """Ask for the page, and give the key that it asks for."""
+    page.goto(address(server, "/docs"))
+    page.get_by_label("Clave").fill(shown)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".opblock")
+
+
 def test_with_keys_the_page_is_for_who_logs_in_and_their_session_is_enough_to_try(
     keyed: tuple[Server, str], chromium: Browser
 ) -> None:
     server, shown = keyed
     with opened(chromium, "status of 401") as page:
-        page.goto(address(server, "/docs"))
-        page.get_by_label("Clave").fill(shown)
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".opblock")
+        log_in(page, server, shown)
         assert page.url.endswith("/docs")
         own = page.locator("#swagger-ui").get_attribute("data-csrf")
         sent: list[str | None] = []
@@ -83,10 +88,7 @@ def test_a_key_that_was_typed_in_is_sent_and_forgotten_with_the_page(
 ) -> None:
     server, shown = keyed
     with opened(chromium, "status of 401") as page:
-        page.goto(address(server, "/docs"))
-        page.get_by_label("Clave").fill(shown)
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".opblock")
+        log_in(page, server, shown)
         sent: list[str | None] = []
         page.on("request", lambda r: sent.append(r.headers.get("x-api-key")))
         page.get_by_role("button", name="Authorize").first.click()
