@@ -39,7 +39,8 @@ def test_the_best_of_different_families_share_the_vote_and_beat_each_alone() -> 
     odds, labels, noise = world()
     said = np.stack([chance(odds + one) for one in noise])
     made = blending.blend(said, ["a", "b", "c", "d"], known(labels))
-    np.testing.assert_allclose(made.weights, 0.25)
+    assert sorted(made.weights) == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
+    assert made.weights[np.argmax([log_loss(labels, one) for one in said])] == 0
     assert log_loss(labels, made.chances(said)) < min(log_loss(labels, one) for one in said)
 
 
@@ -50,11 +51,14 @@ def test_a_family_far_behind_has_no_vote() -> None:
     assert made.weights[1] == 0 and made.weights.sum() == pytest.approx(1)
 
 
-def test_only_the_best_candidate_of_a_family_is_looked_at() -> None:
+def test_a_second_setting_of_a_family_votes_only_if_both_are_better_than_the_first() -> None:
     odds, labels, noise = world()
     said = np.stack([chance(odds + noise[0]), chance(odds), chance(odds + noise[1])])
-    made = blending.blend(said, ["a", "a", "a"], known(labels))
-    assert made.weights.tolist() == [0, 1, 0]
+    assert blending.blend(said, ["a"] * 3, known(labels)).weights.tolist() == [0, 1, 0]
+    said = np.stack([chance(odds + noise[place]) for place in range(3)])
+    made = blending.blend(said, ["a"] * 3, known(labels))
+    worst = np.argmax([log_loss(labels, one) for one in said])
+    assert made.weights.tolist() == [0 if place == worst else 0.5 for place in range(3)]
 
 
 def test_chances_that_are_right_are_left_alone() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from propensia.training.rows import Chances, Labels, Places
 Weights = npt.NDArray[np.float64]
 NO_CALIBRATOR = "ninguna"
 CALIBRATORS = (NO_CALIBRATOR, "temperature", "isotonic")
-# More members cost time in every request, and bring little.
-MEMBERS = 4
+# More members cost time in every request, and bring little. Two settings of a kind: which of its
+# best ones is the better is mostly chance, and their mean is steadier than either.
+KINDS, SETTINGS = 3, 2
 LEAST_FOR_ISOTONIC = 2_000
 
 
@@ -80,9 +82,9 @@ class Blend:
 def blend(columns: npt.NDArray[np.float64], families: Sequence[str], known: Known) -> Blend:
     """The blend of ``(c, n)`` out-of-fold chances with a low log loss on the rows ``known``.
 
-    The best candidates of the best ``families`` ``(c,)`` have one vote each: kinds of models
-    that err in different ways. A calibrator is taken only if it helps customers that it was not
-    fitted on, by more than the standard error of that gain.
+    The two best candidates of each of the best ``families`` ``(c,)`` have one vote each: kinds
+    of models that err in different ways. A calibrator is taken only if it helps customers that
+    it was not fitted on, by more than the standard error of that gain.
     """
     weights = _votes(columns, families, known.labels)
     mean = weights @ columns
@@ -92,22 +94,26 @@ def blend(columns: npt.NDArray[np.float64], families: Sequence[str], known: Know
 
 
 def _votes(columns: npt.NDArray[np.float64], families: Sequence[str], labels: Labels) -> Weights:
-    losses = [stats.log_loss(labels, chances) for chances in columns]
-    best: dict[str, int] = {}
-    for place in np.argsort(losses, kind="stable"):
-        best.setdefault(families[place], int(place))
-    taken = list(best.values())[:MEMBERS]
+    def loss(kinds: Sequence[list[int]]) -> float:
+        return stats.log_loss(labels, columns[list(chain(*kinds))].mean(axis=0))
+
+    kinds: dict[str, list[int]] = {}
+    for place in np.argsort([loss([[place]]) for place in range(len(columns))], kind="stable"):
+        kinds.setdefault(families[place], []).append(int(place))
+    taken = [
+        places[:SETTINGS] if loss([places[:SETTINGS]]) < loss([places[:1]]) else places[:1]
+        for places in list(kinds.values())[:KINDS]
+    ]
     # Who makes the vote worse has none: on some tables one kind is far behind.
     while len(taken) > 1:
-        without = [
-            stats.log_loss(labels, columns[[p for p in taken if p != place]].mean(axis=0))
-            for place in taken
-        ]
-        if min(without) >= stats.log_loss(labels, columns[taken].mean(axis=0)):
+        without = [taken[:place] + taken[place + 1 :] for place in range(len(taken))]
+        losses = [loss(fewer) for fewer in without]
+        if min(losses) >= loss(taken):
             break
-        taken.pop(int(np.argmin(without)))
+        taken = without[int(np.argmin(losses))]
+    voting = list(chain(*taken))
     weights = np.zeros(len(columns))
-    weights[taken] = 1 / len(taken)
+    weights[voting] = 1 / len(voting)
     return weights
 
 

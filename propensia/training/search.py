@@ -34,7 +34,8 @@ from propensia.training.trials import Ended
 Clock = Callable[[], float]
 Mask = npt.NDArray[np.bool_]
 # A trial whose first fold is this much worse than the best first fold is not worth the others.
-HOPELESS = 1.04
+# Not less: the first guess of a family is often far from what its search comes to.
+HOPELESS = 1.25
 # A family that fails so often in a row, or at its first guess, fails with these rows.
 MOST_FAILURES = 3
 

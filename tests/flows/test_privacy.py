@@ -39,7 +39,7 @@ SHORT = {name: text for name, text in MARKED.items() if len(text) <= 4}
 WORD = "zq7marca"
 FORMS = {"json": "application/json", "text": "text/plain", "html": "text/html"}
 BAD = {"er": f"{WORD}er", "im": f"9{WORD}im", "cp": "99987", "nl": "-48731", "ref": f"{WORD}\nref"}
-BAD_VALUES = ["99987", "48731", WORD]
+BAD_VALUES = ["99987", "48731"]
 # Pages that give back to a person what that person typed.
 FILLED_IN = {"/", "/prediccion"}
 STRICT = {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"}
@@ -151,7 +151,9 @@ def ask_all(server: Server, shown: dict[str, str]) -> Iterator[tuple[Route, str,
 def leaks(data: bytes) -> list[str]:
     """Which marks are in some bytes."""
     text = data.decode("utf-8", "replace")
-    found = [mark for mark in (WORD, *BAD_VALUES) if mark in text]
+    found = [WORD] if WORD in text else []
+    # Not within more hexadecimal digits: an id has 29 of them by chance.
+    found += [n for n in BAD_VALUES if re.search(rf"(?<![0-9a-f]){n}(?![0-9a-f])", text)]
     found += [mark for mark in LONG if re.search(rf"(?<![\w.]){re.escape(mark)}(?!\w)", text)]
     found += [n for n, mark in SHORT.items() if re.search(rf"\b{n}\W{{1,6}}{mark}\b", text)]
     return found
@@ -161,6 +163,8 @@ def test_the_search_finds_what_it_looks_for() -> None:
     assert leaks(query(VALUES | BAD).encode()) != []
     assert leaks(b'{"im":417.685317}') == ["417.685317"]
     assert leaks(b"nl=587") == ["nl"] and leaks(b'"nl": "587"') == ["nl"]
+    assert leaks(b"cp=99987&") == ["99987"] and leaks(b'"-48731"') == ["48731"]
+    assert leaks(b'{"id":"99987c0ffee0a48731"}') == []
     assert leaks(b'{"pid":587,"ms":4.613,"id":"a43127"}') == []
 
 
