@@ -17,6 +17,7 @@ from pathlib import Path
 from propensia import admission, files, heartbeat, inbox, logs, processes, training
 from propensia import contract as contracts
 from propensia import settings as settings_table
+from propensia.clerk import Clerk
 from propensia.contract import Contract
 from propensia.locks import Lock
 from propensia.publishing import UPLOAD_LOCK
@@ -99,13 +100,20 @@ def _leave_when(ended: threading.Event) -> None:
 class Told:
     """What is wrong now, as the next beat tells it."""
 
+    clerk: Clerk
     problems: list[str] = field(default_factory=list)
+
+    def all(self) -> list[str]:
+        """What is wrong with the folder, and with the store."""
+        return self.problems + ([self.clerk.problem] if self.clerk.problem else [])
 
 
 def _watch(
     settings: Settings, contract: Contract, registry: Registry, ended: threading.Event
 ) -> None:
-    told = Told()
+    clerk = Clerk(settings)
+    threading.Thread(target=clerk.work, args=(ended,), name="clerk", daemon=True).start()
+    told = Told(clerk)
     threading.Thread(target=_beat, args=(settings.state, told, ended), daemon=True).start()
     reception: Reception | None = None
     prepare_at = 0.0
@@ -131,7 +139,7 @@ def _beat(state: Path, told: Told, ended: threading.Event) -> None:
     """Show that the keeper lives, also while an admission takes its time."""
     while not ended.wait(1.0):
         with contextlib.suppress(OSError):  # told by the age of the note
-            note = {"pid": os.getpid(), "problemas": told.problems}
+            note = {"pid": os.getpid(), "problemas": told.all()}
             heartbeat.leave(state / "keeper.json", note)
 
 

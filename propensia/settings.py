@@ -28,6 +28,7 @@ YES_OR_NO |= {"0": False, "false": False, "no": False}
 SERVERS = ("granian", "gunicorn", "waitress")
 SIGNATURES = ("off", "required")
 UNKNOWN_MODELS = ("refuse", "sandbox")
+JOURNALS = ("required", "optional", "off")
 PREFIX = "PROPENSIA_"
 FILE = "propensia.toml"
 
@@ -98,6 +99,25 @@ class Settings:
     request_log_days: int = _setting(
         30, "Días que se guarda el registro de peticiones; 0: no se lleva", 0
     )
+    journal: str = _setting("required", f"Diario de lo respondido: {', '.join(JOURNALS)}")
+    journal_sync_s: float = _setting(
+        1.0, "Segundos que el diario puede tardar en llegar al disco; 0: antes de responder", 0, 60
+    )
+    journal_file_mb: int = _setting(64, "Tamaño de cada fichero del diario", 1, 1024)
+    database_url: str = _setting("", "Base de datos (PostgreSQL); vacío: SQLite en la de state")
+    keep_inputs_days: int = _setting(30, "Días que se guardan los valores recibidos", 0)
+    keep_answers_days: int = _setting(183, "Días que se guardan las respuestas", 1)
+    outcome_days: int = _setting(90, "Días tras los que una respuesta sin pago es un impago", 1)
+    monitor_hours: float = _setting(6.0, "Cada cuántas horas se calcula la vigilancia", 0.1)
+    monitor_days: int = _setting(30, "Días de respuestas que mira la vigilancia", 1)
+    alert_webhook: str = _setting("", "URL a la que se envían las alertas; vacío: a ninguna")
+    alert_secret: str = _setting("", "Secreto con el que se firman esos envíos")
+    alert_email: str = _setting("", "Direcciones de correo para las alertas, con comas")
+    smtp_url: str = _setting("", "Servidor de correo, por ejemplo smtp://usuario:clave@host:587")
+    alert_hours: float = _setting(24.0, "Horas hasta que una alerta igual se repite", 0)
+    alert_drift: float = _setting(0.25, "Deriva (PSI) desde la que se avisa", 0)
+    alert_auc: float = _setting(0.6, "AUC por debajo de la que se avisa", 0, 1)
+    alert_model_days: int = _setting(45, "Edad del modelo desde la que se avisa", 1)
 
 
 def load(environment: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
@@ -120,6 +140,8 @@ def load(environment: Mapping[str, str] | None = None, file: Path | None = None)
     if loaded.unknown_models not in UNKNOWN_MODELS:
         named = ", ".join(UNKNOWN_MODELS)
         raise SettingsError(f"el ajuste 'unknown_models' debe ser uno de: {named}")
+    if loaded.journal not in JOURNALS:
+        raise SettingsError(f"el ajuste 'journal' debe ser uno de: {', '.join(JOURNALS)}")
     return _absolute(loaded)
 
 

@@ -47,8 +47,8 @@ from propensia.web import (
     granian_server,
     models,
     openapi_shapes,
-    problems,
     query,
+    refused,
     request_log,
     waitress_server,
 )
@@ -244,7 +244,7 @@ def test_every_problem_is_documented_with_its_status_and_sentences() -> None:
     documented = [(CODE(row[0])[0], int(row[1]), row[2], row[3]) for row in table]
     expected = [
         (f"urn:propensia:{code}", status, ". ".join(spanish), ". ".join(english))
-        for code, (status, spanish, english, _) in problems.KINDS.items()
+        for code, (status, spanish, english, _) in refused.KINDS.items()
     ]
     assert sorted(documented) == sorted(expected)
 
@@ -252,7 +252,7 @@ def test_every_problem_is_documented_with_its_status_and_sentences() -> None:
 def test_every_more_exact_detail_is_documented_with_its_code() -> None:
     table = rows("errores.md", "código con otro detalle")
     documented = [(CODE(row[0])[0], row[1], row[2]) for row in table]
-    assert sorted(documented) == sorted(problems.DETAILS.values())
+    assert sorted(documented) == sorted(refused.DETAILS.values())
 
 
 def test_every_option_and_form_is_documented() -> None:
@@ -307,8 +307,7 @@ def test_every_decision_that_cannot_be_carried_out_is_documented_with_its_status
     table = rows("publicar.md", "código de una decisión")
     documented = [(CODE(row[0])[0], int(row[1])) for row in table]
     expected = [
-        (code, problems.KINDS[models.STATUS.get(code, "conflicto")][0])
-        for code in publishing.TEXTS
+        (code, refused.KINDS[models.STATUS.get(code, "conflicto")][0]) for code in publishing.TEXTS
     ]
     assert sorted(documented) == sorted(expected)
 
@@ -323,7 +322,7 @@ def test_every_key_of_the_list_of_versions_is_documented() -> None:
 
 def test_every_reason_for_a_503_is_told_to_who_runs_the_service() -> None:
     told = page("operations.md").partition("Callers get 503 ")[2].partition("\n\n")[0]
-    assert set(CODE(told)) >= {code for code, kind in problems.KINDS.items() if kind[0] == 503}
+    assert set(CODE(told)) >= {code for code, kind in refused.KINDS.items() if kind[0] == 503}
 
 
 def test_every_metric_is_documented_with_its_labels(
@@ -509,9 +508,9 @@ def test_the_page_of_the_documentation_lists_every_code(
     for column, language in enumerate(("es", "en")):
         shown = html.unescape(client.get(f"/docs?idioma={language}").text)
         listed = dict(re.findall(r'<tr id="(\w+)">(.*?)</tr>', shown, re.DOTALL))
-        assert listed.keys() == {*problems.KINDS, *faults.TEXTS, *contract.own_faults}
-        for code, (status, *texts, _) in problems.KINDS.items():
-            details = [exact[column] for own, *exact in problems.DETAILS.values() if own == code]
+        assert listed.keys() == {*refused.KINDS, *faults.TEXTS, *contract.own_faults}
+        for code, (status, *texts, _) in refused.KINDS.items():
+            details = [exact[column] for own, *exact in refused.DETAILS.values() if own == code]
             assert f"<td>{status}</td>" in listed[code]
             for text in (*texts[column], *details):
                 assert text.partition("{")[0] in listed[code]

@@ -21,7 +21,7 @@ from propensia.access.roles import PERMISSIONS
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.features import Features
-from propensia.web import openapi, problems, query, routes
+from propensia.web import openapi, problems, query, refused, routes
 from propensia.web.documentation import FILES
 from propensia.web.query import Query
 from propensia.web.rows import STRICT, RowReader
@@ -156,7 +156,7 @@ def test_every_problem_is_in_the_document() -> None:
             answer = resolved(read, part)
             content = answer["content"].get(problems.PROBLEM, {})
             codes |= set(content.get("examples", {}))
-    assert codes == set(problems.KINDS) - {"metodo_no_permitido"}
+    assert codes == set(refused.KINDS) - {"metodo_no_permitido"}
 
 
 def test_a_problem_has_the_status_and_the_type_of_its_place() -> None:
@@ -166,7 +166,7 @@ def test_a_problem_has_the_status_and_the_type_of_its_place() -> None:
             content = resolved(read, part)["content"].get(problems.PROBLEM)
             for code, example in (content or {"examples": {}})["examples"].items():
                 body = resolved(read, example)["value"]
-                assert body["status"] == int(status) == problems.KINDS[code][0]
+                assert body["status"] == int(status) == refused.KINDS[code][0]
                 assert fits(read, content["schema"], body)
                 assert not fits(read, content["schema"], body | {"type": "urn:propensia:otro"})
                 assert not fits(read, content["schema"], body | {"status": int(status) + 1})

@@ -17,7 +17,7 @@ from propensia.admission import refusal
 from propensia.admission.refusal import Refusal
 from propensia.contract import Contract
 from propensia.faults import Fault
-from propensia.web import problems
+from propensia.web import problems, refused
 from propensia.web.problems import problem
 from propensia.web.query import OPTION_ADMITS, OPTIONS, QueryReader
 
@@ -30,9 +30,9 @@ TAKERS: dict[str, tuple[int, Mapping[str, object]]] = {
     "_Unreadable": (0, faults.TEXTS),
     "Unreadable": (0, faults.TEXTS),
     "fault": (0, faults.TEXTS),
-    "problem": (0, problems.KINDS),
-    "refusal": (0, problems.KINDS),
-    "Denied": (0, problems.KINDS),
+    "problem": (0, refused.KINDS),
+    "refusal": (0, refused.KINDS),
+    "Denied": (0, refused.KINDS),
     "Refusal": (0, refusal.TEXTS),
     "_tell_refused": (1, refusal.TEXTS),
 }
@@ -69,9 +69,9 @@ def test_every_text_is_used() -> None:
     source = "".join(
         path.read_text(encoding="utf-8")
         for path in PACKAGE.rglob("*.py")
-        if path.name not in ("faults.py", "refusal.py", "problems.py")
+        if path.name not in ("faults.py", "refusal.py", "refused.py")
     )
-    texts = {*faults.TEXTS, *problems.KINDS, *problems.DETAILS, *refusal.TEXTS}
+    texts = {*faults.TEXTS, *refused.KINDS, *refused.DETAILS, *refusal.TEXTS}
     assert [code for code in sorted(texts) if f'"{code}"' not in source] == []
 
 
@@ -86,9 +86,9 @@ OF_NO_PARAMETER = {
 }
 
 
-@pytest.mark.parametrize("name", problems.DETAILS)
+@pytest.mark.parametrize("name", refused.DETAILS)
 def test_a_more_exact_detail_takes_the_place_of_the_usual_one(name: str) -> None:
-    code, spanish, english = problems.DETAILS[name]
+    code, spanish, english = refused.DETAILS[name]
     told = [problem(code, "id1", language, exact=name).body for language in ("es", "en")]
     for body, detail in zip(told, (spanish, english), strict=True):
         before, _, more = detail.partition("{")
@@ -118,7 +118,7 @@ def test_the_contract_may_have_a_sentence_of_its_own(contract: Contract) -> None
             assert told.startswith("cp: ")
 
 
-@pytest.mark.parametrize("code", problems.KINDS)
+@pytest.mark.parametrize("code", refused.KINDS)
 @pytest.mark.parametrize("language", ["es", "en"])
 def test_a_problem_has_the_shape_that_is_promised(code: str, language: str) -> None:
     made = problem(code, "id1", language)

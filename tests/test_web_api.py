@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from propensia import contract as contracts
 from propensia import files
+from propensia.access.roles import Caller
 from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.scorer import Scorer, Unreliable
@@ -24,8 +25,9 @@ from propensia.serving import Serving
 from propensia.settings import Settings
 from propensia.web.api import Posted
 from propensia.web.app import create_app
-from propensia.web.prediccion import Scoring
+from propensia.web.door import CALLER
 from propensia.web.problems import SAFE_HEADERS
+from tests.fakes import scoring_of
 
 KIND = {"Content-Type": "application/json"}
 CONTRACT = contracts.load("cobranza")
@@ -404,7 +406,7 @@ def test_a_swap_in_the_middle_does_not_mix_versions(
     one, two = publish(registry, contract, first), publish(registry, contract, second)
     serving = Swapping(contract, registry, [one, two] * 3)
     serving.tick()
-    posted = Posted(Scoring(serving), 10)
+    posted = Posted(scoring_of(serving), 10)
     body = json.dumps([contract.example()] * 5).encode()
     status, headers, answered = posted.many(_environ(body))
     found = json.loads(answered)["resultados"]
@@ -419,6 +421,7 @@ def _environ(body: bytes) -> Any:
         "CONTENT_TYPE": "application/json",
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": BytesIO(body),
+        CALLER: Caller("prueba", "caller", "key"),
     }
 
 

@@ -21,8 +21,8 @@ from propensia.features import Features
 from propensia.registry import Registry
 from propensia.scorer import Scorer, ScorerError, Unreliable
 from propensia.serving import Serving
-from propensia.web.prediccion import HotRoute, Scoring, wanted_form
-from tests.fakes import client_of_onnx
+from propensia.web.prediccion import HotRoute, wanted_form
+from tests.fakes import client_of_onnx, let_in, scoring_of
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_an_answer_without_its_reasons_says_so(registry: Registry, contract: Con
     version = tiny_models.add(registry, contract, onnx, golden=golden)
     registry.publish(version, cause="prueba", who="yo")
     serving = Serving(contract, registry)
-    hot = HotRoute(nothing_else, Scoring(serving), serving.tick)
+    hot = HotRoute(nothing_else, scoring_of(serving), serving.tick)
     hot.begin()
-    answer = ask(Client(hot), contract, motivos="3", idioma="es").json
+    answer = ask(Client(let_in(hot)), contract, motivos="3", idioma="es").json
     assert answer["probabilidad"] == pytest.approx(0.5, abs=1e-12)
     assert answer["motivos"] == []
     assert answer["avisos"][-1] == {
@@ -117,7 +117,7 @@ def test_two_threads_that_see_a_new_process_start_one_ticker(
     registry: Registry, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a fork the first requests come together; who comes second waits for the model."""
-    scoring = Scoring(Serving(contract, registry))
+    scoring = scoring_of(Serving(contract, registry))
     started: list[int] = []
     seen: list[int] = []
 

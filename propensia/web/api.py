@@ -15,6 +15,7 @@ from flask import Flask, Response, request
 from propensia.faults import Fault
 from propensia.serving import Bundle
 from propensia.web.answers import AnswerWriter
+from propensia.web.door import CALLER
 from propensia.web.prediccion import JSON, Scoring
 from propensia.web.problems import SAFE_HEADERS, Problem, answer_of, problem, wanted_language
 from propensia.web.query import MOST_NOTES, Query
@@ -56,7 +57,7 @@ class Posted:
         except BadBody as bad:
             return self._refuse(bad.code, wanted_language(options, accept), bad)
         language = wanted_language(query, accept)
-        result = self._scoring.score(query, language)
+        result = self._scoring.score(query, language, environ[CALLER].name)
         if isinstance(result, Problem):
             return _refused(result)
         return self._reply(self._writer.json(result, query, language), result.bundle, result.id)
@@ -79,7 +80,8 @@ class Posted:
         bundle = self._scoring.serving.bundle
         if bundle is None:
             return self._refuse("sin_modelo", language)
-        parts = [self._part(row, options, accept, bundle) for row in rows]
+        caller = environ[CALLER].name
+        parts = [self._part(row, options, accept, caller, bundle) for row in rows]
         body = b'{"resultados":[' + b",".join(parts) + b"]}"
         return self._reply(body, bundle, self._scoring.serving.new_id())
 
@@ -96,14 +98,14 @@ class Posted:
             raise BadBody("demasiadas_filas")
         return value
 
-    def _part(self, row: Json, options: Query, accept: str, bundle: Bundle) -> bytes:
+    def _part(self, row: Json, options: Query, accept: str, caller: str, bundle: Bundle) -> bytes:
         try:
             query = self._rows.row(row, options)
         except BadBody as bad:
             id, language = self._scoring.serving.new_id(), wanted_language(options, accept)
             return problem(bad.code, id, language, bad.faults).json()
         language = wanted_language(query, accept)
-        result = self._scoring.score(query, language, bundle)
+        result = self._scoring.score(query, language, caller, bundle)
         if isinstance(result, Problem):
             return result.json()
         return self._writer.json(result, query, language)

@@ -13,6 +13,7 @@ from propensia import contract as contracts
 from propensia import logs, settings
 from propensia.access import Access
 from propensia.access.limits import Limits
+from propensia.recording import Recorder
 from propensia.registry import Registry
 from propensia.serving import Serving
 from propensia.settings import Settings, SettingsError
@@ -65,16 +66,20 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     quotas = Quotas(Limits(chosen))
     record = RequestLog(chosen.state, chosen.request_log_days)
     tally = Tally(chosen.state / "metrics")
-    ticker = Ticker(serving, access, record, tally, chosen)
+    recorder = Recorder(chosen, contract)
+    ticker = Ticker(serving, access, record, tally, recorder, chosen)
     start = ticker.start if background else serving.tick
 
     def tell(seen: Seen) -> None:
         record.tell(seen)
         tally.answer(seen)
 
+    def troubles() -> list[str | None]:
+        return [record.problem, access.problem, quotas.problem, recorder.problem]
+
     app = _flask()
-    scoring = Scoring(serving, tally.result)
-    site.add_routes(app, scoring, chosen, lambda: [record.problem, access.problem, quotas.problem])
+    scoring = Scoring(serving, recorder, tally.result)
+    site.add_routes(app, scoring, chosen, troubles)
     refusals.add_error_shape(app, scoring, https_only=bool(chosen.tls_certificate))
     sessions.add_routes(app, access, quotas, scoring)
     models.add_routes(app, scoring, chosen)

@@ -19,7 +19,7 @@ Errors = list[dict[str, str]]
 
 class Refused(Exception):
     """A request that is answered with a problem; ``errors`` are its ``errores``, ``exact`` is the
-    name of its detail where that says more than the usual one (``problems.DETAILS``)."""
+    name of its detail where that says more than the usual one (``refused.DETAILS``)."""
 
     def __init__(self, code: str, errors: Errors | None = None, exact: str = "") -> None:
         super().__init__(code)

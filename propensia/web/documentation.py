@@ -16,7 +16,7 @@ from flask import Flask, Response, abort, render_template
 
 from propensia import faults
 from propensia.contract import Contract
-from propensia.web import openapi, pages, problems
+from propensia.web import openapi, pages, refused
 from propensia.web.asked import language
 from propensia.web.prediccion import JSON, Scoring
 from propensia.web.refusals import CONTENT_SECURITY_POLICY
@@ -66,11 +66,11 @@ def codes(contract: Contract, language: str, most_rows: int) -> dict[str, Any]:
     ``faults``, which are also those of notices. ``…`` stands for what a request decides."""
     place = ("es", "en").index(language)
     unknown = collections.defaultdict(lambda: "…", most_rows=str(most_rows))
-    more: dict[str, list[str]] = {code: [] for code in problems.KINDS}
-    for code, *exact in problems.DETAILS.values():
+    more: dict[str, list[str]] = {code: [] for code in refused.KINDS}
+    for code, *exact in refused.DETAILS.values():
         more[code].append(exact[place].format_map(unknown))
     told = []
-    for code, (status, *texts, _) in problems.KINDS.items():
+    for code, (status, *texts, _) in refused.KINDS.items():
         title, detail = texts[place]
         details = [detail.format_map(unknown), *more[code]]
         told.append({"code": code, "status": status, "title": title, "details": details})

@@ -19,9 +19,9 @@ from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
 from propensia.web.asked import Refused, error, fault, hand, language
 from propensia.web.prediccion import Scoring
-from propensia.web.problems import DETAILS
 from propensia.web.query import MOST_NOTES
 from propensia.web.refusals import refusal
+from propensia.web.refused import DETAILS
 from propensia.web.rows import BadBody, content, decoded, is_json, no_json, unknown, unreadable
 from propensia.web.uploads import take_in
 

@@ -20,6 +20,7 @@ from propensia.faults import Fault
 from propensia.serving import Answer, Bundle
 from propensia.web import open_inference_tensors as tensors
 from propensia.web.asked import language
+from propensia.web.door import CALLER
 from propensia.web.open_inference_tensors import Asked
 from propensia.web.prediccion import JSON, Scoring
 from propensia.web.problems import PROBLEM, Problem, problem, refusal_headers, with_error
@@ -153,14 +154,14 @@ class Inference:
     def _scored(self, asked: Asked, bundle: Bundle) -> list[Answer]:
         """The answers to all rows. Raises ``Refused`` where there is one that has none: the
         protocol has no place for the fault of one row."""
-        told_in = language()
+        told_in, caller = language(), request.environ[CALLER].name
         answers: list[Answer] = []
         faulty: Told = {}
         errors: dict[tuple[str, str], dict[str, Any]] = {}
         for number in range(asked.count):
             cells = [column[number] for column in asked.cells]
             query = self._rows.row(tuple(zip(asked.names, cells, strict=True)), Query({}, {}))
-            result = self._scoring.score(query, told_in, bundle)
+            result = self._scoring.score(query, told_in, caller, bundle)
             if isinstance(result, Answer):
                 answers.append(result)
                 continue

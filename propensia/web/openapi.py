@@ -16,7 +16,7 @@ from propensia.faults import Fault
 from propensia.web import openapi_inference as inference
 from propensia.web import openapi_rows as rows
 from propensia.web import openapi_shapes as shapes
-from propensia.web import problems, routes
+from propensia.web import problems, refused, routes
 from propensia.web.open_inference import JSON_LENGTH
 from propensia.web.openapi_operations import OPERATIONS, PATH
 from propensia.web.openapi_parts import HTML, JSON, PLAIN, TAGS, Operation, Shape, Text, reference
@@ -203,13 +203,13 @@ def codes_of(route: Route, operation: Operation) -> list[str]:
     if JSON in operation.sends:
         codes += ["cuerpo_no_valido", "tipo_no_admitido"]
     codes += operation.codes
-    return [code for code in problems.KINDS if code in codes]
+    return [code for code in refused.KINDS if code in codes]
 
 
 def _by_status(codes: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for code in codes:
-        found.setdefault(str(problems.KINDS[code][0]), []).append(code)
+        found.setdefault(str(refused.KINDS[code][0]), []).append(code)
     return found
 
 
@@ -253,12 +253,12 @@ def _refusal(status: str, codes: list[str], schema: str, route: Route) -> Shape:
     kinds = [f"urn:propensia:{code}" for code in codes]
     exact = {"properties": {"type": {"enum": kinds}, "status": {"const": int(status)}}}
     named = ["X-Propensia-Id", problems.CODE_FIELD]
-    if any(problems.KINDS[code][3] for code in codes):
+    if any(refused.KINDS[code][3] for code in codes):
         named.append("Retry-After")
     if status == "401":
         named.append("WWW-Authenticate")
     named += RATES
-    titles = [problems.KINDS[code] for code in codes]
+    titles = [refused.KINDS[code] for code in codes]
     forms = {} if route.json else {PLAIN: "Texto", HTML: "Pagina"}
     return {
         "description": Text(
@@ -283,7 +283,7 @@ def _problem_examples(contract: Contract, most_rows: int, language: str) -> Shap
         "cuerpo_no_valido": [Fault("3:14", "json_no_valido")],
     }
     found: Shape = {}
-    for code in [code for code in problems.KINDS if code not in NO_OPERATION]:
+    for code in [code for code in refused.KINDS if code not in NO_OPERATION]:
         faults = shown.get(code, [])
         body = problems.problem(
             code,

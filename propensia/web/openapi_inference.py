@@ -163,6 +163,7 @@ def _of_model(tail: str, suffix: str) -> dict[tuple[str, str], Operation]:
                 "demasiadas_filas",
                 "sin_modelo",
                 "modelo_no_fiable",
+                "registro_no_disponible",
             ),
             sends={JSON: "PeticionInferencia", BINARY: "TensoresBinarios"},
             takes=("idioma",),

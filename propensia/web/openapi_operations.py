@@ -36,7 +36,7 @@ PATH: dict[str, tuple[Shape, Text]] = {
 
 PUBLISHED = Text("Lo que responde desde ahora.", "What answers from now on.")
 SCORE = Text("La puntuación.", "The score.")
-NOT_SCORED = ("sin_modelo", "modelo_no_fiable")
+NOT_SCORED = ("sin_modelo", "modelo_no_fiable", "registro_no_disponible")
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/prediccion"): Operation(

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from propensia.web import problems
+from propensia.web import refused
 from propensia.web.models import LONGEST_WHY
 from propensia.web.openapi_parts import SHARE, Shape, Text, closed, listed, reference
 
-_CODES = {"type": "string", "enum": [f"urn:propensia:{code}" for code in problems.KINDS]}
+_CODES = {"type": "string", "enum": [f"urn:propensia:{code}" for code in refused.KINDS]}
 _TEXT = {"type": "string"}
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 _WHY = {

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 from propensia.access.roles import OLD_ROUTE
 from propensia.contract import Contract
 from propensia.faults import BadRow
+from propensia.journal.writer import JournalError
+from propensia.recording import Recorder
 from propensia.scorer import ScorerError, Unreliable
 from propensia.serving import Answer, Bundle, NoModel, Serving
 from propensia.web.answers import AnswerWriter, text_body
+from propensia.web.door import CALLER
 from propensia.web.problems import (
     SAFE_HEADERS,
     TEXT,
@@ -50,10 +53,14 @@ class Scoring:
     """One query string to one answer or one problem, whatever the form it is shown in."""
 
     def __init__(
-        self, serving: Serving, tell: Callable[[Answer | Problem], None] = lambda result: None
+        self,
+        serving: Serving,
+        recorder: Recorder,
+        tell: Callable[[Answer | Problem], None] = lambda result: None,
     ) -> None:
-        """``tell`` is called with each result; it must not raise."""
+        """``recorder`` keeps every result; ``tell`` is called with it, and must not raise."""
         self.serving = serving
+        self._recorder = recorder
         self._tell = tell
         self.contract: Contract = serving.contract
         self._reader = QueryReader(serving.contract)
@@ -62,12 +69,24 @@ class Scoring:
         """The query; nothing is raised here, faults are inside."""
         return self._reader.read(raw)
 
-    def score(self, query: Query, language: str, bundle: Bundle | None = None) -> Answer | Problem:
+    def score(
+        self, query: Query, language: str, caller: str, bundle: Bundle | None = None
+    ) -> Answer | Problem:
         """The answer, or the problem that says why there is none. Raises nothing.
 
-        ``bundle``: what a batch took at its start; ``None`` for what answers now.
+        It is in the journal when this returns: an answer that cannot be kept is none.
+        ``caller``: who asks. ``bundle``: what a batch took at its start; ``None`` for what
+        answers now.
         """
         result = self._score(query, language, bundle)
+        if isinstance(result, Answer):
+            try:
+                self._recorder.answered(result, query.texts, query.options.get("ref"), caller)
+            except JournalError:
+                result = problem("registro_no_disponible", result.id, language)
+        else:
+            faults = [(error["parametro"], error["codigo"]) for error in result.body["errores"]]
+            self._recorder.refused(result.body["id"], faults or [("", result.code)], caller)
         self._tell(result)
         return result
 
@@ -144,7 +163,7 @@ class HotRoute:
         if form == "html":
             return self._app(environ, start)
         language = wanted_language(query, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
-        result = self._scoring.score(query, language)
+        result = self._scoring.score(query, language, environ[CALLER].name)
         if isinstance(result, Problem):
             return _refuse(result, form, method, start)
         if form == "json":

@@ -18,9 +18,10 @@ from propensia.settings import Settings
 from propensia.web import door, pages
 from propensia.web.answers import answer_shape
 from propensia.web.prediccion import Scoring
-from propensia.web.problems import KINDS, TEXT, Problem, wanted_language
+from propensia.web.problems import TEXT, Problem, wanted_language
 from propensia.web.query import Query
 from propensia.web.refusals import faults_page, refusal
+from propensia.web.refused import KINDS
 
 NO_MODEL_S = KINDS["sin_modelo"][3]
 
@@ -45,7 +46,7 @@ def add_routes(
     @app.get(OLD_ROUTE)
     def prediccion() -> Response:
         query, language = _asked(scoring)
-        result = scoring.score(query, language)
+        result = scoring.score(query, language, request.environ[door.CALLER].name)
         values = query.texts | {k: v for k, v in query.options.items() if k == "motivos"}
         fields = _fields(contract, language)
         if isinstance(result, Problem):

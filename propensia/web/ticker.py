@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from propensia import locks, processes, settings
 from propensia.access import Access
+from propensia.recording import Recorder
 from propensia.serving import Serving
 from propensia.settings import Settings
 from propensia.web.request_log import RequestLog
@@ -39,12 +40,14 @@ class Ticker:
         access: Access,
         record: RequestLog,
         tally: Tally,
+        recorder: Recorder,
         chosen: Settings,
     ) -> None:
         self._serving = serving
         self._access = access
         self._record = record
         self._tally = tally
+        self._recorder = recorder
         self._settings = chosen
         self._told = {name: getattr(chosen, name) for name in TOLD}
         self._keeper: processes.Process | None = None
@@ -57,13 +60,19 @@ class Ticker:
         self._serving.new_process()
         self._record.tick()
         self._tally.open()
+        self._recorder.open()
         try:
             self._serving.tick()
         except Exception as error:  # as in the thread: a worker that starts can still catch up
             log.error("tick: %r", error)
         self._access.tick()
         # Keys apart: a model that loads slowly must not keep a revoked one alive.
-        for name, turn in (("keys", self._access.tick), ("ticker", self._once)):
+        turns = (
+            ("keys", self._access.tick),
+            ("journal", self._recorder.tick),
+            ("ticker", self._once),
+        )
+        for name, turn in turns:
             threading.Thread(target=_forever, args=(turn,), name=name, daemon=True).start()
 
     def _once(self) -> None:

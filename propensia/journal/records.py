@@ -1,0 +1,89 @@
+"""The records of the journal: how an answer, a refusal and an outcome are written and read.
+
+It must never write the reference that a caller gave, only its keyed hash.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+ANSWER, REFUSAL, OUTCOME = "answer", "refusal", "outcome"
+SEPARATORS = (",", ":")
+
+_encoded = json.JSONEncoder(separators=SEPARATORS).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What all answers of one release share. ``rules``: the fingerprint of the contract;
+    ``threshold`` in [0, 1]; ``publication``: the number of the release."""
+
+    version: str
+    publication: int
+    model: str
+    rules: str
+    threshold: float
+
+    def written(self) -> str:
+        """The part of a record that tells them."""
+        return (
+            f'"version":"{self.version}","publication":{self.publication},'
+            f'"model":{_encoded(self.model)},"rules":"{self.rules}","threshold":{self.threshold!r}'
+        )
+
+
+def answer(
+    id: str,
+    rules: str,
+    caller: str,
+    reference: str | None,
+    probability: float,
+    positive: bool,
+    texts: Sequence[str | None],
+    notes: Iterable[tuple[str, str]],
+) -> bytes:
+    """The record of one answer. ``rules``: ``Rules.written()``; ``reference``: its keyed hash;
+    ``texts`` as they were sent, in the order of the contract's parameters, ``None`` for one that
+    was not; ``notes``: parameter and code. Times are in the id."""
+    return (
+        f'{{"kind":"answer","id":"{id}",{rules},"caller":{_encoded(caller)},'
+        f'"reference":{_encoded(reference)},"probability":{probability!r},'
+        f'"positive":{"true" if positive else "false"},"texts":{_encoded(texts)},'
+        f'"notes":{_encoded(list(notes))}}}'
+    ).encode("ascii")
+
+
+def refusal(id: str, caller: str, faults: Iterable[tuple[str, str]]) -> bytes:
+    """The record of a request that could not be scored; ``faults``: parameter (of the contract,
+    or empty) and code."""
+    table = {"kind": REFUSAL, "id": id, "caller": caller, "faults": list(faults)}
+    return _encoded(table).encode("ascii")
+
+
+def outcome(
+    id: str,
+    source: str,
+    answer: str | None,
+    reference: str | None,
+    paid: bool,
+    cents: int | None,
+    date: str,
+) -> bytes:
+    """The record of what a debtor did after a score: of the ``answer`` of that id, or of the last
+    one with that keyed hash of a ``reference``. ``cents``: euros times 100; ``date``: YYYY-MM-DD;
+    ``source``: who told."""
+    told = {"answer": answer, "reference": reference, "paid": paid, "cents": cents, "date": date}
+    table = {"kind": OUTCOME, "id": id, "source": source} | told
+    return _encoded(table).encode("ascii")
+
+
+def milliseconds(id: str) -> int:
+    """When a record was made, in ms since 1970, as its id tells."""
+    return int(id[:11], 16)
+
+
+def first_id(milliseconds: int) -> str:
+    """The least id of that moment: ids are in the order of time."""
+    return f"{max(0, milliseconds):011x}"
