@@ -7,13 +7,27 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import report, seed_project, surface, training, truth
+from benchmarks import (
+    journal,
+    monitoring,
+    panel,
+    report,
+    seed_project,
+    shipping,
+    surface,
+    training,
+    truth,
+)
 from benchmarks.contenders import Bench
 from benchmarks.figures import FIGURES, client_ceiling
 from benchmarks.services import ROOT
 
 OTHERS = {
+    "journal": journal.main,
+    "monitoring": monitoring.main,
+    "panel": panel.main,
     "seed": seed_project.main,
+    "shipping": shipping.main,
     "surface": surface.main,
     "training": training.main,
     "truth": truth.main,

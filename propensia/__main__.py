@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from propensia import __version__, settings
-from propensia.cli import guarding, keeping, learning
+from propensia.cli import guarding, keeping, learning, remembering, reporting, watching
 from propensia.cli.words import (
     Probability,
     SpanishGroup,
@@ -235,20 +235,30 @@ def compare(
         )
 
 
-for command in (*learning.COMMANDS, *guarding.COMMANDS, *keeping.COMMANDS):
+for command in (
+    *remembering.COMMANDS,
+    *reporting.COMMANDS,
+    *watching.COMMANDS,
+    *learning.COMMANDS,
+    *guarding.COMMANDS,
+    *keeping.COMMANDS,
+):
     cli.add_command(command)
 
 
 @cli.command(short_help="Mira si todo está en orden.")
+@click.option(
+    "--alert", is_flag=True, help="Solo envía una alerta de prueba y dice si la aceptaron."
+)
 @told
-def doctor() -> None:
+def doctor(alert: bool) -> None:
     """Mira si todo está en orden y dice qué hacer con lo que no lo está.
 
     Termina con 1 si algo falla; los avisos no cuentan.
     """
     from propensia import doctor as doctor_
 
-    sys.exit(doctor_.examine())
+    sys.exit(doctor_.try_alerts() if alert else doctor_.examine())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -114,7 +114,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A whole contract; make it with ``load``.
+    """A whole contract; make it with ``load``. ``source``: the TOML that it was read from.
 
     ``fingerprint`` names its exact content but ``training``, which changes no answer.
     """
@@ -140,6 +140,7 @@ class Contract:
     demonstration: Mapping[str, Any]
     training: Training
     fingerprint: str
+    source: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -190,7 +191,7 @@ def load(name_or_path: str) -> Contract:
         table = tomllib.loads(data.decode("utf-8-sig"))
     except ValueError as error:
         raise ContractError(f"el contrato {name_or_path!r} no es TOML válido: {error}") from error
-    return parse(table)
+    return replace(parse(table), source=data)
 
 
 def parse(table: Mapping[str, Any]) -> Contract:

@@ -9,8 +9,9 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO, TextIO
 
 from propensia.files import read, shown
@@ -19,6 +20,10 @@ LONGEST_FIRST_LINE = 1 << 20
 DELIMITERS = ";,\t"
 # What Excel itself takes as a first line that only names the delimiter.
 NAMES_DELIMITER = re.compile(r"(?i)\"?sep=([;,\t])\"?").fullmatch
+
+# What a spreadsheet would run as a formula (OWASP, CSV injection); it does not run a number.
+_RUNS = tuple("=+-@\t\r\n")
+_NUMBER = re.compile(r"[+-][0-9]+(?:[.,][0-9]+)?").fullmatch
 
 
 class TableError(Exception):
@@ -98,6 +103,34 @@ def parse_table(text: TextIO, name: str) -> tuple[list[str], Iterator[list[str]]
     return heading, whole()
 
 
+def each_line(text: TextIO, name: str) -> tuple[list[str], Iterator[tuple[int, list[str] | None]]]:
+    """As ``parse_table``, but a bad line spoils no other: every line with its number, from 1 on,
+    and ``None`` for one that is not of the table. No text goes on in the next line.
+
+    Raises ``TableError`` for two columns of one name.
+    """
+    delimiter, skipped = _opening(text)
+    heading = [column.strip() for column in _one(text.readline(), delimiter) or []]
+    refuse_twice(heading, name)
+
+    def lines() -> Iterator[tuple[int, list[str] | None]]:
+        for number, line in enumerate(text, skipped + 2):
+            row = _one(line, delimiter)
+            if row is None or any(row):
+                whole = row is not None and len(row) == len(heading)
+                yield number, row if whole else None
+
+    return heading, lines()
+
+
+def _one(line: str, delimiter: str) -> list[str] | None:
+    """The texts of one line; ``None`` where its quotes are broken."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        return None
+
+
 def _opening(text: TextIO) -> tuple[str, int]:
     """The delimiter, and how many lines come before the heading, where ``text`` then stands."""
     said, skipped = "", 0
@@ -120,3 +153,19 @@ def refuse_twice(names: list[str], source: str) -> None:
         if not any(other[0] in "+-.@0123456789" for other in names if other):
             told = f"hay dos columnas con el nombre {shown(name)} ({places})"
         raise TableError(f"{shown(source)}: {told}")
+
+
+def writing(stream: TextIO) -> Callable[[Iterable[str]], None]:
+    """What writes one row of texts into a CSV, with commas, that spreadsheets open.
+
+    ``stream`` was opened with ``newline=""``. A text that a spreadsheet would run gets an
+    apostrophe before it: somebody else may have sent it.
+    """
+    # The writer quotes a carriage return, where a line would break, only if its own lines end so.
+    lines = SimpleNamespace(write=lambda line: stream.write(f"{line[:-2]}\n"))
+    row = csv.writer(lines, lineterminator="\r\n").writerow
+    return lambda texts: row([_still(text) for text in texts])
+
+
+def _still(text: str) -> str:
+    return f"'{text}" if text.startswith(_RUNS) and not _NUMBER(text) else text

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import click
 
+from propensia import alerts, examining, heartbeat, inbox, signing
 from propensia import contract as contracts
-from propensia import heartbeat, inbox, signing
 from propensia import settings as settings_table
 from propensia.access import Access, keys, limits, networks
 from propensia.access.keys import AccessError, Key
 from propensia.access.redis_limits import RedisCounts
 from propensia.contract import ContractError
+from propensia.examining import BAD, GOOD, WARN, Finding, writable
 from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings, SettingsError
 from propensia.terminal import Exit
@@ -35,9 +36,6 @@ SOON_S = 14 * 86400.0
 IDLE_S = 7 * 86400.0
 """A key that nobody used this long after it was made was perhaps never handed out."""
 
-GOOD, WARN, BAD = "bien ", "aviso", "fallo"
-Finding = tuple[str, str]
-
 
 def examine() -> Exit:
     """Print one line a finding; ``REFUSED`` when something is broken (warnings do not count)."""
@@ -46,6 +44,18 @@ def examine() -> Exit:
         click.echo(f"{mark}  {sentence}")
         ill = ill or mark == BAD
     return Exit.REFUSED if ill else Exit.DONE
+
+
+def try_alerts() -> Exit:
+    """Send a test over every channel of the alerts and print a line for each; ``REFUSED`` when
+    there is none, or one does not take it."""
+    found = alerts.try_out(settings_table.load(), time.time_ns() // 1_000_000)
+    for channel, problem in found.items():
+        told = "la alerta de prueba llegó" if problem is None else f"no llegó ({problem})"
+        click.echo(f"{BAD if problem else GOOD}  {channel}: {told}")
+    if not found:
+        click.echo(f"{BAD}  no hay a dónde enviar alertas: ponga alert_webhook o alert_email")
+    return Exit.DONE if found and not any(found.values()) else Exit.REFUSED
 
 
 def _findings() -> Iterator[Finding]:
@@ -61,6 +71,9 @@ def _findings() -> Iterator[Finding]:
     yield from _signatures(settings)
     yield from _access(settings)
     yield from _limits(settings)
+    yield from examining.memory(settings)
+    yield from examining.reference_key(settings)
+    yield from examining.audit_log(settings)
     yield from _served(Registry(settings.state))
     yield from _running(settings)
 
@@ -94,7 +107,7 @@ def _state(settings: Settings) -> Iterator[Finding]:
         return
     if existing != state:
         yield WARN, f"no existe la carpeta de estado {state}; se crea al arrancar el servicio"
-    yield _writable(existing, "estado", BAD)
+    yield writable(existing, "estado", BAD)
     free = shutil.disk_usage(existing).free
     mark = GOOD if free > LEAST_FREE_BYTES else WARN
     yield mark, f"quedan {free / (1 << 30):.1f} GiB libres en el disco del estado"
@@ -110,7 +123,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
         yield BAD, f"no se puede leer la carpeta de modelos {folder} ({error.strerror})"
         return
     yield GOOD, f"carpeta de modelos {folder}: {len(seen)} ficheros"
-    mark, sentence = _writable(folder, "modelos", WARN)
+    mark, sentence = writable(folder, "modelos", WARN)
     if mark != GOOD:
         sentence += "; el texto y el informe no aparecerán junto a los ficheros"
     yield mark, sentence
@@ -197,14 +210,6 @@ def _limits(settings: Settings) -> Iterator[Finding]:
 
 def _names(found: list[Key]) -> str:
     return ", ".join(f"{key.name} ({key.id})" for key in found)
-
-
-def _writable(folder: Path, name: str, otherwise: str) -> Finding:
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".prueba-"):
-            return GOOD, f"se puede escribir en la carpeta de {name} {folder}"
-    except OSError as error:
-        return otherwise, f"no se puede escribir en la carpeta de {name} ({error.strerror})"
 
 
 def _clock(folder: Path) -> Iterator[Finding]:

@@ -85,6 +85,28 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{p} no se usa aquí. Admite: {admits}",
         "{p} is not used here. It takes: {admits}",
     ),
+    # of an outcome
+    "id_no_valido": (
+        "{p} no es el de una respuesta: son 29 cifras de 0 a f, como las que llegaron",
+        "{p} is not that of an answer: 29 digits from 0 to f, as they came",
+    ),
+    "cambiado_por_hoja": (
+        "{p} lo cambió una hoja de cálculo (como 1E+12); ponga la columna como texto y repítalo",
+        "{p} was changed by a spreadsheet (as 1E+12); make the column a text and fill it again",
+    ),
+    "fecha_no_valida": (
+        "{p} es una fecha, AAAA-MM-DD o DD/MM/AAAA",
+        "{p} is a date, YYYY-MM-DD or DD/MM/YYYY",
+    ),
+    "fecha_futura": ("{p} aún no ha llegado", "{p} has not come yet"),
+    "importe_sin_pago": (
+        "{p} no puede ser mayor que 0 si no se pagó",
+        "{p} cannot be more than 0 where nothing was paid",
+    ),
+    "linea_no_valida": (
+        "La línea no tiene las columnas de la cabecera, o le sobra o falta una comilla",
+        "The line has not the columns of the heading, or a quote too many or too few",
+    ),
     # avisos: told beside an answer
     "valor_supuesto": (
         "{p} venía sin dato: se ha usado {used}",

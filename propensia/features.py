@@ -107,6 +107,10 @@ class Features:
                 faults += [(i, f) for i, text in enumerate(column) for f in bad.get(text, ())]
         return values, sorted(faults, key=lambda item: item[0])
 
+    def read_one(self, name: str, text: str | None) -> tuple[Value, Note | None]:
+        """The value of a text of one parameter, and what was assumed. Raises ``BadRow``."""
+        return self._readers[name](text)
+
     def matrix(self, values: Mapping[str, npt.NDArray[Any]]) -> Matrix:
         """The model columns of n rows, ``(n, k) float64``, from the arrays of ``read_many``."""
         columns = [_column_many(column, values[column.source]) for column in self.contract.columns]

@@ -22,6 +22,7 @@ from propensia.contract import Contract
 from propensia.locks import Lock
 from propensia.publishing import UPLOAD_LOCK
 from propensia.reception import Reception, Say
+from propensia.reconciling import Auditor
 from propensia.registry import Registry
 from propensia.settings import Settings
 
@@ -101,19 +102,21 @@ class Told:
     """What is wrong now, as the next beat tells it."""
 
     clerk: Clerk
+    auditor: Auditor
     problems: list[str] = field(default_factory=list)
 
     def all(self) -> list[str]:
-        """What is wrong with the folder, and with the store."""
-        return self.problems + ([self.clerk.problem] if self.clerk.problem else [])
+        """What is wrong with the folder, with the store, and with the audit log."""
+        audit = [self.auditor.problem] if self.auditor.problem else []
+        return self.problems + self.clerk.problems + audit
 
 
 def _watch(
     settings: Settings, contract: Contract, registry: Registry, ended: threading.Event
 ) -> None:
-    clerk = Clerk(settings)
+    clerk = Clerk(settings, contract, registry)
     threading.Thread(target=clerk.work, args=(ended,), name="clerk", daemon=True).start()
-    told = Told(clerk)
+    told = Told(clerk, Auditor(settings, registry))
     threading.Thread(target=_beat, args=(settings.state, told, ended), daemon=True).start()
     reception: Reception | None = None
     prepare_at = 0.0
@@ -126,6 +129,7 @@ def _watch(
                 prepare_at = time.monotonic() + PREPARE_AGAIN_S  # holds where it fails
                 prepare(settings, contract, registry, log.info)
                 prepare_at = 0.0
+            told.auditor.turn()
             reception.turn()
             told.problems = reception.problems
             heartbeat.sweep(settings.state / "workers")
@@ -139,7 +143,7 @@ def _beat(state: Path, told: Told, ended: threading.Event) -> None:
     """Show that the keeper lives, also while an admission takes its time."""
     while not ended.wait(1.0):
         with contextlib.suppress(OSError):  # told by the age of the note
-            note = {"pid": os.getpid(), "problemas": told.all()}
+            note = {"pid": os.getpid(), "problemas": told.all(), "diario": told.clerk.journal()}
             heartbeat.leave(state / "keeper.json", note)
 
 
@@ -150,7 +154,7 @@ def sweep(state: Path) -> None:
         with uploading:
             for left in (state / "work").glob("*"):
                 files.remove_tree(left)
-    for folder in ("", "releases", "verdicts", "workers"):
+    for folder in ("", "audit", "releases", "verdicts", "workers"):
         for left in (state / folder).glob(".*.tmp"):
             with contextlib.suppress(OSError):
                 if time.time() - left.stat().st_mtime > LEFT_OVER_S:

@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +18,7 @@ from propensia.access import keys
 from propensia.access.keys import FOLDER, Key
 from propensia.access.roles import OLD_ROUTE
 from propensia.access.typed import Rights, alike, composed
+from propensia.audit import Audit
 from propensia.settings import Settings
 from propensia.terminal import Exit, table
 
@@ -41,9 +43,9 @@ class Refused(Exception):
     """What was asked for cannot be done with the keys there are; the text says why."""
 
 
-def create(chosen: Settings, asked: Rights) -> Exit:
-    """Make a key and print it. Raises ``Refused``, ``AccessError``, ``Busy`` and ``OSError``;
-    then nothing was changed."""
+def create(chosen: Settings, asked: Rights, who: str) -> Exit:
+    """Make a key and print it; ``who`` asks for it. Raises ``Refused``, ``AccessError``, ``Busy``
+    and ``OSError``; then nothing was changed."""
     folder, now = chosen.state / FOLDER, time.time()
     shown, made = _made(asked, now)
     before: list[Key] = []
@@ -51,6 +53,7 @@ def create(chosen: Settings, asked: Rights) -> Exit:
     def decide(known: list[Key]) -> list[Key]:
         before[:] = known
         _refuse_alike(asked.name, [key for key in known if key.is_good(now)])
+        Audit(chosen.state).record("keys.created", who=who, **_audited(made))
         return [*known, made]
 
     were_lost = keys.lost(folder)
@@ -78,7 +81,7 @@ def show(chosen: Settings) -> Exit:
     return Exit.DONE
 
 
-def rotate(chosen: Settings, which: str, overlap_s: float) -> Exit:
+def rotate(chosen: Settings, which: str, overlap_s: float, who: str) -> Exit:
     """Make a key in place of others, which go on for ``overlap_s`` at most, and print it.
 
     In place of all of that name, or of the one of that id. It has the rights of the newest of
@@ -97,6 +100,8 @@ def rotate(chosen: Settings, which: str, overlap_s: float) -> Exit:
         text[:], replaced[:] = [shown], [key.id for key in ended]
         after[:] = [_until_then(key, now + overlap_s) if key in ended else key for key in known]
         after.append(made)
+        facts = _audited(made) | {"replaced": replaced, "overlap_s": overlap_s}
+        _record(chosen, "keys.rotated", who, facts)
         return after
 
     keys.change(chosen.state / FOLDER, decide)
@@ -115,7 +120,7 @@ def rotate(chosen: Settings, which: str, overlap_s: float) -> Exit:
     return Exit.DONE
 
 
-def revoke(chosen: Settings, which: str) -> Exit:
+def revoke(chosen: Settings, which: str, who: str) -> Exit:
     """Take the key of that id, or all of that name, out of use for good. Raises as ``create``."""
     now = time.time()
     ended: list[Key] = []
@@ -125,6 +130,9 @@ def revoke(chosen: Settings, which: str) -> Exit:
         ended[:] = [key for key in _meant(known, which) if key.revoked is None]
         after = [replace(key, revoked=now) if key in ended else key for key in known]
         left[:] = [key for key in after if key.is_good(now)]
+        if ended:
+            facts = {"keys": [key.id for key in ended], "name": ended[0].name}
+            _record(chosen, "keys.revoked", who, facts)
         return after
 
     keys.change(chosen.state / FOLDER, decide)
@@ -136,6 +144,25 @@ def revoke(chosen: Settings, which: str) -> Exit:
         _say("No queda ninguna clave que valga: nadie puede llamar hasta que haga otra.")
     _settle(chosen.state)
     return Exit.DONE
+
+
+# What the audit log is told, before it is done
+
+
+def _audited(key: Key) -> dict[str, Any]:
+    networks = [str(network) for network in key.networks]
+    limits = {"networks": networks, "routes": sorted(key.routes), "in_path": key.in_path}
+    ends = None if key.expires is None else _moment(key.expires)
+    return {"key": key.id, "name": key.name, "role": key.role, "expires": ends} | limits
+
+
+def _record(chosen: Settings, event: str, who: str, facts: dict[str, Any]) -> None:
+    """A key that is known to somebody must go, whether or not it can be told: the keeper finds
+    later what was not, and records that."""
+    try:
+        Audit(chosen.state).record(event, who=who, **facts)
+    except OSError as error:
+        _say(f"No se puede escribir en el registro de auditoría ({error.strerror}): véalo.")
 
 
 # Which keys are meant

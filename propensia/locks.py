@@ -25,7 +25,8 @@ class Busy(Exception):
 
 
 class Lock:
-    """The lock on one file, whose content does not matter; the file stays when it is released.
+    """The lock on one file, whose content does not matter; the file stays when it is released,
+    and only who holds the lock may remove it.
 
     Two objects exclude each other, in two processes or in one. Not to be shared by threads.
     """
@@ -37,15 +38,18 @@ class Lock:
 
     def acquire(self) -> bool:
         """Whether the lock was got within the patience. Raises ``OSError`` without a folder."""
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         deadline = time.monotonic() + self._patience_s
-        while not _try(handle):
-            if time.monotonic() >= deadline:
-                os.close(handle)
-                return False
-            time.sleep(PAUSE_S)
-        self._handle = handle
-        return True
+        while True:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            got = _try(handle)
+            if got and _is_there(handle, self._path):
+                self._handle = handle
+                return True
+            os.close(handle)
+            if not got:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(PAUSE_S)
 
     def release(self) -> None:
         """Let it go; closing the file does."""
@@ -74,6 +78,15 @@ def is_free(path: Path) -> bool:
     free = lock.acquire()
     lock.release()
     return free
+
+
+def _is_there(handle: int, path: Path) -> bool:
+    """Whether an open file still has that name: who removes a lock holds it, so that whoever
+    waited for it gets a file that nobody else will ever find."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _try(handle: int) -> bool:

@@ -188,7 +188,12 @@ class Publishing:
         if not must_be_signed and admission.is_admitted(dropped, self.contract, self.registry):
             return True, None
         verdict, outcome = admission.admit(
-            dropped, self.settings, self.contract, self.registry, force=force
+            dropped,
+            self.settings,
+            self.contract,
+            self.registry,
+            force=force,
+            who=hand.shown or hand.way,
         )
         return bool(verdict["accepted"]), outcome
 

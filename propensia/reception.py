@@ -198,7 +198,10 @@ class Reception:
             self._tell_unfinished(seen, watch, why)
             return False
         self._tell(seen, "COMPROBANDO", "Se comprueba; tarda unos segundos.")
-        verdict, outcome = admission.admit(dropped, self.settings, self.contract, self.registry)
+        who = inbox.owner(seen.path) or "carpeta"
+        verdict, outcome = admission.admit(
+            dropped, self.settings, self.contract, self.registry, who=who
+        )
         if outcome.refusal is not None and outcome.refusal.code in admission.OF_SIGNATURE:
             raise outcome.refusal
         if verdict["code"] == "fichero_incompleto":

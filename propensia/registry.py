@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from propensia import files
+from propensia.audit import Audit
 from propensia.contract import Contract
 from propensia.decision import Decision
 from propensia.locks import Busy, Lock
@@ -65,6 +66,12 @@ def _release(table: Mapping[str, Any]) -> Release:
     return Release(**missing | {"at": ""} | {k: v for k, v in table.items() if k in known})
 
 
+def audited(release: Release) -> dict[str, Any]:
+    """What the audit log says of a release, besides who and why."""
+    names = ("version", "model", "cause", "threshold", "pinned")
+    return {"release": release.number} | {name: getattr(release, name) for name in names}
+
+
 class Registry:
     """The versions and releases below one state folder. Safe for several processes."""
 
@@ -73,6 +80,7 @@ class Registry:
         self._versions = state / "versions"
         self._releases = state / "releases"
         self._verdicts = state / "verdicts"
+        self.audit = Audit(state)
 
     def prepare(self) -> None:
         """Make the folders. Raises ``OSError`` where that is not possible."""
@@ -130,13 +138,14 @@ class Registry:
         pinned: bool = False,
         only_after: int | None = None,
     ) -> Release:
-        """Add the next release and return it: from then on it is what is served.
+        """Add the next release and return it: from then on it is what is served. The audit log
+        tells it first: where that cannot be written, nothing is published (``OSError``).
 
         Without a ``threshold`` a version keeps the one that it was last published with.
         ``only_after``: publish only while that is still the current number, else
         ``RegistryError`` (somebody else decided in between).
         """
-        with self._writing():
+        with self.writing():
             manifest = self.manifest(version)  # inside: a version may be pruned meanwhile
             last = self.current_number()
             if only_after is not None and last != only_after:
@@ -155,6 +164,7 @@ class Registry:
                 who=who,
                 at=now(),
             )
+            self.audit.record("published", who=who, why=why, **audited(release))
             files.write_json(self._releases / f"{release.number:06d}.json", asdict(release))
         return release
 
@@ -166,7 +176,8 @@ class Registry:
         return [int(match[1]) for name in names if (match := RELEASE(name))]
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Nobody else publishes or prunes meanwhile. Raises ``RegistryError``."""
         lock = Lock(self.state / "releases.lock", LOCK_TIMEOUT_S)
         try:
             with lock:
@@ -185,7 +196,7 @@ class Registry:
         one that is damaged, or was made under another contract or by another compiler, gives way.
         """
         target = self._versions / version
-        with self._writing():  # or ``prune`` would take the unfinished folder for a left-over
+        with self.writing():  # or ``prune`` would take the unfinished folder for a left-over
             if self._is_same(version, manifest):
                 return
             temporary = self._temporary(version)
@@ -264,7 +275,7 @@ class Registry:
         The current one and the one before are never counted nor removed. Left-overs of an
         interrupted ``add_version`` go too. Returns the ids removed.
         """
-        with self._writing():
+        with self.writing():
             history = self.history()
             held = [history[0].version] if history else []
             before = self.previous()

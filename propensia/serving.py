@@ -221,7 +221,7 @@ class Serving:
         try:
             for older in self._trusted(bundle.release.version):
                 try:
-                    self._before = self._load(older)
+                    self._before = self.load(older)
                 except CANNOT_LOAD as error:  # damaged, pruned, or of another contract
                     log.warning("no return to version %s: %s", older.version, error)
                     continue
@@ -271,7 +271,7 @@ class Serving:
                 log.error("release %s cannot be loaded either: %s", older, error)
 
     def _swap(self, release: Release) -> None:
-        loaded = self._load(release)
+        loaded = self.load(release)
         previous = self._bundle
         with self._counting:
             self._bundle, self._unreliable = loaded, 0
@@ -279,7 +279,8 @@ class Serving:
             self._before = previous  # kept, so that going back takes no loading
         log.info("release %s: version %s answers", release.number, release.version)
 
-    def _load(self, release: Release) -> Bundle:
+    def load(self, release: Release) -> Bundle:
+        """What answers under a release, made ready. Raises one of ``CANNOT_LOAD``."""
         manifest = self.registry.manifest(release.version)
         view = self.contract.view(manifest["columns"])
         if view is None:

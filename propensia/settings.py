@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 # What a person must write for each type of setting.
 KINDS = {
@@ -29,6 +30,7 @@ SERVERS = ("granian", "gunicorn", "waitress")
 SIGNATURES = ("off", "required")
 UNKNOWN_MODELS = ("refuse", "sandbox")
 JOURNALS = ("required", "optional", "off")
+ADDRESSES = {"alert_webhook": ("http", "https"), "smtp_url": ("smtp", "smtps")}
 PREFIX = "PROPENSIA_"
 FILE = "propensia.toml"
 
@@ -38,9 +40,15 @@ class SettingsError(Exception):
 
 
 def _setting(
-    default: Any, help: str, least: float | None = None, most: float | None = None
+    default: Any,
+    help: str,
+    least: float | None = None,
+    most: float | None = None,
+    *,
+    secret: bool = False,
 ) -> Any:
-    return field(default=default, metadata={"help": help, "least": least, "most": most})
+    told = {"help": help, "least": least, "most": most, "secret": secret}
+    return field(default=default, metadata=told)
 
 
 # ruff: noqa: RUF009 - the calls below only describe fields, and their defaults are immutable
@@ -85,7 +93,7 @@ class Settings:
     )
     session_hours: float = _setting(8.0, "Horas que dura una sesión del navegador", 0.1, 168)
     tls_certificate: str = _setting("", "Certificado (PEM) para servir https; vacío: http")
-    tls_key: str = _setting("", "Clave privada (PEM) de ese certificado")
+    tls_key: str = _setting("", "Clave privada (PEM) de ese certificado", secret=True)
     jwt_keys: str = _setting("", "Clave pública (PEM) o JWKS de un proveedor de identidad")
     jwt_algorithms: str = _setting("RS256,ES256,EdDSA", "Algoritmos de los tokens que valen")
     jwt_audience: str = _setting("", "Audiencia (aud) que debe llevar un token")
@@ -93,7 +101,7 @@ class Settings:
     jwt_role: str = _setting("role", "Nombre del dato de un token que dice el papel")
     rate_limit: str = _setting("100/s", "Peticiones por clave o red: N/s, N/min, N/h u off")
     rate_limit_get: str = _setting("off", "Lo mismo, para GET /prediccion")
-    redis_url: str = _setting("", "Redis donde se cuenta entre varias máquinas")
+    redis_url: str = _setting("", "Redis donde se cuenta entre varias máquinas", secret=True)
     max_batch_size: int = _setting(100, "Filas por petición de lote", 1, 10_000)
     queue_seconds: float = _setting(2.0, "Espera máxima de una petición antes de un 503", 0.05)
     request_log_days: int = _setting(
@@ -104,17 +112,25 @@ class Settings:
         1.0, "Segundos que el diario puede tardar en llegar al disco; 0: antes de responder", 0, 60
     )
     journal_file_mb: int = _setting(64, "Tamaño de cada fichero del diario", 1, 1024)
-    database_url: str = _setting("", "Base de datos (PostgreSQL); vacío: SQLite en la de state")
+    database_url: str = _setting(
+        "", "Base de datos (PostgreSQL); vacío: SQLite en la de state", secret=True
+    )
     keep_inputs_days: int = _setting(30, "Días que se guardan los valores recibidos", 0)
     keep_answers_days: int = _setting(183, "Días que se guardan las respuestas", 1)
     outcome_days: int = _setting(90, "Días tras los que una respuesta sin pago es un impago", 1)
     monitor_hours: float = _setting(6.0, "Cada cuántas horas se calcula la vigilancia", 0.1)
     monitor_days: int = _setting(30, "Días de respuestas que mira la vigilancia", 1)
-    alert_webhook: str = _setting("", "URL a la que se envían las alertas; vacío: a ninguna")
-    alert_secret: str = _setting("", "Secreto con el que se firman esos envíos")
-    alert_email: str = _setting("", "Direcciones de correo para las alertas, con comas")
-    smtp_url: str = _setting("", "Servidor de correo, por ejemplo smtp://usuario:clave@host:587")
-    alert_hours: float = _setting(24.0, "Horas hasta que una alerta igual se repite", 0)
+    alert_webhook: str = _setting(
+        "", "URL a la que se envían las alertas; vacío: a ninguna", secret=True
+    )
+    alert_secret: str = _setting("", "Secreto con el que se firman esos envíos", secret=True)
+    alert_email: str = _setting(
+        "", "Direcciones de correo para las alertas, con comas", secret=True
+    )
+    smtp_url: str = _setting(
+        "", "Servidor de correo, por ejemplo smtp://usuario:clave@host:587", secret=True
+    )
+    alert_hours: float = _setting(24.0, "Horas hasta que una alerta igual se repite; 0: nunca", 0)
     alert_drift: float = _setting(0.25, "Deriva (PSI) desde la que se avisa", 0)
     alert_auc: float = _setting(0.6, "AUC por debajo de la que se avisa", 0, 1)
     alert_model_days: int = _setting(45, "Edad del modelo desde la que se avisa", 1)
@@ -142,7 +158,27 @@ def load(environment: Mapping[str, str] | None = None, file: Path | None = None)
         raise SettingsError(f"el ajuste 'unknown_models' debe ser uno de: {named}")
     if loaded.journal not in JOURNALS:
         raise SettingsError(f"el ajuste 'journal' debe ser uno de: {', '.join(JOURNALS)}")
+    _check_addresses(loaded)
     return _absolute(loaded)
+
+
+def _check_addresses(loaded: Settings) -> None:
+    """That alerts have somewhere to go, for nobody would miss them. The text shows no address: it
+    may hold a password."""
+    for name, schemes in ADDRESSES.items():
+        text = getattr(loaded, name)
+        try:
+            found = urlsplit(text)
+            is_good = found.scheme in schemes and found.hostname and found.port != 0
+        except ValueError:
+            is_good = False
+        if text and not is_good:
+            forms = " o ".join(f"{scheme}://" for scheme in schemes)
+            raise SettingsError(f"el ajuste {name!r} debe ser una dirección {forms}")
+    if "@" in urlsplit(loaded.alert_webhook).netloc:
+        raise SettingsError("el ajuste 'alert_webhook' no admite usuario ni clave: se firma")
+    if loaded.alert_email and not loaded.smtp_url:
+        raise SettingsError("el ajuste 'alert_email' necesita también 'smtp_url'")
 
 
 def _from_file(path: Path) -> dict[str, Any]:

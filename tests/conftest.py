@@ -7,6 +7,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Fixtures of any test that needs a database.
+from stores import (  # noqa: F401
+    engine,
+    own_postgresql,
+    postgresql_server,
+    postgresql_url,
+    store_settings,
+)
+
 from propensia import contract as contracts
 from propensia.contract import Contract
 from propensia.registry import Registry

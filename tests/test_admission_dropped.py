@@ -168,7 +168,7 @@ def test_without_the_setting_a_signature_beside_a_file_is_not_even_read(
 
 
 def checking(
-    dropped: Dropped, chosen: Settings, contract: Contract, registry: Registry
+    dropped: Dropped, chosen: Settings, contract: Contract, registry: Registry, who: str = ""
 ) -> tuple[dict[str, Any], admission.Outcome]:
     """The check of the signature as it is, and then a fake that accepts."""
     try:

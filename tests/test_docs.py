@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 
 import click
 import joblib  # type: ignore[import-untyped]  # ships no types
+import noted
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -328,7 +329,7 @@ def test_every_reason_for_a_503_is_told_to_who_runs_the_service() -> None:
 def test_every_metric_is_documented_with_its_labels(
     place: settings.Settings, contract: Contract
 ) -> None:
-    heartbeat.leave(place.state / "workers" / "1.json", {"publicacion": 1})
+    noted.leave(place.state)
     client = create_app(place, background=False).test_client()
     client.get("/prediccion", query_string=contract.example())
     client.get("/prediccion")

@@ -485,7 +485,7 @@ def test_the_guide_tells_what_each_role_may() -> None:
     for role in roles.ROLES:
         cells = [cell.strip() for cell in dict(rows)[role].split("|")[1:]]
         may = [bool(cell) for cell in cells]
-        assert may == [role in roles.PERMISSIONS[p] for p in ("score", "look", "drop", "publish")]
+        assert may == [role in may_do for may_do in roles.PERMISSIONS.values()]
 
 
 def test_the_guide_names_every_file_of_access(desk: Desk) -> None:
@@ -503,6 +503,7 @@ def test_the_guide_names_every_file_of_access(desk: Desk) -> None:
     found.keys.stamp()
     Limits(load()).take(ENTERING, "net 10.0.0.1")
     made = {path.relative_to(desk.state) for path in desk.state.rglob("*") if path.is_file()}
+    made = {path for path in made if path.parts[0].startswith("access")}  # not the audit log
     names = {"used": "ID", "ended": "MARCA"}
     made = {path.with_name(names.get(path.parent.name, path.name)) for path in made}
     page = Path(commands.__file__).parents[1] / "docs" / "claves.md"

@@ -24,7 +24,7 @@ REFUSED = b"bad"
 
 
 def accepting(
-    dropped: Dropped, settings: Settings, contract: Contract, registry: Registry
+    dropped: Dropped, settings: Settings, contract: Contract, registry: Registry, who: str = ""
 ) -> tuple[Mapping[str, Any], Outcome]:
     """Accept everything but ``REFUSED``, with a model of its own for each content."""
     refusal = Refusal("no_entrenado", "de prueba") if dropped.data == REFUSED else None
@@ -251,7 +251,7 @@ def test_the_text_follows_what_a_person_publishes(inbox: Inbox) -> None:
 def test_one_file_that_makes_trouble_does_not_keep_the_others(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fragile(dropped: Dropped, *rest: Any) -> Any:
+    def fragile(dropped: Dropped, *rest: Any, **more: Any) -> Any:
         if dropped.model == "a":
             raise RuntimeError("broken")
         return accepting(dropped, *rest)
@@ -286,7 +286,7 @@ def test_a_file_that_changes_without_a_sign_is_not_judged_half(
         dropped = real(seen, settings)
         return Dropped(dropped.model, reads.pop(0) if reads else b"whole")
 
-    def noting(dropped: Dropped, *rest: Any) -> Any:
+    def noting(dropped: Dropped, *rest: Any, **more: Any) -> Any:
         judged.append(dropped.data)
         return accepting(dropped, *rest)
 
@@ -379,7 +379,7 @@ def test_the_memory_is_not_written_for_every_refused_file(
 
 
 def unfinished(judged: list[str]) -> Callable[..., Any]:
-    def admit(dropped: Dropped, *rest: Any) -> Any:
+    def admit(dropped: Dropped, *rest: Any, **more: Any) -> Any:
         judged.append(dropped.model)
         refusal = Refusal("fichero_incompleto", "de prueba")
         verdict = {"accepted": False, "why": refusal.text("es"), "code": refusal.code}
@@ -406,7 +406,7 @@ def test_a_turn_ends_in_time_and_the_next_goes_on_with_the_files_left(
     now = [0.0]
     judged: list[str] = []
 
-    def slow(dropped: Dropped, *rest: Any) -> Any:
+    def slow(dropped: Dropped, *rest: Any, **more: Any) -> Any:
         judged.append(dropped.model)
         now[0] += reception.TURN_S * 0.6
         return accepting(dropped, *rest)

@@ -188,3 +188,38 @@ class _AsWritten(type(Path())):  # type: ignore[misc]
 
 def test_every_setting_has_a_help_text() -> None:
     assert all(row.metadata["help"] for row in fields(Settings))
+
+
+# Where alerts go
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("alert_webhook", "ftp://empresa.example/x"),
+        ("alert_webhook", "file:///etc/passwd"),
+        ("alert_webhook", "empresa.example/x"),
+        ("alert_webhook", "http:///x"),
+        ("alert_webhook", "http://empresa.example:99999/"),
+        ("alert_webhook", "http://[::1/"),
+        ("alert_webhook", "https://ana:c1ave@empresa.example/"),
+        ("smtp_url", "http://empresa.example"),
+        ("smtp_url", "smtp://ana:c1ave@"),
+        ("smtp_url", "smtp://ana:c1ave@empresa.example:x"),
+    ],
+)
+def test_an_address_for_alerts_that_is_none_stops_the_start_and_shows_no_password(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=name) as caught:
+        load(tmp_path, **{name: text})
+    assert "c1ave" not in str(caught.value)
+
+
+def test_email_needs_a_server_that_sends_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="smtp_url"):
+        load(tmp_path, alert_email="ana@empresa.example")
+    server = {"smtp_url": "smtps://ana%40x:c%3A@correo.empresa.example"}
+    assert load(tmp_path, alert_email="ana@empresa.example", **server).alert_email
+    for good in ("http://127.0.0.1:9000/a?b=c", "https://[::1]:9/", "https://empresa.example"):
+        assert load(tmp_path, alert_webhook=good).alert_webhook == good

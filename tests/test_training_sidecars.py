@@ -22,15 +22,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from propensia import admission, sampling, settings
+from propensia import admission, distributions, sampling, settings
 from propensia import contract as contracts
 from propensia.admission import Dropped
 from propensia.admission import sidecar as sidecars_read
 from propensia.contract import Contract
 from propensia.decision import Decision
 from propensia.features import Features
+from propensia.monitoring import reference
 from propensia.registry import Registry
-from propensia.training import reference, sidecars
+from propensia.training import sidecars
 from propensia.training.demonstration import table
 from propensia.training.results import Candidate, Data, Evaluation, Figure, Threshold, Trained
 from propensia.training.rows import Rows
@@ -322,16 +323,16 @@ def test_the_bins_of_a_number_hold_what_they_say(trained: Trained, told: dict[st
 
 def test_a_number_without_ties_is_cut_into_tenths() -> None:
     values = np.random.default_rng(1).permutation(np.arange(1000) * 1.5)
-    bins = {"bordes": reference.edges(values)}
-    assert reference.shares(values, bins).tolist() == pytest.approx([*[0.1] * 10, 0.0])
+    bins = {"bordes": distributions.edges(values)}
+    assert distributions.shares(values, bins).tolist() == pytest.approx([*[0.1] * 10, 0.0])
 
 
 def test_an_edge_is_a_value_to_the_last_digit_and_no_bin_is_empty() -> None:
     values = np.array([0.1] * 10 + [0.2] * 70 + [1 / 3] * 20)
-    bins = {"bordes": reference.edges(values)}
+    bins = {"bordes": distributions.edges(values)}
     assert bins["bordes"] == [0.1, 0.2]
-    assert reference.shares(values, bins).tolist() == pytest.approx([0.1, 0.7, 0.2, 0.0])
-    said = reference.scores(values)
+    assert distributions.shares(values, bins).tolist() == pytest.approx([0.1, 0.7, 0.2, 0.0])
+    said = distributions.of_scores(values)
     assert (said["bordes"], said["partes"]) == ([0.1, 0.2], [0.1, 0.7, 0.2])
     assert said["deciles"] == [0.1, *[0.2] * 7, 1 / 3]
 
@@ -339,13 +340,13 @@ def test_an_edge_is_a_value_to_the_last_digit_and_no_bin_is_empty() -> None:
 def test_other_values_are_counted_in_the_same_bins() -> None:
     bins = {"bordes": [1.0, 2.0]}
     values = np.array([-9.0, 1.0, 1.5, 2.0, 2.0, 99.0, np.nan, np.nan])
-    assert reference.shares(values, bins).tolist() == [2 / 8, 3 / 8, 1 / 8, 2 / 8]
+    assert distributions.shares(values, bins).tolist() == [2 / 8, 3 / 8, 1 / 8, 2 / 8]
 
 
 @pytest.mark.parametrize("values", [[], [3.0], [3.0, 3.0, 3.0]])
 def test_few_or_equal_values_have_one_bin(values: list[float]) -> None:
-    assert reference.edges(np.array(values)) == []
-    found = reference.shares(np.array([*values, np.nan]), {"bordes": []})
+    assert distributions.edges(np.array(values)) == []
+    found = distributions.shares(np.array([*values, np.nan]), {"bordes": []})
     assert found.tolist() == pytest.approx(
         [len(values) / (len(values) + 1), 1 / (len(values) + 1)]
     )
@@ -360,3 +361,32 @@ def test_the_score_is_described_by_its_deciles(trained: Trained, told: dict[str,
     first = np.mean(chances < 0.05)
     assert score["histograma"][0] == pytest.approx(first, rel=1e-6)
     assert len(score["histograma"]) == 20
+
+
+@pytest.mark.parametrize("name", ["cobranza", "cobranza_compat", "telco_churn"])
+def test_the_monitoring_reads_all_of_it(name: str) -> None:
+    one = made(name)
+    told = json.loads(json.dumps(sidecars.sidecar(one)))
+    error = {"valor": 0.01, "desde": 0.0, "hasta": 0.02}
+    told["metricas"] = {"ece_sin_sesgo": error}
+    known = reference.of_training({"told": told}, one.contract, Decision(0.5))
+    assert known is not None and known.rows == len(one.rows)
+    assert known.region is not None and 0 <= known.region.outside < 1
+    assert known.error is not None and known.calibrated is not None and known.steps is not None
+    binned = distributions.cells(one.contract, known.parameters, one.rows.values)
+    out, _ = distributions.outside(one.contract, known.region, binned)
+    # Its own rows are in the region, but for those beyond the range of a number.
+    assert (out == distributions.beyond(one.contract, binned)).all()
+
+
+def test_a_reference_is_moved_as_the_chances_that_are_served(
+    trained: Trained, told: dict[str, Any]
+) -> None:
+    rule = Decision(0.5, 0.5, 0.2)
+    known = reference.of_training({"told": told}, trained.contract, rule)
+    assert known is not None and known.calibrated is not None
+    edges = [rule.probability(edge) for edge in told["referencia"]["puntuacion"]["bordes"]]
+    assert known.scores["bordes"] == pytest.approx(edges)
+    served = rule.probabilities(trained.evaluation.chances)
+    assert known.steps is not None
+    assert known.steps[np.minimum((served * 20).astype(int), 19)].all()

@@ -93,7 +93,7 @@ def made(
 
 
 def accepting(site: Site) -> Admit:
-    def admit(dropped: Dropped, *rest: Any, force: bool) -> Any:
+    def admit(dropped: Dropped, *rest: Any, force: bool, who: str) -> Any:
         site.judged.append(dropped)
         refusal = (
             Refusal("no_entrenado", "de prueba", "of a test") if dropped.data == BAD else None

@@ -18,9 +18,12 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "look": frozenset({"tester", "analyst", "approver", "admin"}),
     "drop": frozenset({"analyst", "admin"}),
     "publish": frozenset({"approver", "admin"}),
+    "report": frozenset({"caller", "analyst", "admin"}),
+    "remember": frozenset({"approver", "admin"}),
 }
 """Permission -> the roles that have it. ``score``: scores, health, metrics, documentation.
-``look``: pages, models. ``drop``: hand in a model file. ``publish``: decide what answers."""
+``look``: pages, models. ``drop``: hand in a model file. ``publish``: decide what answers.
+``report``: tell who paid. ``remember``: see, repeat, export and erase what was answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,11 @@ def admit(
     *,
     force: bool = False,
     demonstration: bool = False,
+    who: str = "propensia",
 ) -> tuple[dict[str, Any], Outcome]:
     """Judge a file, keep a good one as a version, and record the verdict; publish nothing.
 
+    ``who`` handed it in, as the audit log tells it, before anything is kept.
     Returns the verdict and what was found. An unfinished file gets no verdict on record, for
     it may still grow, nor does an unsigned one, for its signature may still come.
     """
@@ -123,6 +125,11 @@ def admit(
         "signed_by": outcome.manifest["signed_by"],
         "layers": outcome.manifest["layers"],
     }
+    unfinished = refusal is not None and refusal.code == "fichero_incompleto"
+    if not unfinished:  # nothing is decided about what is still being copied
+        facts = {name: verdict[name] for name in ("version", "model", "sha256", "code")}
+        facts["signed_by"] = (verdict["signed_by"] or {}).get("key")
+        registry.audit.record("refused" if refusal else "admitted", who=who, **facts)
     if refusal is None:
         registry.add_version(dropped.version, outcome.manifest, outcome.parts)
     # What may still be completed is not final; and what was once accepted here stays accepted,

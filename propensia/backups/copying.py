@@ -16,14 +16,17 @@ from zipfile import ZipFile
 
 from propensia import __version__, files, inbox
 from propensia import settings as settings_table
+from propensia.audit import Audit
 from propensia.backups.manifest import (
     AFTERWARDS,
     AT_ONE_MOMENT,
     FOLDER_BY_FOLDER,
+    JOURNAL,
     MANIFEST,
     MODELS,
     SETTINGS,
     STATE,
+    STORE,
     BackupError,
     Manifest,
     Part,
@@ -36,17 +39,26 @@ from propensia.contract import Contract
 from propensia.locks import Busy, Lock
 from propensia.registry import LOCK_TIMEOUT_S, Registry, Release, now
 from propensia.settings import Settings
+from propensia.store import copying
+from propensia.store.database import StoreError
 
 CHUNK_BYTES = 1 << 20
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def backup(
-    out: Path, chosen: Settings, contract: Contract, with_models: bool, say: Say
+    out: Path,
+    chosen: Settings,
+    contract: Contract,
+    with_models: bool,
+    say: Say,
+    who: str = "propensia",
 ) -> Manifest:
     """Copy the state (and the model files that lie in their folder) into the new file ``out``.
 
-    The service may run meanwhile. ``say`` gets a sentence now and then. Only the account itself
+    The service may run meanwhile. ``say`` gets a sentence now and then. The audit log tells first
+    that ``who`` copies everything; where it cannot, on a full disk, the copy is made all the same.
+    A store that is no SQLite stays where it is. Only the account itself
     may read the file (on Windows: the rights of its folder count). Raises ``BackupError`` and
     ``OSError``; then there is no file.
     """
@@ -55,11 +67,16 @@ def backup(
     if not chosen.state.is_dir():
         raise BackupError(f"no existe la carpeta de estado {chosen.state}. / No state folder.")
     _refuse_useless(Registry(chosen.state), contract)
+    try:
+        Audit(chosen.state).record("backup", who=who, file=files.shown(out.name))
+    except OSError as error:  # the more it is needed
+        say(f"no consta en la auditoría ({error.strerror}). / The audit log does not tell it.")
     temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
     try:
         with os.fdopen(os.open(temporary, NEW_FILE, 0o600), "w+b") as stream:
             with ZipFile(stream, "w") as archive:
-                manifest = _copied(archive, chosen, contract, with_models, say)
+                aside = temporary.with_suffix(".store")
+                manifest = _copied(archive, chosen, contract, with_models, aside, say)
                 archive.writestr(entry(MANIFEST), manifest.written())
             stream.flush()
             os.fsync(stream.fileno())
@@ -84,10 +101,16 @@ def _refuse_useless(registry: Registry, contract: Contract) -> None:
 
 
 def _copied(
-    archive: ZipFile, chosen: Settings, contract: Contract, with_models: bool, say: Say
+    archive: ZipFile,
+    chosen: Settings,
+    contract: Contract,
+    with_models: bool,
+    aside: Path,
+    say: Say,
 ) -> Manifest:
     packing = _Packing(archive, say)
     current = packing.add_state(chosen.state)
+    packing.add_memory(chosen.state, aside)
     packing.add(SETTINGS, Path(settings_table.FILE))
     if with_models:
         packing.add_models(chosen.models)
@@ -136,6 +159,20 @@ class _Packing:
     def _add_own(self, state: Path, paths: Iterable[Path]) -> None:
         for path in paths:
             self.add(STATE + path.relative_to(state).as_posix(), path)
+
+    def add_memory(self, state: Path, aside: Path) -> None:
+        """Copy the journal and then the store, which is first copied to ``aside``."""
+        self._add_own(state, _owned(state, JOURNAL))
+        if not (state / STORE).exists():
+            return
+        try:
+            os.close(os.open(aside, NEW_FILE, 0o600))
+            copying.copy(state / STORE, aside)
+            self.add(STATE + STORE, aside)
+        except StoreError as error:
+            raise BackupError(str(error)) from error
+        finally:
+            aside.unlink(missing_ok=True)
 
     def add_models(self, folder: Path) -> None:
         """Copy the dropped files, with the sidecars and signatures beside them."""

@@ -25,17 +25,25 @@ AT_ONE_MOMENT = (
     "access/secret",
     "access/ended/*",  # with the secret: a session that was ended must not come back
     "keys/*",
+    "audit/head.json",  # before the log: what is noted is in the log that comes along
+    "audit/audit.jsonl",
+    "audit/torn-*",
+    "reference.key",
+    "rules/*.toml",
 )
 FOLDER_BY_FOLDER = ("versions/*/*",)
 AFTERWARDS = ("verdicts/*.json",)
+JOURNAL = ("journal/*.journal", "journal/*.rejected")
+STORE = "store.db"
 """What is copied of the state, as patterns, in this order. Nothing is published while the first
-are copied, nor while one folder of the second is; the third never change. Logs, counts, locks,
-signs of life and scratch stay behind."""
+are copied, nor while one folder of the second is; the third never change. The journal comes before
+the store: what is shipped and removed in between is in the store, and what is in both is there
+once. Logs, counts, locks, signs of life and scratch stay behind."""
 
 SETTINGS, MODELS, STATE = "propensia.toml", "models/", "state/"
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT_BYTES = 64 << 20
-FORMAT = 1
+FORMAT = 2
 
 _SAY_EVERY_S = 2.0
 # Windows forbids these, or takes them for devices and drives ("Naming Files, Paths, and
@@ -97,7 +105,8 @@ def is_safe(name: str) -> bool:
 
 def _is_known(name: str) -> bool:
     """Whether copies have files of that name."""
-    state = (f"{STATE}{pattern}" for pattern in (*AT_ONE_MOMENT, *FOLDER_BY_FOLDER, *AFTERWARDS))
+    own = (*AT_ONE_MOMENT, *FOLDER_BY_FOLDER, *AFTERWARDS, *JOURNAL, STORE)
+    state = (f"{STATE}{pattern}" for pattern in own)
     return any(
         name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern)
         for pattern in (*state, f"{MODELS}*", SETTINGS, MANIFEST)

@@ -14,12 +14,13 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from zipfile import ZipFile
 
-from propensia import files, heartbeat, locks
+from propensia import audit, files, heartbeat, locks
 from propensia.access import keys
 from propensia.access.keys import Key
+from propensia.audit import FIRST, Audit, Head
 from propensia.backups.copying import CHUNK_BYTES, NEW_FILE
 from propensia.backups.manifest import (
     STATE,
@@ -38,20 +39,24 @@ BESIDE = "restored"
 class Restored:
     """What was restored, and where; ``aside`` is where the state of before is kept, if there was
     one. ``keys_again``: the API keys that the copy makes good, or good for longer than they were
-    in the state of before."""
+    in the state of before. ``erased_again``: how often somebody was erased since the copy, who is
+    in it."""
 
     manifest: Manifest
     into: Path
     aside: Path | None
     keys_again: list[Key]
+    erased_again: int
 
 
-def restore(source: Path, into: Path, force: bool, say: Say) -> Restored:
+def restore(source: Path, into: Path, force: bool, say: Say, who: str = "propensia") -> Restored:
     """Make ``into`` the state folder that a copy holds, all of it or nothing.
 
     What is no state (``propensia.toml``, model files) lies in the folder ``restored`` in it
-    afterwards. With ``force`` a state that is there already gets another name. Only the account
-    itself may read the folder. Raises ``BackupError`` and ``OSError``; then nothing has changed.
+    afterwards. With ``force`` a state that is there already gets another name; its audit log goes
+    on in the new one, where it is the same up to the copy, and tells that ``who`` restored. Only
+    the account itself may read the folder. Raises ``BackupError`` and ``OSError``; then nothing
+    has changed.
     """
     into = into.resolve()  # what is renamed is the folder itself, not a link to it
     _refuse_running(into)  # first: with --force it would be refused all the same
@@ -68,13 +73,13 @@ def restore(source: Path, into: Path, force: bool, say: Say) -> Restored:
             checking = Progress("comprobados", say, manifest.size)
             for name, part in manifest.parts.items():
                 _unpack(archive, name, part, None, checking)
-            aside = _put(archive, manifest, into, is_there, say)
+            aside, erased = _put(archive, manifest, into, is_there, say, who)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise BackupError(
             f"{files.shown(source.name)} está dañada o no es una copia de Propensia; use otra. / "
             "It is damaged or no backup of Propensia; use another."
         ) from error
-    return Restored(manifest, into, aside, _keys_again(into, aside, time.time()))
+    return Restored(manifest, into, aside, _keys_again(into, aside, time.time()), erased)
 
 
 def _keys_again(into: Path, aside: Path | None, now: float) -> list[Key]:
@@ -140,9 +145,10 @@ def _unpack(
 
 
 def _put(
-    archive: ZipFile, manifest: Manifest, into: Path, is_there: bool, say: Say
-) -> Path | None:
-    """Write the files beside ``into``, then give both folders their names; where the old is."""
+    archive: ZipFile, manifest: Manifest, into: Path, is_there: bool, say: Say, who: str
+) -> tuple[Path | None, int]:
+    """Write the files beside ``into``, then give both folders their names; where the old is, and
+    how often somebody was erased since the copy."""
     into.parent.mkdir(parents=True, exist_ok=True)
     temporary = into.with_name(f".{into.name}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir(mode=0o700)
@@ -157,9 +163,28 @@ def _put(
                 target.flush()
                 os.fsync(target.fileno())
         _refuse_running(into)  # once more: the checks took their time
-        return _swap(temporary, into, is_there)
+        erased = _go_on(Audit(into), Audit(temporary))
+        facts: dict[str, Any] = {"created": manifest.created, "release": manifest.release}
+        Audit(temporary).record("restored", who=who, **facts, version=manifest.version)
+        return _swap(temporary, into, is_there), erased
     finally:
         files.remove_tree(temporary)
+
+
+def _go_on(before: Audit, copied: Audit) -> int:
+    """Let the log of the copy go on with what was recorded since: a restore takes no record away.
+    Not with a log that is another one, or is damaged: that stays aside with its state."""
+    last = copied.tail(1)
+    head = last[0].head if last else Head(0, FIRST)
+    found = audit.verify(before, head.hash if last else None)
+    if found.wrong is not None or found.head.number <= head.number:
+        return 0
+    copied.folder.mkdir(mode=0o700, exist_ok=True)
+    for path in before.folder.iterdir():
+        if path.is_file() and path.suffix != ".lock" and not path.name.startswith("."):
+            files.write(copied.folder / path.name, files.read(path), private=True)
+    since = (record for record in copied.all() if record.number > head.number)
+    return sum(record.event == "erased" for record in since)
 
 
 def _swap(temporary: Path, into: Path, is_there: bool) -> Path | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import click
 
 from propensia import settings
-from propensia.cli.words import SpanishGroup, fail, told
+from propensia.cli.words import SpanishGroup, fail, told, who
 from propensia.terminal import Exit
 
 which_argument = click.argument("which", metavar="ID|NOMBRE")
@@ -79,7 +79,7 @@ def create(name: str, role: str, expires: str, networks: str, routes: str, path:
     with _sentences():
         known = [(route.path, route.permission) for route in ROUTES]
         asked = typed.rights(name, role, expires, networks, routes, path, time.time(), known)
-        sys.exit(keys.create(settings.load(), asked))
+        sys.exit(keys.create(settings.load(), asked, who().shown))
 
 
 @group.command("list", short_help="Muestra las claves, con su estado y su último uso.")
@@ -115,7 +115,7 @@ def rotate(which: str, overlap: str) -> None:
 
     with _sentences():
         overlap_s = typed.seconds("--overlap", overlap)
-        sys.exit(keys.rotate(settings.load(), which, overlap_s))
+        sys.exit(keys.rotate(settings.load(), which, overlap_s, who().shown))
 
 
 @group.command(short_help="Revoca una clave, para siempre.")
@@ -129,7 +129,7 @@ def revoke(which: str) -> None:
     from propensia import keys
 
     with _sentences():
-        sys.exit(keys.revoke(settings.load(), which))
+        sys.exit(keys.revoke(settings.load(), which, who().shown))
 
 
 @contextlib.contextmanager

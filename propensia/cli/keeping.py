@@ -1,4 +1,4 @@
-"""The commands that keep an installation: copies of it, and the way back.
+"""The commands that keep an installation: its audit log, copies of it, and the way back.
 
 They read what was typed and hand it on; each is imported only when it runs.
 """
@@ -6,6 +6,7 @@ They read what was typed and hand it on; each is imported only when it runs.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ import click
 
 from propensia import contract as contracts
 from propensia import settings
-from propensia.cli.words import SpanishCommand, fail, told
+from propensia.audit import EVENTS
+from propensia.cli.words import SpanishCommand, SpanishGroup, fail, told, who
 from propensia.files import shown
 from propensia.terminal import Exit
 
@@ -28,19 +30,26 @@ if TYPE_CHECKING:
 def backup(out: Path, with_models: bool) -> None:
     """Copia en COPIA.zip la carpeta de estado y propensia.toml, con el servicio en marcha o no.
 
-    Lleva las versiones, las publicaciones, los veredictos y las claves de acceso: guárdela como
-    guarda el servidor. Si algo falla, no queda ningún fichero.
+    Lleva las versiones, las publicaciones, los veredictos, las claves de acceso, la auditoría y lo
+    respondido, con sus valores: guárdela como guarda el servidor. Una base de datos PostgreSQL se
+    copia aparte. Si algo falla, no queda ningún fichero.
     """
     from propensia import backups
 
     chosen = settings.load()
     contract = contracts.load(chosen.contract)
     try:
-        made = backups.backup(out, chosen, contract, with_models, _say)
+        made = backups.backup(out, chosen, contract, with_models, _say, who().shown)
     except backups.BackupError as error:
         fail(str(error), Exit.REFUSED)
     active = f"publicación {made.release} ({made.version})" if made.release else "sin modelo"
     click.echo(f"Copia en {out}: {len(made.parts)} ficheros, {_megabytes(made.size)}, {active}.")
+    if chosen.database_url:
+        click.echo(
+            "Atención: la base de datos no está en ella; cópiela después, con las herramientas de "
+            "PostgreSQL (pg_dump). / The database is not in it: copy it afterwards, by pg_dump.",
+            err=True,
+        )
 
 
 @click.command(cls=SpanishCommand, short_help="Restaura una copia.")
@@ -65,7 +74,7 @@ def restore(file: Path, into: Path | None, force: bool) -> None:
 
     chosen = settings.load()
     try:
-        done = backups.restore(file, into or chosen.state, force, _say)
+        done = backups.restore(file, into or chosen.state, force, _say, who().shown)
     except backups.BackupError as error:
         fail(str(error), Exit.REFUSED)
     made = done.manifest
@@ -77,6 +86,13 @@ def restore(file: Path, into: Path | None, force: bool) -> None:
         click.echo(f"La carpeta de antes está en {done.aside}")
     if done.keys_again:
         _warn_of_keys(done)
+    if done.erased_again:
+        click.echo(
+            f"Atención: desde la copia se borraron datos de personas {done.erased_again} veces, y "
+            "con ella vuelven. Bórrelos otra vez (propensia audit list --event erased). / Data of "
+            "people that were erased since the copy are back with it: erase them again.",
+            err=True,
+        )
     if made.fingerprint != contracts.load(chosen.contract).fingerprint:
         click.echo(
             f"Atención: se hizo con otro contrato ({shown(made.contract)}); ponga el mismo.",
@@ -103,6 +119,59 @@ def _warn_of_keys(done: Restored) -> None:
         click.echo(f"  {key.id}  {shown(key.name)}  {key.role}", err=True)
 
 
+@click.group(cls=SpanishGroup, short_help="Auditoría: quién cambió qué, y si está íntegra.")
+def audit() -> None:
+    """El registro de auditoría: qué cambió en esta instalación, quién lo hizo y por qué.
+
+    Cada línea lleva la huella de la anterior, así que cambiar, quitar o mover una se nota.
+    """
+
+
+@audit.command("list", short_help="Muestra lo anotado.")
+@click.option(
+    "--since", metavar="CUÁNDO", help="Desde 2026-01-31, 2026-01-31T09:30, o hace 24h, 7d."
+)
+@click.option("--event", metavar="SUCESO", type=click.Choice(list(EVENTS)), help="Solo ese.")
+@click.option(
+    "--format",
+    "form",
+    metavar="FORMA",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    help="table, json (una línea cada una) o csv [table].",
+)
+@told
+def show(since: str | None, event: str | None, form: str) -> None:
+    """Muestra lo anotado, de lo más antiguo a lo más nuevo.
+
+    SUCESO es una de las palabras de la columna «event» de --format json: published, refused…
+    """
+    from propensia import answering, auditing
+    from propensia.access.typed import WrongUse
+
+    try:
+        since_ms = None if since is None else answering.moment_ms("--since", since)
+    except WrongUse as error:
+        fail(str(error), Exit.WRONG_USE)
+    sys.exit(auditing.show(settings.load(), since_ms, event, form))
+
+
+@audit.command(short_help="Dice si el registro está íntegro.")
+@click.option("--head", metavar="HUELLA", help="Un final que anotó otro día: debe seguir ahí.")
+@told
+def verify(head: str | None) -> None:
+    """Recorre el registro: dice la primera línea cambiada, quitada o movida, y su final.
+
+    Anote el final fuera de esta máquina: quien puede escribir el registro puede rehacerlo entero,
+    y solo lo nota quien tiene un final de antes. Termina con 1 si algo no cuadra.
+    """
+    from propensia import auditing
+
+    if head is not None and not auditing.is_head(head):
+        fail("--head: son 64 cifras hexadecimales; bastan las 16 primeras", Exit.WRONG_USE)
+    sys.exit(auditing.check(settings.load(), head))
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 
@@ -111,4 +180,4 @@ def _megabytes(size: int) -> str:
     return f"{size / (1 << 20):.1f} MB".replace(".", ",")
 
 
-COMMANDS: tuple[click.Command, ...] = (backup, restore)
+COMMANDS: tuple[click.Command, ...] = (audit, backup, restore)

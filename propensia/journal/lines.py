@@ -10,6 +10,9 @@ import zlib
 HEAD = 9
 """Bytes before the record: eight hexadecimal digits of its CRC-32, and a blank."""
 
+LONGEST = 1 << 20
+"""Bytes of the longest line; a contract's texts, escaped, take a fraction of it."""
+
 
 def line(record: bytes) -> bytes:
     """The line of a record, which holds no line end."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from json.encoder import encode_basestring_ascii
 
 ANSWER, REFUSAL, OUTCOME = "answer", "refusal", "outcome"
 SEPARATORS = (",", ":")
@@ -48,11 +50,16 @@ def answer(
     ``texts`` as they were sent, in the order of the contract's parameters, ``None`` for one that
     was not; ``notes``: parameter and code. Times are in the id."""
     return (
-        f'{{"kind":"answer","id":"{id}",{rules},"caller":{_encoded(caller)},'
-        f'"reference":{_encoded(reference)},"probability":{probability!r},'
-        f'"positive":{"true" if positive else "false"},"texts":{_encoded(texts)},'
-        f'"notes":{_encoded(list(notes))}}}'
+        f'{{"kind":"answer","id":"{id}",{rules},"caller":{_text(caller)},'
+        f'"reference":{_text(reference)},"probability":{probability!r},'
+        f'"positive":{"true" if positive else "false"},"texts":[{",".join(map(_text, texts))}],'
+        f'"notes":[{",".join([f"[{_text(name)},{_text(code)}]" for name, code in notes])}]}}'
     ).encode("ascii")
+
+
+def _text(text: str | None) -> str:
+    """JSON of a text: an encoder takes longer to set out than for all the texts of an answer."""
+    return "null" if text is None else encode_basestring_ascii(text)
 
 
 def refusal(id: str, caller: str, faults: Iterable[tuple[str, str]]) -> bytes:
@@ -87,3 +94,13 @@ def milliseconds(id: str) -> int:
 def first_id(milliseconds: int) -> str:
     """The least id of that moment: ids are in the order of time."""
     return f"{max(0, milliseconds):011x}"
+
+
+def first_of_day(day: date) -> str:
+    """The least id of that day, in UTC."""
+    return first_id(int(datetime.combine(day, time(), UTC).timestamp() * 1000))
+
+
+def day(id: str) -> date:
+    """The day, in UTC, on which a record was made."""
+    return datetime.fromtimestamp(milliseconds(id) / 1000, UTC).date()

@@ -16,6 +16,8 @@ from propensia.locks import Lock
 NAME = "reference.key"
 KEY_BYTES = 32
 DIGITS = 32
+LONGEST = 64
+"""Letters of a reference, as callers give it."""
 
 
 class References:

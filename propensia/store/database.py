@@ -1,23 +1,51 @@
 """The database: found by its URL, brought to the tables of now, and opened.
 
-It never says the password that a URL may hold.
+It never says the password that a URL may hold, nor a value that a statement carried.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
-import alembic.command
-import alembic.config
-from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine import URL, ExceptionContext, ExecutionContext
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 
 from propensia.settings import Settings
+from propensia.store.schema import REVISION
 
 SQLITE = "store.db"
 BUSY_S = 30
+CONNECT_S = 60
+"""A connection that is silent for so long is given up: the other end may be gone."""
+STATEMENT_S = 300
+"""A server gives up a statement by itself after so long, should nobody listen any more. Reading
+a million answers takes less."""
+STREAM = "propensia_stream"
+"""The execution option that holds the parts of what a COPY of PostgreSQL reads."""
+WAL_BYTES = 64 << 20
+UPGRADING = 0x70726F70
+"""The advisory lock of PostgreSQL under which one program at a time changes the tables."""
+
+# Classes of SQLSTATE that are about a value, and not about the server or the connection.
+VALUE_STATES = ("22", "23", "54")
+REASONS = {
+    "28": "no acepta el usuario o la clave / it refuses the user or the password",
+    "3D": "esa base de datos no existe / there is no such database",
+    "42": "el usuario no tiene permiso / the user lacks a permission",
+    "53": "no le quedan recursos / it has no room left",
+    "57": "se está parando o tarda demasiado / it is stopping or too slow",
+}
 
 
 class StoreError(Exception):
@@ -41,41 +69,199 @@ def url_of(settings: Settings) -> URL:
 
 
 def open_store(settings: Settings) -> Engine:
-    """The database, with the tables of now. Raises ``StoreError``."""
+    """The database, with the tables of now. Safe for threads; several processes may open one at
+    the same time. Raises ``StoreError``."""
     url = url_of(settings)
     try:
-        engine = create_engine(url, pool_pre_ping=True)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _pragmas)
-        upgrade(engine)
+        engine = _engine(url)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise StoreError(
             f"falta el programa para esa base de datos ({error.args[0]}): uv sync --extra "
             "postgresql. / The driver of that database is not installed."
         ) from None
+    try:
+        with contextlib.suppress(FileExistsError):
+            if url.get_backend_name() == "sqlite":
+                _make_private(str(url.database))
+        upgrade(engine)
     except (SQLAlchemyError, OSError) as error:
+        engine.dispose()
         raise StoreError(
-            f"no se puede usar la base de datos {url.render_as_string()} "
-            f"({type(error).__name__}). / The database cannot be used."
+            f"no se puede usar la base de datos {url.render_as_string()}: {reason(error)}"
         ) from error
+    except StoreError:
+        engine.dispose()
+        raise
     return engine
 
 
+@contextlib.contextmanager
+def using(settings: Settings) -> Iterator[Engine]:
+    """The database for a while, for whoever only looks into it now and then: one that the service
+    has made. Raises ``StoreError``, also for what fails meanwhile."""
+    url = url_of(settings)
+    if url.get_backend_name() == "sqlite" and not os.path.exists(str(url.database)):
+        # Whoever makes the file owns it, and the service may not be able to write into it then.
+        raise StoreError(
+            f"no hay base de datos en {url.database}: la hace el servicio al arrancar. / There is "
+            "no database yet: the service makes it when it starts."
+        )
+    engine = open_store(settings)
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"no se puede usar la base de datos {url.render_as_string()}: {reason(error)}"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def reason(error: Exception) -> str:
+    """Why a database failed, in words that hold no value; Spanish first."""
+    if isinstance(error, StoreError):
+        return reason(error.__cause__) if isinstance(error.__cause__, Exception) else str(error)
+    known = REASONS.get(state_of(error)[:2])
+    if known:
+        return known
+    if isinstance(error, DBAPIError) and "locked" in str(error.orig):
+        return "otro proceso la tiene ocupada / another process keeps it busy"
+    return f"no responde ({type(error).__name__}) / it does not answer"
+
+
+def state_of(error: Exception) -> str:
+    """The SQLSTATE that PostgreSQL gave for an error; empty where there is none."""
+    told = getattr(error, "orig", None)
+    first = told.args[0] if isinstance(told, Exception) and told.args else None
+    return str(first.get("C", "")) if isinstance(first, dict) else ""
+
+
 def upgrade(engine: Engine) -> None:
-    """Bring the tables to those of now. Raises ``SQLAlchemyError``."""
-    config = alembic.config.Config()
-    config.set_main_option(
+    """Bring the tables to those of now. Raises ``SQLAlchemyError``, ``OSError``, or ``StoreError``
+    for a database that a later program has changed."""
+    with engine.connect() as connection:
+        if _revision(connection) == REVISION:
+            return
+    # Heavy, and needed once: not by each process that looks into a store.
+    from alembic import command, config, util
+
+    steps = config.Config()
+    steps.set_main_option(
         "script_location", str(resources.files("propensia.store") / "migrations")
     )
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
+        _one_at_a_time(connection)
+        steps.attributes["connection"] = connection
+        try:
+            command.upgrade(steps, "head")
+        except util.CommandError:
+            raise StoreError(
+                "la base de datos es de una versión posterior de Propensia; actualice este "
+                f"programa. / The database belongs to a later version ({_revision(connection)}) "
+                "of Propensia; upgrade this program."
+            ) from None
+
+
+def settle(engine: Engine) -> None:
+    """See that what was deleted is gone from the files too, as far as it is ours to do: SQLite
+    keeps older pages in its log. Raises ``SQLAlchemyError``."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _engine(url: URL) -> Engine:
+    arguments: dict[str, Any] = {"hide_parameters": True}
+    if url.get_driver_name() == "pg8000":
+        arguments["connect_args"] = {
+            "timeout": CONNECT_S,
+            "application_name": "propensia",
+            "startup_params": {
+                "statement_timeout": str(STATEMENT_S * 1000),
+                "idle_in_transaction_session_timeout": str(STATEMENT_S * 1000),
+            },
+        }
+    engine = create_engine(url, **arguments)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _pragmas)
+    else:
+        event.listen(engine, "do_connect", _connected)
+        event.listen(engine, "checkout", _living)
+        event.listen(engine, "handle_error", _lost)
+        event.listen(engine, "do_execute", _streamed)
+    return engine
+
+
+def _streamed(cursor: Any, statement: str, _: Any, context: ExecutionContext) -> bool:
+    """``COPY … FROM STDIN``, which SQLAlchemy does not know, by the driver's own parameter."""
+    if STREAM not in context.execution_options:
+        return False
+    cursor.execute(statement, stream=context.execution_options[STREAM])
+    return True
+
+
+# pg8000 lets some errors of the socket through as they are, which SQLAlchemy does not expect: a
+# connection whose other end is gone would be used again.
+
+
+def _connected(dialect: Any, _: Any, place: Any, named: Any) -> Any:
+    try:
+        return dialect.connect(*place, **named)
+    except OSError as error:
+        raise dialect.loaded_dbapi.InterfaceError("network error") from error
+
+
+def _living(connection: Any, *_: Any) -> None:
+    """A connection that waited for its use still has another end; else there will be a new one."""
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        cursor.close()
+        connection.rollback()
+    except Exception as error:
+        raise DisconnectionError from error
+
+
+def _lost(context: ExceptionContext) -> DBAPIError | None:
+    error = context.original_exception
+    if not isinstance(error, OSError):
+        return None
+    context.is_disconnect = True
+    return DBAPIError(None, None, error, hide_parameters=True)
+
+
+def _make_private(path: str) -> None:
+    """An empty database that only this account can read. Raises ``FileExistsError``."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar()
+    return found
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Wait until no other program changes the tables, and keep others waiting."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        # Building an index of a large table may take its time.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADING})")
 
 
 def _pragmas(connection: Any, _: Any) -> None:
-    """WAL: readers and the one writer do not wait for each other."""
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
+    # Readers and the one writer do not wait for each other.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # A file of the journal is removed after the commit: that must survive a power cut.
+    cursor.execute("PRAGMA synchronous=FULL")
+    # Deleted means overwritten: these are data of persons.
+    cursor.execute("PRAGMA secure_delete=ON")
+    cursor.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
     cursor.close()

@@ -17,9 +17,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 METADATA = MetaData()
+REVISION = "0001"
+"""The last of the ``migrations``."""
 ID = String(40)
 
 # One row per answer. ``rules``: the fingerprint of the contract; ``notes``: JSON, [[parameter,
@@ -38,8 +41,15 @@ answers = Table(
     Column("threshold", Double, nullable=False),
     Column("positive", Boolean, nullable=False),
     Column("notes", Text, nullable=False),
-    # Few answers have a reference, and only those are looked for by it.
-    Index("answers_by_reference", "reference", "id"),
+    # Where few answers have a reference, the others cost nothing.
+    Index(
+        "answers_by_reference",
+        "reference",
+        "id",
+        sqlite_where=text("reference IS NOT NULL"),
+        postgresql_where=text("reference IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
 )
 
 # The texts that were received: JSON, a list in the order of the contract's parameters. Kept for a
@@ -49,6 +59,17 @@ inputs = Table(
     METADATA,
     Column("id", ID, primary_key=True),
     Column("texts", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# One row per request that could not be scored. ``faults``: JSON, [[parameter, code], …].
+refusals = Table(
+    "refusals",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("caller", String(255), nullable=False),
+    Column("faults", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # What came of an answer, as far as it is known now. ``date``: YYYY-MM-DD.
@@ -63,7 +84,9 @@ outcomes = Table(
     Column("event", ID, nullable=False),
 )
 
-# Every outcome that was told, and what became of it (``state``).
+# Every outcome that was told, how many ``times``, and what became of it (``state``, as
+# ``store.outcomes`` says): the answer that it is about is ``matched``. ``until``: the first id of
+# the day after ``date``.
 events = Table(
     "outcome_events",
     METADATA,
@@ -74,8 +97,13 @@ events = Table(
     Column("cents", BigInteger),
     Column("date", String(10), nullable=False),
     Column("source", String(255), nullable=False),
+    Column("until", String(11), nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("matched", ID),
     Column("state", String(16), nullable=False),
-    Index("outcome_events_by_state", "state"),
+    Index("outcome_events_by_state", "state", "answer"),
+    Index("outcome_events_by_reference", "reference", "until"),
+    Index("outcome_events_by_match", "matched"),
 )
 
 # Sums of each hour, so that no page has to read answers.
@@ -113,6 +141,15 @@ quality = Table(
     Column("last", BigInteger, nullable=False),
 )
 
+# Whom the store has to forget: an id, or the keyed hash of a reference, and since when. What the
+# journal still holds of them must not come back.
+erased = Table(
+    "erased",
+    METADATA,
+    Column("key", ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 # How far each file of the journal was shipped.
 positions = Table(
     "positions",
@@ -133,9 +170,13 @@ measurements = Table(
     Column("low", Double),
     Column("high", Double),
     Column("detail", Text, nullable=False),
+    Index("measurements_by_kind", "kind", "version", "at"),
 )
 
-# What somebody had to be told, and the messages that tell it, until they are delivered.
+# What somebody had to be told, a row for each time that it began, and the messages that tell it.
+# ``text``: in Spanish. Times: ``told`` and ``seen`` the last ones, ``ended`` 0 while it goes on,
+# so that the same thing can go on only once, whoever sees it. A message is ``waiting`` until
+# ``due``, then ``sent`` or ``failed``.
 alerts = Table(
     "alerts",
     METADATA,
@@ -146,6 +187,11 @@ alerts = Table(
     Column("value", Double),
     Column("limit", Double),
     Column("text", Text, nullable=False),
+    Column("english", Text, nullable=False),
+    Column("told", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("ended", BigInteger, nullable=False),
+    Index("alerts_once", "kind", "subject", "version", "ended", unique=True),
 )
 outbox = Table(
     "outbox",
@@ -154,11 +200,11 @@ outbox = Table(
     Column("alert", ID, nullable=False),
     Column("channel", String(16), nullable=False),
     Column("payload", Text, nullable=False),
+    Column("state", String(8), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due", BigInteger, nullable=False),
-    Column("sent", BigInteger),
     Column("problem", Text, nullable=False),
-    Index("outbox_by_sent", "sent", "due"),
+    Index("outbox_by_state", "state", "due"),
 )
 
 SCORE_BINS = 20

@@ -5,102 +5,185 @@ It must never lose a record, nor count one twice, whenever it or the database is
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from propensia.journal import reader, records
-from propensia.store import schema
+from propensia.store import aside, database, outcomes, people, rows, schema, sums
+from propensia.store.upserts import insert_new, upsert
+
+log = logging.getLogger(__name__)
+
+LOOK_BYTES = 256 << 10
+Row = dict[str, Any]
+ANSWER_COLUMNS = tuple(schema.answers.c.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is in the journal and not in the database: bytes, and for how many seconds the oldest
+    record of it."""
+
+    bytes: int
+    seconds: float
 
 
 class Shipper:
-    """Ships what the processes of this machine wrote. One at a time: the keeper's."""
+    """Ships what the processes of this machine wrote. One at a time: the keeper's.
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    ``damaged``: how many lines of the journal it could not read since it was made.
+    """
+
+    def __init__(self, engine: Engine, folder: Path, horizon_days: int) -> None:
+        self.places: dict[str, int] = {}
+        self.damaged = 0
         self._engine = engine
         self._folder = folder
+        self._horizon_days = horizon_days
 
-    def turn(self) -> int:
-        """Ship what is there now; how many records. Raises ``SQLAlchemyError`` or ``OSError``,
-        and then what was shipped before stays shipped."""
+    def turn(self, ended: Callable[[], bool] = lambda: False) -> int:
+        """Ship what is there now, or until ``ended``; how many records. Raises
+        ``SQLAlchemyError`` or ``OSError``, and then what was shipped before stays shipped."""
         shipped = 0
         for segment in reader.segments(self._folder):
-            shipped += self._segment(segment)
+            if not ended():
+                shipped += self._segment(segment, ended)
         return shipped
 
-    def _segment(self, segment: reader.Segment) -> int:
+    def _segment(self, segment: reader.Segment, ended: Callable[[], bool]) -> int:
         shipped = 0
-        while True:
-            with self._engine.begin() as connection:
-                place = _place(connection, segment.path.name)
-                part = reader.read(segment, place)
-                if part.end == place:
-                    break
-                _add(connection, [json.loads(record) for record in part.records])
-                row = {"file": segment.path.name, "place": part.end}
-                _upsert(connection, schema.positions, [row], ("place",))
-            shipped += len(part.records)
-        if segment.finished:
-            segment.path.unlink(missing_ok=True)
+        name = segment.path.name
+        if name not in self.places:
+            with self._engine.connect() as connection:
+                self.places[name] = _place(connection, name)
+        while not ended():
+            part = reader.read(segment, self.places[name])
+            if part.end == self.places[name]:
+                if segment.finished:
+                    self._remove(segment)
+                break
+            shipped += self._ship(name, part)
         return shipped
 
+    def _ship(self, name: str, part: reader.Part) -> int:
+        """Ship a part of a file; how many records, 0 if it was shipped before."""
+        batch = rows.read(part.records)
+        told = [*batch.answers, *batch.refusals, *batch.outcomes]
+        with self._engine.begin() as connection:
+            told = people.spared(connection, told)
+            place = _place(connection, name, locked=True)
+            if place == self.places[name]:
+                refused = _put(connection, told, self._horizon_days)
+                # On the disk before the commit: after it nobody would look for them again.
+                aside.keep(self._folder, batch.unfit + refused)
+                row = {"file": name, "place": part.end}
+                upsert(connection, schema.positions, [row], ("place",))
+        if place != self.places[name]:
+            self.places[name] = place
+            return 0
+        self.places[name] = part.end
+        if part.damaged:
+            log.error("the journal has %d damaged lines", part.damaged)
+            self.damaged += part.damaged
+        return len(part.records)
 
-def _place(connection: Connection, name: str) -> int:
-    found = connection.execute(
-        select(schema.positions.c.place).where(schema.positions.c.file == name)
-    ).scalar()
-    return found or 0
-
-
-def _add(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    answers = [row for row in rows if row["kind"] == records.ANSWER]
-    if answers:
-        columns = schema.answers.c.keys()
-        kept = [
-            {name: row[name] for name in columns if name != "notes"}
-            | {"notes": json.dumps(row["notes"])}
-            for row in answers
-        ]
-        _upsert(connection, schema.answers, kept, ())
-        texts = [{"id": row["id"], "texts": json.dumps(row["texts"])} for row in answers]
-        _upsert(connection, schema.inputs, texts, ())
-        _count(connection, answers)
-
-
-def _count(connection: Connection, answers: list[dict[str, Any]]) -> None:
-    bins: Counter[tuple[int, str, int]] = Counter()
-    for row in answers:
-        hour = records.milliseconds(row["id"]) // schema.HOUR_MS * schema.HOUR_MS
-        place = min(int(row["probability"] * schema.SCORE_BINS), schema.SCORE_BINS - 1)
-        bins[hour, row["version"], place] += 1
-    rows = [
-        {"hour": hour, "version": version, "bin": place, "count": count}
-        for (hour, version, place), count in bins.items()
-    ]
-    _upsert(connection, schema.scores, rows, ("count",), add=True)
+    def _remove(self, segment: reader.Segment) -> None:
+        """Remove a file that nobody writes and that is shipped to its end. Its place goes last:
+        without it the file would be shipped again."""
+        name = segment.path.name
+        segment.path.unlink(missing_ok=True)
+        with self._engine.begin() as connection:
+            connection.execute(delete(schema.positions).where(schema.positions.c.file == name))
+        del self.places[name]
 
 
-def _upsert(
-    connection: Connection,
-    table: Table,
-    rows: list[dict[str, Any]],
-    changed: tuple[str, ...],
-    add: bool = False,
-) -> None:
-    """Insert rows; of those that are there already, change (or ``add`` to) some columns."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    keys = [column.name for column in table.primary_key]
-    if changed:
-        new = {
-            name: table.c[name] + statement.excluded[name] if add else statement.excluded[name]
-            for name in changed
-        }
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, rows)
+def waiting(folder: Path, places: Mapping[str, int], now_ms: int) -> Waiting:
+    """What is not shipped, as far as the ``places`` tell that were reached. Raises ``OSError``."""
+    size, oldest = 0, now_ms
+    for segment in reader.segments(folder):
+        place = places.get(segment.path.name, 0)
+        with contextlib.suppress(FileNotFoundError):  # shipped and removed this moment
+            left = segment.path.stat().st_size - place
+            if left > 0 and (found := reader.read(segment, place, LOOK_BYTES).records):
+                size += left
+                oldest = min([oldest, *_moments(found[0])])
+    return Waiting(size, (now_ms - oldest) / 1000)
+
+
+def places(engine: Engine) -> dict[str, int]:
+    """How far each file of the journal was shipped. Raises ``SQLAlchemyError``."""
+    with engine.connect() as connection:
+        return {row.file: row.place for row in connection.execute(select(schema.positions))}
+
+
+def _moments(record: bytes) -> list[int]:
+    """When a record was made, if it can be read."""
+    batch = rows.read([record])
+    return [records.milliseconds(row["id"]) for row in batch.answers + batch.refusals]
+
+
+def _place(connection: Connection, name: str, locked: bool = False) -> int:
+    """The place reached in that file; ``locked``: nobody else ships it meanwhile, which an older
+    keeper's last transaction might do."""
+    asked = select(schema.positions.c.place).where(schema.positions.c.file == name)
+    if locked:
+        upsert(connection, schema.positions, [{"file": name, "place": 0}])
+        asked = asked.with_for_update()
+    return connection.execute(asked).scalar() or 0
+
+
+def _put(connection: Connection, told: Sequence[Row], horizon_days: int) -> list[bytes]:
+    """Take up these rows; returns the records of those that the database refuses."""
+    if not told:
+        return []
+    try:
+        with connection.begin_nested():
+            _add(connection, told, horizon_days)
+        return []
+    except (StatementError, ValueError, OverflowError) as error:
+        if not _is_about_a_value(error):
+            raise
+    if len(told) == 1:
+        return [told[0]["record"]]
+    half = len(told) // 2
+    return _put(connection, told[:half], horizon_days) + _put(
+        connection, told[half:], horizon_days
+    )
+
+
+def _is_about_a_value(error: Exception) -> bool:
+    """Whether the same statement with other values might pass, on the same server."""
+    if not isinstance(error, DBAPIError):
+        return True
+    state = database.state_of(error)
+    if state:
+        return state.startswith(database.VALUE_STATES)
+    return type(error.orig).__name__ in ("IntegrityError", "DataError")
+
+
+def _add(connection: Connection, told: Iterable[Row], horizon_days: int) -> None:
+    answers = [row for row in told if "texts" in row]
+    refusals = [row for row in told if "faults" in row]
+    outcome = [row for row in told if "paid" in row]
+    new = insert_new(connection, schema.answers, _columns(answers, ANSWER_COLUMNS))
+    if new:
+        texts = {row["id"]: row["texts"] for row in answers}
+        inputs = [{"id": row["id"], "texts": texts[row["id"]]} for row in new]
+        insert_new(connection, schema.inputs, inputs)
+        sums.count_answers(connection, new)
+    refused = insert_new(connection, schema.refusals, _columns(refusals, schema.refusals.c.keys()))
+    sums.count_refusals(connection, refused)
+    if new or outcome:
+        outcomes.take(connection, new, outcome, horizon_days)
+
+
+def _columns(told: Iterable[Row], names: Iterable[str]) -> list[Row]:
+    chosen = tuple(names)
+    return [{name: row[name] for name in chosen} for row in told]

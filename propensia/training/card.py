@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from propensia import stats
 from propensia.contract import Contract, Parameter
+from propensia.distributions import divisor
 from propensia.spanish import number, percent
 from propensia.training import importance, plots, sidecars
 from propensia.training.evaluation import EUROS
@@ -232,7 +233,7 @@ def _segment(trained: Trained, labels: Labels, name: str) -> dict[str, Any]:
     ]
     return {
         "label": parameter.label["es"],
-        "divisor": None if parameter.labels else _divisor(contract, parameter),
+        "divisor": None if parameter.labels else divisor(contract, parameter),
         "plot": Markup(plots.segments(list(order), panels)),
         "rows": rows,
     }
@@ -250,14 +251,14 @@ def groups(
         return np.array([NO_DATA if value is None else value for value in values], dtype=object)
     missing = np.isnan(values)
     known = np.where(missing, 0.0, values)
-    divisor = _divisor(contract, parameter)
+    whole = divisor(contract, parameter)
     if parameter.labels:
         bands = sorted(parameter.labels.items(), key=lambda item: item[1])
         limits = np.array([limit for _, limit in bands[:-1]])
         texts = np.array([text for text, _ in bands], dtype=object)
         names = texts[np.searchsorted(limits, known, side="left")]
-    elif divisor is not None:
-        names = np.array([f"{quotient:.0f}" for quotient in known // divisor], dtype=object)
+    elif whole is not None:
+        names = np.array([f"{quotient:.0f}" for quotient in known // whole], dtype=object)
     elif missing.all():
         names = np.full(len(values), NO_DATA, dtype=object)
     else:
@@ -265,11 +266,6 @@ def groups(
         texts = np.array(_spans(limits), dtype=object)
         names = texts[np.searchsorted(limits, known, side="left")]
     return np.where(missing, NO_DATA, names).astype(object)
-
-
-def _divisor(contract: Contract, parameter: Parameter) -> float | None:
-    first = next((c.steps[:1] for c in contract.columns if c.source == parameter.name), ())
-    return next((float(number) for verb, number in first if verb == "floor_divide"), None)
 
 
 def _spans(limits: Vector) -> list[str]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from propensia import stats
 from propensia.contract import Contract
-from propensia.training import reference
+from propensia.distributions import shares
 from propensia.training.rows import Chances, Rows
 
 Vector = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ def parameters(described: Mapping[str, Any], contract: Contract, rows: Rows) -> 
     for parameter in contract.parameters:
         bins = described["parametros"][parameter.name]
         expected = np.array([*bins["partes"], bins["sin_dato"]])
-        observed = reference.shares(rows.values[parameter.name], bins)
+        observed = shares(rows.values[parameter.name], bins)
         if parameter.kind == "month":
             expected, observed = _known(expected), _known(observed)
         found.append(_drift(parameter.name, expected, observed, described["filas"], len(rows)))
@@ -57,7 +57,7 @@ def parameters(described: Mapping[str, Any], contract: Contract, rows: Rows) -> 
 def scores(described: Mapping[str, Any], chances: Chances, judged: int) -> Drift:
     """The drift of the chances ``(n,)``, against the ``judged`` ones of the sidecar."""
     bins = described["puntuacion"]
-    observed = reference.shares(chances, bins)[:-1]
+    observed = shares(chances, bins)[:-1]
     return _drift("", np.array(bins["partes"]), observed, judged, len(chances))
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from propensia import sampling, stats
 from propensia.contract import Contract, Parameter
+from propensia.distributions import short
 from propensia.features import Features
 from propensia.training import reference, scoring
-from propensia.training.reference import short
 from propensia.training.results import Figure, Trained
 from propensia.training.rows import Chances, Labels, Rows
 
@@ -33,6 +33,7 @@ def sidecar(trained: Trained) -> dict[str, Any]:
     rate = float(trained.rows.labels.mean())
     evaluation = trained.evaluation
     judged = trained.rows.take(evaluation.places)
+    described = reference.parameters(trained.contract, trained.rows)
     return {
         "huella_contrato": trained.contract.fingerprint,
         "columnas": columns(trained),
@@ -47,7 +48,8 @@ def sidecar(trained: Trained) -> dict[str, Any]:
         "versiones": dict(trained.versions),
         "referencia": {
             "filas": len(trained.rows),
-            "parametros": reference.parameters(trained.contract, trained.rows),
+            "parametros": described,
+            "cobertura": reference.coverage(trained.contract, described, trained.rows),
             "puntuacion": reference.scores(evaluation.chances),
         },
         "filas_doradas": golden(trained),
@@ -87,7 +89,7 @@ def _data(trained: Trained) -> dict[str, Any]:
         "desde": None if days is None else str(days.min()),
         "hasta": None if days is None else str(days.max()),
         "muestra": data.sampled,
-        "supuestos": {name: reference.short(share) for name, share in data.assumed.items()},
+        "supuestos": {name: short(share) for name, share in data.assumed.items()},
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flask import Flask, Response, request
 
 from propensia.faults import Fault
-from propensia.serving import Bundle
+from propensia.serving import Answer, Bundle
 from propensia.web.answers import AnswerWriter
 from propensia.web.door import CALLER
 from propensia.web.prediccion import JSON, Scoring
@@ -81,7 +81,12 @@ class Posted:
         if bundle is None:
             return self._refuse("sin_modelo", language)
         caller = environ[CALLER].name
-        parts = [self._part(row, options, accept, caller, bundle) for row in rows]
+        read = [self._read(row, options, accept) for row in rows]
+        asked = [one for one in read if not isinstance(one, Problem)]
+        scored = zip(asked, self._scoring.score_all(asked, caller, bundle), strict=True)
+        parts = [
+            one.json() if isinstance(one, Problem) else self._part(*next(scored)) for one in read
+        ]
         body = b'{"resultados":[' + b",".join(parts) + b"]}"
         return self._reply(body, bundle, self._scoring.serving.new_id())
 
@@ -98,17 +103,19 @@ class Posted:
             raise BadBody("demasiadas_filas")
         return value
 
-    def _part(self, row: Json, options: Query, accept: str, caller: str, bundle: Bundle) -> bytes:
+    def _read(self, row: Json, options: Query, accept: str) -> tuple[Query, str] | Problem:
+        """What is asked for, and in which language."""
         try:
             query = self._rows.row(row, options)
         except BadBody as bad:
             id, language = self._scoring.serving.new_id(), wanted_language(options, accept)
-            return problem(bad.code, id, language, bad.faults).json()
-        language = wanted_language(query, accept)
-        result = self._scoring.score(query, language, caller, bundle)
+            return problem(bad.code, id, language, bad.faults)
+        return query, wanted_language(query, accept)
+
+    def _part(self, asked: tuple[Query, str], result: Answer | Problem) -> bytes:
         if isinstance(result, Problem):
             return result.json()
-        return self._writer.json(result, query, language)
+        return self._writer.json(result, *asked)
 
     def _reply(self, body: bytes, bundle: Bundle, id: str) -> Reply:
         headers = [

@@ -23,13 +23,17 @@ from propensia.web import (
     metrics,
     models,
     open_inference,
+    panel,
     refusals,
+    results,
     sessions,
     site,
+    stored,
 )
 from propensia.web.api import Posted, PredictRoute
 from propensia.web.door import Door, Seen
 from propensia.web.form_limits import limit_bytes
+from propensia.web.panel import Pace
 from propensia.web.prediccion import HotRoute, Scoring
 from propensia.web.quotas import Quotas
 from propensia.web.request_log import RequestLog
@@ -54,9 +58,7 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     ``OSError`` when the state folder cannot be made.
     """
     chosen = chosen or settings.load()
-    logs.to_stderr(logging.WARNING, "%(levelname)s %(name)s: %(message)s")
-    for name, level in QUIET.items():
-        logging.getLogger(name).setLevel(level)
+    _quiet()
     contract = contracts.load(chosen.contract)
     registry = Registry(chosen.state)
     registry.prepare()
@@ -67,8 +69,9 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     record = RequestLog(chosen.state, chosen.request_log_days)
     tally = Tally(chosen.state / "metrics")
     recorder = Recorder(chosen, contract)
-    ticker = Ticker(serving, access, record, tally, recorder, chosen)
-    start = ticker.start if background else serving.tick
+    pace = Pace(tally)
+    ticker = Ticker(serving, access, record, tally, recorder, chosen, pace.tick)
+    start = ticker.start if background else ticker.load
 
     def tell(seen: Seen) -> None:
         record.tell(seen)
@@ -83,18 +86,33 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     refusals.add_error_shape(app, scoring, https_only=bool(chosen.tls_certificate))
     sessions.add_routes(app, access, quotas, scoring)
     models.add_routes(app, scoring, chosen)
+    stored.add_routes(app, scoring, chosen)
     metrics.add_routes(app, tally, registry, contract)
+    panel.add_routes(app, scoring, chosen, pace, troubles)
     documentation.add_routes(app, scoring, chosen.max_batch_size)
     posted = Posted(scoring, chosen.max_batch_size)
     api.add_routes(app, posted)
+    results.add_routes(app, scoring, recorder, chosen)
     open_inference.add_routes(app, scoring, chosen.max_batch_size)
     hot = HotRoute(PredictRoute(app.wsgi_app, posted), scoring, start)
     hot.begin()
-    waiting = Waiting(hot, app.wsgi_app, chosen.queue_seconds)
-    bodies = Bodies(chosen.max_batch_size, limit_bytes(chosen))
-    whole = WholeRequests(waiting, app.wsgi_app, bodies, chosen.state)
+    whole = _whole(hot, app, chosen)
     app.wsgi_app = Door(whole, app.wsgi_app, access, quotas, tell, hot.begin)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _quiet() -> None:
+    """Write what goes wrong, and nothing of what other servers write of requests."""
+    logs.to_stderr(logging.WARNING, "%(levelname)s %(name)s: %(message)s")
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def _whole(hot: HotRoute, app: Flask, chosen: Settings) -> WholeRequests:
+    """What takes whole requests only, and lets each wait for its turn."""
+    waiting = Waiting(hot, app.wsgi_app, chosen.queue_seconds)
+    bodies = Bodies(chosen.max_batch_size, limit_bytes(chosen))
+    return WholeRequests(waiting, app.wsgi_app, bodies, chosen.state)
 
 
 def _flask() -> Flask:

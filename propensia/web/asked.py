@@ -1,9 +1,12 @@
-"""What Flask's routes about models ask of a request: who sends it, in which language to refuse it.
+"""What Flask's routes ask of a request: who sends it, what, and in which language to refuse it.
 
 It never repeats what was sent.
 """
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 from flask import request
 
@@ -12,9 +15,13 @@ from propensia.faults import sentence
 from propensia.publishing import Hand
 from propensia.web import door
 from propensia.web.problems import wanted_language
-from propensia.web.query import LONGEST_QUERY
+from propensia.web.query import LONGEST_QUERY, MOST_NOTES
+from propensia.web.rows import BadBody, content, decoded, is_json, no_json, unknown, unreadable
 
+LONGEST_WHY = 200
 Errors = list[dict[str, str]]
+Wrong = tuple[str, str]
+"""The code of what is wrong with a field, and what the field takes."""
 
 
 class Refused(Exception):
@@ -50,3 +57,51 @@ def fault(parameter: str, code: str, admits: str = "") -> dict[str, str]:
 
 def error(parameter: str, code: str, message: str, admits: str = "") -> dict[str, str]:
     return {"parametro": parameter, "codigo": code, "mensaje": message, "admite": admits}
+
+
+def sent_object(known: set[str]) -> dict[str, Any]:
+    """The object that a request sends, under the ``known`` names; ``null`` is not sent. Raises
+    ``Refused``."""
+    try:
+        if not is_json(request.environ.get("CONTENT_TYPE", "")):
+            raise BadBody("tipo_no_admitido", exact="solo_json")
+        sent = decoded(_DECODER, content(request.environ))
+        if not isinstance(sent, dict):
+            raise unreadable("objeto_esperado")
+        others = sorted(sent.keys() - known)[:MOST_NOTES]
+        if others:
+            raise BadBody("cuerpo_no_valido", *(unknown(name, sorted(known)) for name in others))
+    except BadBody as bad:
+        errors = [fault(one.parameter, one.code, one.admits) for one in bad.faults]
+        raise Refused(bad.code, errors, bad.exact) from None
+    return {name: value for name, value in sent.items() if value is not None}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # of two, programs take the one or the other (RFC 8259, 4)
+        raise unreadable("nombre_repetido")
+    return found
+
+
+# A longer number is none of ours, and Python refuses to read very long ones as integers.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_once,
+    parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits),
+    parse_constant=no_json,
+)
+
+
+def wrong_why(value: Any) -> Wrong | None:
+    """What is wrong with a reason, which has to be given."""
+    admits = f"1\N{EN DASH}{LONGEST_WHY}"
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return "parametro_ausente", admits
+    if not isinstance(value, str):
+        return "tipo_no_valido", admits
+    return ("texto_demasiado_largo", admits) if len(value) > LONGEST_WHY else None
+
+
+def kept_why(text: str) -> str:
+    """A reason as it is kept."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text).strip()

@@ -6,27 +6,28 @@ No label ever holds anything that was received: only names of ours and of models
 from __future__ import annotations
 
 import itertools
-import math
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Metric, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+from propensia.contract import Contract
+from propensia.registry import Registry
+from propensia.web import gauges
+from propensia.web.tally import (
+    BINS,
+    BUCKETS_S,
+    FAULTS,
+    REQUESTS,
+    SCORES,
+    SECONDS,
+    SPREAD,
+    Tally,
 )
 
-from propensia import heartbeat
-from propensia.contract import Contract
-from propensia.registry import Registry, RegistryError
-from propensia.web.tally import BUCKETS_S, FAULTS, REQUESTS, SCORES, SECONDS, Tally
-
-BOUNDS = [*map(repr, BUCKETS_S), "+Inf"]
 DENIED, LIMITED = ("401", "403"), "429"
-ACCEPTED = "aceptado"
 
 Rows = Iterable[tuple[tuple[str, ...], list[float]]]
 """The labels of something that is counted, and its numbers."""
@@ -55,8 +56,10 @@ class _Collected:
         yield from _requests(rows(REQUESTS))
         yield _seconds(rows(SECONDS))
         yield from _scores(rows(SCORES), rows(FAULTS), self.contract)
-        yield from _published(self.registry)
-        yield from _living(self.registry)
+        yield _spread(rows(SPREAD))
+        yield from gauges.published(self.registry)
+        yield from gauges.living(self.registry)
+        yield from gauges.measured(self.registry)
 
 
 def _requests(rows: Rows) -> Iterator[Metric]:
@@ -89,10 +92,24 @@ def _seconds(rows: Rows) -> Metric:
         "Time in the application, body included, network not.",
         labels=["route"],
     )
+    return _filled(took, rows, BUCKETS_S)
+
+
+def _spread(rows: Rows) -> Metric:
+    scores = HistogramMetricFamily(
+        "propensia_score", "The scores of rows, in [0, 1].", labels=["model_version"]
+    )
+    return _filled(scores, rows, BINS)
+
+
+def _filled(
+    histogram: HistogramMetricFamily, rows: Rows, ends: Sequence[float]
+) -> HistogramMetricFamily:
+    bounds = [*map(repr, ends), "+Inf"]
     for labels, (*counts, total) in rows:
         upto = itertools.accumulate(counts)
-        took.add_metric(labels, list(zip(BOUNDS, upto, strict=True)), total)
-    return took
+        histogram.add_metric(labels, list(zip(bounds, upto, strict=True)), total)
+    return histogram
 
 
 def _scores(scores: Rows, faults: Rows, contract: Contract) -> Iterator[Metric]:
@@ -109,49 +126,3 @@ def _scores(scores: Rows, faults: Rows, contract: Contract) -> Iterator[Metric]:
     for labels, (count,) in faults:
         wrong.add_metric(labels, count)
     yield wrong
-
-
-def _published(registry: Registry) -> Iterator[Metric]:
-    try:
-        current = registry.current()
-    except (OSError, RegistryError):  # damaged, or gone this moment: /health tells
-        current = None
-    model = GaugeMetricFamily(
-        "propensia_model_info", "The model that is published.", labels=["version", "model"]
-    )
-    if current is not None:
-        model.add_metric([current.version, current.model], 1)
-    yield model
-    number = current.number if current else 0
-    yield GaugeMetricFamily("propensia_release", "The number of the release.", value=number)
-    judged = GaugeMetricFamily(
-        "propensia_models_judged",
-        "Model files on record, by what came of them: «aceptado», or the code of the refusal.",
-        labels=["outcome"],
-    )
-    outcomes = Counter(
-        ACCEPTED if verdict["accepted"] else str(verdict.get("code"))
-        for verdict in registry.verdicts()
-    )
-    for outcome, count in sorted(outcomes.items()):
-        judged.add_metric([outcome], count)
-    yield judged
-
-
-def _living(registry: Registry) -> Iterator[Metric]:
-    sign = heartbeat.look(registry.state / "keeper.json", fresh_s=math.inf)
-    age = math.inf if sign is None else max(0.0, time.monotonic() - float(sign["latido"]))
-    yield GaugeMetricFamily(
-        "propensia_keeper_sign_age_seconds",
-        "Since the last sign of the process that watches the models folder; +Inf: none.",
-        value=age,
-    )
-    workers = GaugeMetricFamily(
-        "propensia_workers",
-        "Workers that live, by the release they answer with.",
-        labels=["release"],
-    )
-    notes = heartbeat.look_all(registry.state / "workers")
-    for release, count in sorted(Counter(str(note["publicacion"]) for note in notes).items()):
-        workers.add_metric([release], count)
-    yield workers

@@ -7,25 +7,31 @@ bytes, and nothing of a request goes into a release but a name and a reason.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
 from propensia import inbox, standing
 from propensia.publishing import Order, Publishing, PublishingError
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
-from propensia.web.asked import Refused, error, fault, hand, language
+from propensia.web.asked import (
+    Refused,
+    Wrong,
+    error,
+    fault,
+    hand,
+    kept_why,
+    language,
+    sent_object,
+    wrong_why,
+)
 from propensia.web.prediccion import Scoring
-from propensia.web.query import MOST_NOTES
 from propensia.web.refusals import refusal
 from propensia.web.refused import DETAILS
-from propensia.web.rows import BadBody, content, decoded, is_json, no_json, unknown, unreadable
 from propensia.web.uploads import take_in
 
-LONGEST_WHY = 200
 STATUS = {"version_desconocida": "no_encontrado", "misma_persona": "sin_permiso"}
 """Code of a decision that cannot be carried out -> the problem to answer with; else a conflict."""
 
@@ -167,64 +173,18 @@ def _decided(desk: Publishing, decide: Callable[[], tuple[Release, bool]]) -> di
     }
 
 
-Wrong = tuple[str, str]
-"""The code of what is wrong with a field, and what the field takes."""
-
-
 def _given(optional: dict[str, Callable[[Any], Wrong | None]]) -> dict[str, Any]:
     """The object that a request sends: a reason and, where they are sent, these fields.
 
     ``null`` is not sent. Raises ``Refused`` with everything that is wrong at once.
     """
-    sent = _object({"motivo", *optional})
-    wrong = {"motivo": _wrong_why(sent.get("motivo"))}
+    sent = sent_object({"motivo", *optional})
+    wrong = {"motivo": wrong_why(sent.get("motivo"))}
     wrong |= {name: check(sent[name]) for name, check in optional.items() if name in sent}
     errors = [fault(name, *found) for name, found in wrong.items() if found is not None]
     if errors:
         raise Refused("peticion_no_valida", errors)
-    why = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in sent["motivo"])
-    return sent | {"motivo": why.strip()}
-
-
-def _object(known: set[str]) -> dict[str, Any]:
-    """What is sent under the ``known`` names. Raises ``Refused``."""
-    try:
-        if not is_json(request.environ.get("CONTENT_TYPE", "")):
-            raise BadBody("tipo_no_admitido", exact="solo_json")
-        sent = decoded(_DECODER, content(request.environ))
-        if not isinstance(sent, dict):
-            raise unreadable("objeto_esperado")
-        others = sorted(sent.keys() - known)[:MOST_NOTES]
-        if others:
-            raise BadBody("cuerpo_no_valido", *(unknown(name, sorted(known)) for name in others))
-    except BadBody as bad:
-        errors = [fault(one.parameter, one.code, one.admits) for one in bad.faults]
-        raise Refused(bad.code, errors, bad.exact) from None
-    return {name: value for name, value in sent.items() if value is not None}
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):  # of two, programs take the one or the other (RFC 8259, 4)
-        raise unreadable("nombre_repetido")
-    return found
-
-
-# A longer number is none of ours, and Python refuses to read very long ones as integers.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_once,
-    parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits),
-    parse_constant=no_json,
-)
-
-
-def _wrong_why(value: Any) -> Wrong | None:
-    admits = f"1\N{EN DASH}{LONGEST_WHY}"
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return "parametro_ausente", admits
-    if not isinstance(value, str):
-        return "tipo_no_valido", admits
-    return ("texto_demasiado_largo", admits) if len(value) > LONGEST_WHY else None
+    return sent | {"motivo": kept_why(sent["motivo"])}
 
 
 def _wrong_share(value: Any) -> Wrong | None:

@@ -158,10 +158,13 @@ class Inference:
         answers: list[Answer] = []
         faulty: Told = {}
         errors: dict[tuple[str, str], dict[str, Any]] = {}
+        rows = []
         for number in range(asked.count):
             cells = [column[number] for column in asked.cells]
             query = self._rows.row(tuple(zip(asked.names, cells, strict=True)), Query({}, {}))
-            result = self._scoring.score(query, told_in, caller, bundle)
+            rows.append((query, told_in))
+        results = self._scoring.score_all(rows, caller, bundle, all_or_none=True)
+        for number, result in enumerate(results):
             if isinstance(result, Answer):
                 answers.append(result)
                 continue

@@ -14,6 +14,7 @@ from propensia.access.roles import PERMISSIONS, ROLES
 from propensia.contract import Contract
 from propensia.faults import Fault
 from propensia.web import openapi_inference as inference
+from propensia.web import openapi_memory as memory
 from propensia.web import openapi_rows as rows
 from propensia.web import openapi_shapes as shapes
 from propensia.web import problems, refused, routes
@@ -26,7 +27,7 @@ VERSION = "3.1.0"
 EXAMPLE_ID = "019a7f3c2b1d4e5f60718293a4b5c"
 """An id of the form that answers have, for examples of problems."""
 
-UNLISTED = frozenset({"/docs/{file}", "/static/{filename}"})
+UNLISTED = frozenset({"/docs/{file}", "/panel/{file}", "/static/{filename}"})
 """Files of pages: no program asks for them."""
 
 HEADERS: Shape = {
@@ -137,6 +138,7 @@ def document(contract: Contract, most_rows: int, language: str) -> Shape:
         "components": {
             "schemas": shapes.FIXED
             | rows.schemas(contract, most_rows)
+            | memory.FIXED
             | inference.FIXED
             | inference.schemas(contract, most_rows),
             "parameters": _parameters(contract),
@@ -144,6 +146,7 @@ def document(contract: Contract, most_rows: int, language: str) -> Shape:
             "responses": needed,
             "examples": _problem_examples(contract, most_rows, language)
             | rows.examples(contract)
+            | memory.EXAMPLES
             | {"inferencia": inference.example(contract)},
             "securitySchemes": SCHEMES,
         },

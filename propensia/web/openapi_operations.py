@@ -6,6 +6,7 @@ The paths, methods and rights are those of ``routes``; this table never repeats 
 from __future__ import annotations
 
 from propensia.web import openapi_inference as inference
+from propensia.web import openapi_memory as memory
 from propensia.web.openapi_parts import (
     FORM,
     HTML,
@@ -32,7 +33,7 @@ PATH: dict[str, tuple[Shape, Text]] = {
         {"type": "string"},
         Text("El nombre del contrato.", "The name of the contract."),
     ),
-}
+} | memory.PATH
 
 PUBLISHED = Text("Lo que responde desde ahora.", "What answers from now on.")
 SCORE = Text("La puntuación.", "The score.")
@@ -99,6 +100,32 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         examples=("lote", "filas"),
         scored=True,
     ),
+    ("POST", "/resultados"): Operation(
+        "resultados",
+        SCORING,
+        Text("Decir quién pagó", "Tell who paid"),
+        {
+            200: (
+                Text(
+                    "Todo lo aceptado está guardado; un resultado o un problema por fila.",
+                    "All that was taken is kept; one result or one problem per row.",
+                ),
+                {JSON: "ResultadosGuardados"},
+            )
+        },
+        Text(
+            "De un objeto malo, un problema; en una lista, una fila mala no estropea las demás. "
+            "Repetir lo mismo no cambia nada. Se unen después a su respuesta, por `id` o por "
+            "`ref`.",
+            "A bad object is a problem; in a list, one bad row does not spoil the others. The "
+            "same again changes nothing. They are joined later to their answer, by `id` or by "
+            "`ref`.",
+        ),
+        ("peticion_no_valida", "demasiadas_filas", "registro_no_disponible"),
+        takes=("idioma",),
+        sends={JSON: "CobroOCobros"},
+        examples=("cobros",),
+    ),
     ("GET", "/"): Operation(
         "formulario",
         PAGES,
@@ -141,6 +168,25 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         STATE,
         Text("Métricas para Prometheus", "Metrics for Prometheus"),
         {200: (Text("Las métricas.", "The metrics."), {PLAIN: "Texto"})},
+    ),
+    ("GET", "/panel"): Operation(
+        "panel",
+        PAGES,
+        Text("Cómo va el servicio", "How the service does"),
+        {200: (Text("La página.", "The page."), {HTML: "Pagina"})},
+        takes=("idioma",),
+    ),
+    ("GET", "/panel/datos"): Operation(
+        "datosPanel",
+        STATE,
+        Text("Los datos del panel", "The data of the panel"),
+        {200: (Text("Salud, ritmo y datos.", "Health, pace and data."), {JSON: "Panel"})},
+        Text(
+            "Lo que muestra /panel. `datos` es lo último que dejó el proceso que vigila, o null. "
+            "Momentos en milisegundos desde 1970; con If-None-Match, 304 si nada ha cambiado.",
+            "What /panel shows. `datos` is what the keeper left last, or null. Moments in "
+            "milliseconds since 1970; with If-None-Match, 304 if nothing changed.",
+        ),
     ),
     ("GET", "/modelos"): Operation(
         "modelos",
@@ -215,4 +261,4 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: (Text("OpenAPI 3.1.", "OpenAPI 3.1."), {JSON: "Documento"})},
         takes=("idioma",),
     ),
-} | inference.OPERATIONS
+} | memory.OPERATIONS | inference.OPERATIONS

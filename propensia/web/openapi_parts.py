@@ -50,7 +50,8 @@ MODELS = Text("Modelos", "Models")
 STATE = Text("Estado", "State")
 INFERENCE = Text("Inferencia abierta v2", "Open inference v2")
 PAGES = Text("Páginas", "Pages")
-TAGS = (SCORING, MODELS, STATE, INFERENCE, PAGES)
+MEMORY = Text("Memoria", "Memory")
+TAGS = (SCORING, MODELS, MEMORY, STATE, INFERENCE, PAGES)
 
 
 @dataclass(frozen=True, slots=True)

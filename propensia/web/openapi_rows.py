@@ -88,6 +88,13 @@ def examples(contract: Contract) -> Shape:
             "summary": Text("Con su motivo", "With its reason"),
             "value": {"motivo": "Mejor en los casos de septiembre"},
         },
+        "cobros": {
+            "summary": Text("Uno que pagó y otro que no", "One who paid and one who did not"),
+            "value": [
+                {"ref": "EXP-1", "pagado": True, "importe": 120.5, "fecha": "2024-02-05"},
+                {"ref": "EXP-2", "pagado": False, "fecha": "2024-03-01"},
+            ],
+        },
         "volver": {
             "summary": Text("Con su motivo", "With its reason"),
             "value": {"motivo": "La versión nueva avisa de más"},

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from propensia import settings
+from propensia.journal import references
+from propensia.outcomes import checking
 from propensia.web import refused
-from propensia.web.models import LONGEST_WHY
+from propensia.web.asked import LONGEST_WHY
 from propensia.web.openapi_parts import SHARE, Shape, Text, closed, listed, reference
+from propensia.web.results import MOST_OUTCOMES
 
 _CODES = {"type": "string", "enum": [f"urn:propensia:{code}" for code in refused.KINDS]}
 _TEXT = {"type": "string"}
@@ -85,6 +89,46 @@ FIXED: Shape = {
     "Resultados": closed(
         {"resultados": listed({"anyOf": [reference("Respuesta"), reference("Problema")]})}
     ),
+    "Cobro": closed(
+        {
+            "id": {"type": ["string", "null"], "pattern": "^[0-9a-f]{29}$"},
+            "ref": {"type": ["string", "integer", "null"], "maxLength": references.LONGEST},
+            "pagado": {"anyOf": [{"type": "boolean"}, {"enum": [0, 1, *checking.PAID]}]},
+            "importe": {
+                "type": ["number", "string", "null"],
+                "minimum": 0,
+                "maximum": checking.MOST_CENTS // 100,
+                "description": Text("Euros pagados en total.", "Euros paid in all."),
+            },
+            "fecha": {
+                "type": "string",
+                "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}/[0-9]{1,2}/[0-9]{4})$",
+                "description": Text("AAAA-MM-DD o DD/MM/AAAA.", "YYYY-MM-DD or DD/MM/YYYY."),
+            },
+        },
+        ("id", "ref", "importe"),
+    )
+    | {"anyOf": [{"required": ["id"]}, {"required": ["ref"]}]},
+    "CobroOCobros": {
+        "anyOf": [
+            reference("Cobro"),
+            listed(reference("Cobro")) | {"maxItems": MOST_OUTCOMES},
+        ]
+    },
+    "ResultadosGuardados": closed(
+        {
+            "aceptados": {"type": "integer", "minimum": 0},
+            "rechazados": {"type": "integer", "minimum": 0},
+            "resultados": listed(
+                {
+                    "anyOf": [
+                        closed({"estado": {"type": "string", "const": "aceptado"}}),
+                        reference("Problema"),
+                    ]
+                }
+            ),
+        }
+    ),
     "Salud": closed(
         {
             "estado": {"type": "string", "enum": ["bien", "degradado"]},
@@ -99,8 +143,40 @@ FIXED: Shape = {
                     }
                 )
             ),
+            "diario": closed(
+                {
+                    "modo": {"type": "string", "enum": list(settings.JOURNALS)},
+                    "segundos": {
+                        "type": "number",
+                        "minimum": 0,
+                        "description": Text(
+                            "Lo que un corte de luz puede perder; 0: nada.",
+                            "What a power cut may lose; 0: nothing.",
+                        ),
+                    },
+                    "retraso_segundos": {
+                        "type": ["number", "null"],
+                        "minimum": 0,
+                        "description": Text(
+                            "Desde cuándo espera lo que aún no está en la base de datos.",
+                            "How long what is not in the database yet has been waiting.",
+                        ),
+                    },
+                    "pendiente_bytes": {"type": ["integer", "null"], "minimum": 0},
+                    "apartados": {
+                        "type": ["integer", "null"],
+                        "minimum": 0,
+                        "description": Text(
+                            "Registros que la base de datos no admite, en el diario.",
+                            "Records that the database does not take, in the journal.",
+                        ),
+                    },
+                    "ilegibles": {"type": ["integer", "null"], "minimum": 0},
+                }
+            ),
         }
     ),
+    "Panel": {"type": "object", "required": ["salud", "ritmo", "datos"]},
     "Vivo": closed({"estado": {"type": "string", "const": "vivo"}}),
     "Listo": closed(
         {"estado": {"type": "string", "const": "listo"}, "version": reference("Version")}

@@ -10,14 +10,14 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from propensia.access.roles import OLD_ROUTE
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.journal.writer import JournalError
-from propensia.recording import Recorder
+from propensia.recording import Answered, Recorder
 from propensia.scorer import ScorerError, Unreliable
 from propensia.serving import Answer, Bundle, NoModel, Serving
 from propensia.web.answers import AnswerWriter, text_body
@@ -72,23 +72,46 @@ class Scoring:
     def score(
         self, query: Query, language: str, caller: str, bundle: Bundle | None = None
     ) -> Answer | Problem:
-        """The answer, or the problem that says why there is none. Raises nothing.
+        """As ``score_all``, for one row."""
+        return self.score_all([(query, language)], caller, bundle)[0]
 
-        It is in the journal when this returns: an answer that cannot be kept is none.
-        ``caller``: who asks. ``bundle``: what a batch took at its start; ``None`` for what
-        answers now.
+    def score_all(
+        self,
+        asked: Sequence[tuple[Query, str]],
+        caller: str,
+        bundle: Bundle | None = None,
+        *,
+        all_or_none: bool = False,
+    ) -> list[Answer | Problem]:
+        """The answer to each query, or the problem, in its language, that says why there is none.
+        Raises nothing.
+
+        They are in the journal when this returns, in one write: an answer that cannot be kept is
+        none. ``caller``: who asks. ``bundle``: what a batch took at its start; ``None`` for what
+        answers now. ``all_or_none``: where there is a problem nobody gets an answer, and so none
+        is kept.
         """
-        result = self._score(query, language, bundle)
-        if isinstance(result, Answer):
+        results = [self._score(query, language, bundle) for query, language in asked]
+        answered = [
+            Answered(result, query.texts, query.options.get("ref"))
+            for (query, _), result in zip(asked, results, strict=True)
+            if isinstance(result, Answer)
+        ]
+        if len(answered) < len(results):
+            self._recorder.refused(_refused(results), caller)
+        if answered and (len(answered) == len(results) or not all_or_none):
             try:
-                self._recorder.answered(result, query.texts, query.options.get("ref"), caller)
+                self._recorder.answered(answered, caller)
             except JournalError:
-                result = problem("registro_no_disponible", result.id, language)
-        else:
-            faults = [(error["parametro"], error["codigo"]) for error in result.body["errores"]]
-            self._recorder.refused(result.body["id"], faults or [("", result.code)], caller)
-        self._tell(result)
-        return result
+                results = [
+                    problem("registro_no_disponible", result.id, language)
+                    if isinstance(result, Answer)
+                    else result
+                    for (_, language), result in zip(asked, results, strict=True)
+                ]
+        for result in results:
+            self._tell(result)
+        return results
 
     def _score(self, query: Query, language: str, bundle: Bundle | None) -> Answer | Problem:
         serving = self.serving
@@ -126,6 +149,17 @@ class Scoring:
                 or not (query.broken or fault.parameter in told)
             ]
         raise BadRow(faults)
+
+
+def _refused(results: Iterable[Answer | Problem]) -> Iterable[tuple[str, str, str]]:
+    """Id, parameter and code of all that is wrong with what could not be scored."""
+    for result in results:
+        if isinstance(result, Problem):
+            id, errors = result.body["id"], result.body["errores"]
+            if not errors:
+                yield id, "", result.code
+            for error in errors:
+                yield id, error["parametro"], error["codigo"]
 
 
 class HotRoute:

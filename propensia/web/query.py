@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from propensia.contract import Contract
 from propensia.faults import Fault, Note
+from propensia.journal import references
 
 OPTIONS = frozenset({"ref", "formato", "motivos", "idioma"})
 FORMS = {"json": "json", "texto": "text", "html": "html"}
 LONGEST_QUERY = 2048
-LONGEST_REF = 64
+LONGEST_REF = references.LONGEST
 LONGEST_NAME = 32
 MOST_NOTES = 20
 LONGEST_COUNT = 3

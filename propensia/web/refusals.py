@@ -40,7 +40,11 @@ HTTPS_ONLY = "max-age=31536000"
 """Where this server ends TLS itself: browsers that were here use nothing but https for a year
 (RFC 6797). Behind a proxy, that is for the proxy to say."""
 
-KEPT = {"static": "public, max-age=3600", "docs_file": "private, max-age=86400"}
+KEPT = {
+    "static": "public, max-age=3600",
+    "docs_file": "private, max-age=86400",
+    "panel_file": "private, max-age=86400",
+}
 """Endpoint -> how long browsers keep the files of pages, which are the same for everybody."""
 
 

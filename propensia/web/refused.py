@@ -5,6 +5,7 @@ No text here has room for a value that was received.
 
 from __future__ import annotations
 
+from propensia.replaying import TEXTS
 from propensia.web.query import LONGEST_QUERY
 
 # code -> (status, (title, detail) in Spanish, the same in English, seconds to wait or 0)
@@ -173,6 +174,28 @@ DETAILS: dict[str, tuple[str, str, str]] = {
         "Tiene que decidirlo otra persona: con cuatro ojos, nadie publica lo que entregó.",
         "Another person has to decide it: with four eyes, nobody publishes what they handed in.",
     ),
+    "diario_apagado": (
+        "registro_no_disponible",
+        "El diario está apagado (ajuste «journal»): no se guardan resultados.",
+        "The journal is off (setting “journal”): no outcomes are kept.",
+    ),
+    "respuesta_desconocida": (
+        "no_encontrado",
+        "No hay ninguna respuesta guardada con ese identificador; las nuevas tardan un momento.",
+        "There is no stored answer of that id; new ones take a moment.",
+    ),
+    "persona_desconocida": (
+        "no_encontrado",
+        "No se sabe nada de nadie con ese identificador o referencia.",
+        "Nothing is known of anybody with that id or reference.",
+    ),
+    "base_no_disponible": (
+        "registro_no_disponible",
+        "La base de datos no responde; se sigue puntuando. Repita en unos segundos y avise a "
+        "quien mantiene el servicio.",
+        "The database does not answer; scoring goes on. Send it again in some seconds and tell "
+        "whoever keeps the service.",
+    ),
     "contenido_comprimido": (
         "tipo_no_admitido",
         "Envíe el contenido sin comprimir, sin la cabecera Content-Encoding.",
@@ -193,4 +216,4 @@ DETAILS: dict[str, tuple[str, str, str]] = {
         "Envíe el fichero en un formulario, multipart/form-data.",
         "Send the file in a form, multipart/form-data.",
     ),
-}
+} | {code: ("conflicto", *texts) for code, texts in TEXTS.items()}

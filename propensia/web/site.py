@@ -23,6 +23,8 @@ from propensia.web.query import Query
 from propensia.web.refusals import faults_page, refusal
 from propensia.web.refused import KINDS
 
+BEHIND = ("retraso_segundos", "pendiente_bytes", "apartados", "ilegibles")
+"""What only the keeper knows of the journal: ``null`` while it gives no sign."""
 NO_MODEL_S = KINDS["sin_modelo"][3]
 
 
@@ -150,5 +152,8 @@ def health_shape(
             {name: worker[name] for name in ("pid", "version", "publicacion")}
             for worker in workers
         ],
+        "diario": {"modo": chosen.journal, "segundos": chosen.journal_sync_s}
+        | dict.fromkeys(BEHIND)
+        | (keeper or {}).get("diario", {}),
     }
     return shape

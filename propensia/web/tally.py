@@ -21,6 +21,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, deque
 from pathlib import Path
+from typing import TypeVar
 
 from propensia import files
 from propensia.locks import Lock
@@ -31,7 +32,14 @@ from propensia.web.problems import Problem
 log = logging.getLogger(__name__)
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+BINS = tuple(step / 20 for step in range(1, 21))
+"""Upper ends of the ranges of scores; the last holds 1."""
+
 REQUESTS, SECONDS, SCORES, FAULTS = "requests", "seconds", "scores", "faults"
+SPREAD = "spread"
+RANGES = {SECONDS: BUCKETS_S, SPREAD: BINS}
+"""Of what is counted by ranges, their upper ends; what lies above them all is counted too."""
+
 OTHER = "other"
 """The route of what is no route: an address that somebody makes up is never a label."""
 
@@ -44,9 +52,11 @@ _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 RIGHTS = 0o640
 _DOUBLE = array("d").itemsize
 
+Waiting = TypeVar("Waiting")
 Name = tuple[str, ...]
 """What is counted, then its labels: ``("requests", route, method, status)``,
-``("seconds", route)``, ``("scores", version, "1" or "0")``, ``("faults", code)``."""
+``("seconds", route)``, ``("scores", version, "1" or "0")``, ``("spread", version)``: the scores by
+their ranges, ``("faults", code)``."""
 
 
 class Tally:
@@ -64,7 +74,8 @@ class Tally:
     def _forget(self) -> None:
         self._counting = threading.Lock()
         self._answers: deque[Seen] = deque()
-        self._results: deque[Name] = deque()
+        self._faults: deque[str] = deque()
+        self._scores: deque[tuple[str, bool, float]] = deque()
         self._starts: dict[Name, int] = {}
         self._values = array("d")
         self._place: Lock | None = None
@@ -114,10 +125,10 @@ class Tally:
         """Note a score, or why there is none. Raises nothing."""
         if isinstance(result, Answer):
             version = result.bundle.release.version
-            self._results.append((SCORES, version, "1" if result.positive else "0"))
+            self._scores.append((version, result.positive, result.probability))
             return
         for code in [error["codigo"] for error in result.body["errores"]] or [result.code]:
-            self._results.append((FAULTS, code))
+            self._faults.append(code)
 
     def answer(self, seen: Seen) -> None:
         """Note an answer. Raises nothing."""
@@ -133,18 +144,21 @@ class Tally:
             self._keep()
 
     def _count(self) -> None:
-        # Others add at the end meanwhile; nobody else takes away.
-        answers = [self._answers.popleft() for _ in range(len(self._answers))]
-        for name, count in Counter(
-            [self._results.popleft() for _ in range(len(self._results))]
-        ).items():
-            self._values[self._start(name)] += count
+        answers = _emptied(self._answers)
+        for code, count in Counter(_emptied(self._faults)).items():
+            self._values[self._start((FAULTS, code))] += count
+        for version, positive, score in _emptied(self._scores):
+            self._values[self._start((SCORES, version, "1" if positive else "0"))] += 1
+            self._count_in_range((SPREAD, version), score)
         for seen in answers:
             route = seen.route or OTHER
             self._values[self._start((REQUESTS, route, seen.method, str(seen.status)))] += 1
-            start = self._start((SECONDS, route))
-            self._values[start + bisect_left(BUCKETS_S, seen.seconds)] += 1
-            self._values[start + len(BUCKETS_S) + 1] += seen.seconds
+            self._count_in_range((SECONDS, route), seen.seconds)
+
+    def _count_in_range(self, name: Name, number: float) -> None:
+        ends, start = RANGES[name[0]], self._start(name)
+        self._values[start + bisect_left(ends, number)] += 1
+        self._values[start + len(ends) + 1] += number
 
     def _start(self, name: Name) -> int:
         start = self._starts.get(name)
@@ -192,8 +206,15 @@ class Tally:
 
 
 def _width(name: Name) -> int:
-    """How many numbers a name has: one for each range of times, and their sum; or one."""
-    return len(BUCKETS_S) + 2 if name[0] == SECONDS else 1
+    """How many numbers a name has: one for each range, one for what lies above, and the sum; or
+    one."""
+    ends = RANGES.get(name[0])
+    return 1 if ends is None else len(ends) + 2
+
+
+def _emptied(waiting: deque[Waiting]) -> list[Waiting]:
+    """What waits, taken out. Others may add at the end meanwhile."""
+    return [waiting.popleft() for _ in range(len(waiting))]
 
 
 def _cut(starts: dict[Name, int], values: array[float]) -> dict[Name, list[float]]:

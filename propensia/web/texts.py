@@ -12,6 +12,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     # every page
     "skip": ("Ir al contenido", "Skip to content"),
     "switch": ("English", "Español"),
+    "menu": ("Páginas", "Pages"),
+    "menu_form": ("Probar un caso", "Try one case"),
+    "menu_panel": ("Panel", "Panel"),
     "model": ("Modelo", "Model"),
     "version": ("Versión", "Version"),
     "threshold": ("Umbral", "Threshold"),

@@ -42,17 +42,25 @@ class Ticker:
         tally: Tally,
         recorder: Recorder,
         chosen: Settings,
+        sample: Callable[[], None],
     ) -> None:
+        """``sample`` is called with every tick, and raises nothing."""
         self._serving = serving
         self._access = access
         self._record = record
         self._tally = tally
         self._recorder = recorder
+        self._sample = sample
         self._settings = chosen
         self._told = {name: getattr(chosen, name) for name in TOLD}
         self._keeper: processes.Process | None = None
         self._next_start = 0.0
         self._next_note = 0.0
+
+    def load(self) -> None:
+        """Load what is published now, and no more."""
+        self._recorder.open()
+        self._serving.tick()
 
     def start(self) -> None:
         """Load what is published now, then go on in threads of this process."""
@@ -68,16 +76,17 @@ class Ticker:
         self._access.tick()
         # Keys apart: a model that loads slowly must not keep a revoked one alive.
         turns = (
-            ("keys", self._access.tick),
-            ("journal", self._recorder.tick),
-            ("ticker", self._once),
+            ("keys", self._access.tick, TICK_S),
+            ("journal", self._recorder.tick, self._recorder.tick_s),
+            ("ticker", self._once, TICK_S),
         )
-        for name, turn in turns:
-            threading.Thread(target=_forever, args=(turn,), name=name, daemon=True).start()
+        for name, *how in turns:
+            threading.Thread(target=_forever, args=how, name=name, daemon=True).start()
 
     def _once(self) -> None:
         self._record.tick()
         self._tally.tick()
+        self._sample()
         self._serving.tick()
         now = time.monotonic()
         if now >= self._next_note:
@@ -96,8 +105,8 @@ class Ticker:
         self._keeper = processes.start("propensia.keeper", environment)
 
 
-def _forever(turn: Callable[[], None]) -> None:
-    """Call ``turn`` twice a second, without end, whatever it raises."""
+def _forever(turn: Callable[[], None], pause_s: float) -> None:
+    """Call ``turn`` every ``pause_s``, without end, whatever it raises."""
     failed = ""
     while True:
         try:
@@ -106,4 +115,4 @@ def _forever(turn: Callable[[], None]) -> None:
         except Exception as error:  # the thread must outlive whatever the machine does
             if failed != (failed := repr(error)):  # once, not twice a second
                 log.exception("tick failed")
-        time.sleep(TICK_S)
+        time.sleep(pause_s)

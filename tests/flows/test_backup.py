@@ -22,6 +22,9 @@ LEFT_BEHIND = (
     "access/reserve",
     "access/used/*",
     "demostracion.pkl",
+    "panel.json",
+    "store.db-shm",
+    "store.db-wal",
 )
 """What the service leaves in its state folder and nobody misses on another machine."""
 
@@ -46,6 +49,13 @@ def make_key(place: Place) -> str:
     return done.stdout.strip()
 
 
+def answered(place: Place) -> set[str]:
+    """The ids of the answers that the database has; each once."""
+    listed = place.run("answers", "--format", "ids").stdout.split()
+    assert len(listed) == len(set(listed))
+    return set(listed)
+
+
 def test_an_installation_that_was_copied_under_load_goes_on_elsewhere(
     admitted: Place, tmp_path: Path
 ) -> None:
@@ -58,6 +68,7 @@ def test_an_installation_that_was_copied_under_load_goes_on_elsewhere(
         server.settle()
         key = make_key(place)
         before, statuses, stop = score(server, key), [], threading.Event()
+        kept = [score(server, key).headers["x-propensia-id"] for _ in range(20)]
 
         def load() -> None:
             while not stop.is_set():
@@ -80,6 +91,9 @@ def test_an_installation_that_was_copied_under_load_goes_on_elsewhere(
     with running(other, workers=2) as server:
         after = score(server, key)
         assert version(before) == version(after) != first
+        wait_for(lambda: set(kept) <= answered(other), "every answer of before the copy is there")
+        audit = other.run("audit", "verify")
+        assert audit.returncode == 0, audit.stdout
         assert scored(after) == scored(before)
         assert server.get(prediccion()).status == 401  # it still asks for keys
         # The dropped file comes back too; it was published once and is not published again.

@@ -26,6 +26,7 @@ MAY = {
     "GET /prediccion": SCORE,
     "POST /predict": SCORE,
     "POST /predict/batch": SCORE,
+    "POST /resultados": "caller analyst admin",
     "GET /": LOOK,
     "GET /prueba": EVERYBODY,
     "GET /health": SCORE,

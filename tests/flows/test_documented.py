@@ -48,6 +48,9 @@ NOT_CHECKED: dict[str, list[CheckFunction]] = {
     "/predict": [negative_data_rejection, positive_data_acceptance],
     # What is wrong with one row is told in its place in a 200, and does not stop the others.
     "/predict/batch": [negative_data_rejection],
+    # A schema knows neither the calendar nor which day it is; and here too a bad row of a list is
+    # told in its place.
+    "/resultados": [negative_data_rejection, positive_data_acceptance],
     # That all parameters are among the tensors, and all as long, is no matter of a schema; and a
     # key that the protocol does not know is left alone.
     "/v2/models/{name}/infer": [negative_data_rejection, positive_data_acceptance],
@@ -63,6 +66,7 @@ NOT_CHECKED: dict[str, list[CheckFunction]] = {
     # A page does not fail for a language that it has not: it is shown in Spanish.
     "/": [negative_data_rejection],
     "/docs": [negative_data_rejection],
+    "/panel": [negative_data_rejection],
     "/openapi.json": [negative_data_rejection],
     # A form of a browser: what is not a field of it is not looked at.
     "/entrar": [negative_data_rejection],

@@ -22,8 +22,15 @@ def upgrade() -> None:
         sa.Column("value", sa.Double(), nullable=True),
         sa.Column("limit", sa.Double(), nullable=True),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("english", sa.Text(), nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.create_index("alerts_once", ["kind", "subject", "version", "ended"], unique=True)
+
     op.create_table(
         "answers",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -38,15 +45,23 @@ def upgrade() -> None:
         sa.Column("positive", sa.Boolean(), nullable=False),
         sa.Column("notes", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("answers", schema=None) as batch_op:
-        batch_op.create_index("answers_by_reference", ["reference", "id"], unique=False)
+        batch_op.create_index(
+            "answers_by_reference",
+            ["reference", "id"],
+            unique=False,
+            sqlite_where=sa.text("reference IS NOT NULL"),
+            postgresql_where=sa.text("reference IS NOT NULL"),
+        )
 
     op.create_table(
         "inputs",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("texts", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "measurements",
@@ -60,20 +75,23 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("at", "version", "kind", "subject"),
     )
+    with op.batch_alter_table("measurements", schema=None) as batch_op:
+        batch_op.create_index("measurements_by_kind", ["kind", "version", "at"], unique=False)
+
     op.create_table(
         "outbox",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("alert", sa.String(length=40), nullable=False),
         sa.Column("channel", sa.String(length=16), nullable=False),
         sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
-        sa.Column("sent", sa.BigInteger(), nullable=True),
         sa.Column("problem", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.create_index("outbox_by_sent", ["sent", "due"], unique=False)
+        batch_op.create_index("outbox_by_state", ["state", "due"], unique=False)
 
     op.create_table(
         "outcome_events",
@@ -84,11 +102,16 @@ def upgrade() -> None:
         sa.Column("cents", sa.BigInteger(), nullable=True),
         sa.Column("date", sa.String(length=10), nullable=False),
         sa.Column("source", sa.String(length=255), nullable=False),
+        sa.Column("until", sa.String(length=11), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("matched", sa.String(length=40), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("outcome_events", schema=None) as batch_op:
-        batch_op.create_index("outcome_events_by_state", ["state"], unique=False)
+        batch_op.create_index("outcome_events_by_match", ["matched"], unique=False)
+        batch_op.create_index("outcome_events_by_reference", ["reference", "until"], unique=False)
+        batch_op.create_index("outcome_events_by_state", ["state", "answer"], unique=False)
 
     op.create_table(
         "outcomes",
@@ -99,6 +122,12 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=255), nullable=False),
         sa.Column("event", sa.String(length=40), nullable=False),
         sa.PrimaryKeyConstraint("answer"),
+    )
+    op.create_table(
+        "erased",
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
         "positions",
@@ -117,6 +146,14 @@ def upgrade() -> None:
         sa.Column("first", sa.BigInteger(), nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hour", "caller", "kind", "parameter", "code"),
+    )
+    op.create_table(
+        "refusals",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("caller", sa.String(length=255), nullable=False),
+        sa.Column("faults", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "score_windows",

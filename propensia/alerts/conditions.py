@@ -1,0 +1,172 @@
+"""What is wrong now, by the rules of the settings.
+
+It only decides, from what others measured; it reads nothing and tells nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from propensia.files import shown
+from propensia.settings import Settings
+from propensia.spanish import number, percent
+from propensia.stats import wilson
+from propensia.store.alerts import Refused
+from propensia.store.overview import Finding
+
+DRIFT, QUALITY, BLIND, CALLER = "drift", "quality", "blind", "caller"
+OLD, JOURNAL, AUDIT = "old_model", "journal", "audit"
+HERE = frozenset({JOURNAL, AUDIT})
+"""Kinds that each machine sees of itself; their subject is its name."""
+
+AUC = {"estimated": ("estimado", "estimated"), "realised": ("realizado", "realised")}
+"""Kinds of findings that tell an AUC, and how they are called."""
+
+ONCE = frozenset({BLIND})
+"""Kinds that are told when they begin and when they end, and not again in between: nothing gets
+worse meanwhile."""
+
+SURE = 0.05
+"""A drift is significant where the test, corrected for its number, gives less."""
+
+LAG_S = 900.0
+"""A journal that waits so long for the database is worth waking somebody."""
+
+DAY_S = 86_400.0
+ENOUGH_ROWS = 1000
+"""With fewer answers an estimate is refused for that alone, which is no alert."""
+
+LEAST_REFUSED, LEAST_SHARE, JUMP = 20, 0.05, 2.0
+"""Of a caller's requests of a day: how many have to be refused for an alert, which share at least,
+and how many times the share of the week before."""
+
+LONGEST = 64
+"""Of what an alert is about, as the database takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that is wrong. The sentences name no value of a debtor; ``version`` is empty where
+    it is not about a model."""
+
+    kind: str
+    subject: str
+    version: str
+    value: float | None
+    limit: float | None
+    text: str
+    english: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it the same thing as before."""
+        return self.kind, self.subject, self.version
+
+
+def measured(found: Iterable[Finding], settings: Settings) -> Iterator[Condition]:
+    """What is wrong with the answers of a version, by what was found of it last."""
+    found = list(found)
+    tests = {one.subject: one.value for one in found if one.kind == "drift_test"}
+    for one in found:
+        if one.kind == "drift" and (tests.get(one.subject) or 0.0) < SURE:
+            yield from _drift(one, settings.alert_drift)
+        elif one.kind in AUC and one.subject == "auc":
+            yield from _quality(one, settings.alert_auc)
+
+
+def _drift(one: Finding, limit: float) -> Iterator[Condition]:
+    if one.value is None or one.value < limit:
+        return
+    name = shown(one.subject)
+    spanish = "Las puntuaciones han" if name == "score" else f"El parámetro «{name}» ha"
+    english = "The scores have" if name == "score" else f"The parameter «{name}» has"
+    value, most = number(one.value, 2), number(limit, 2)
+    yield Condition(
+        *(DRIFT, one.subject[:LONGEST], one.version, one.value, limit),
+        f"{spanish} cambiado desde el entrenamiento: deriva (PSI) {value}, y se avisa desde "
+        f"{most}.",
+        f"{english} moved since the training: drift (PSI) {one.value:.2f}, alert from "
+        f"{limit:.2f} on.",
+    )
+
+
+def _quality(one: Finding, limit: float) -> Iterator[Condition]:
+    spanish, english = AUC[one.kind]
+    if one.value is None and one.kind == "estimated" and one.detail.get("rows", 0) >= ENOUGH_ROWS:
+        reason = str(one.detail.get("reason", "?"))
+        yield Condition(
+            *(BLIND, one.kind, one.version, None, None),
+            f"No se puede estimar cómo de bueno es el modelo: {reason}.",
+            "How good the model is cannot be estimated, because a precondition does not hold; "
+            "see propensia monitor.",
+        )
+    if one.value is not None and one.value < limit:
+        value, least = number(one.value, 3), number(limit, 3)
+        yield Condition(
+            *(QUALITY, one.kind, one.version, one.value, limit),
+            f"El AUC {spanish} del modelo es {value}, y se avisa por debajo de {least}.",
+            f"The {english} AUC of the model is {one.value:.3f}, alert below {limit:.3f}.",
+        )
+
+
+def careless_callers(days: Iterable[Refused], weeks: Iterable[Refused]) -> Iterator[Condition]:
+    """Whose requests are refused much more often than before. ``days``: of the last 24 hours;
+    ``weeks``: of the 7 days before; a caller who is new is compared with one never refused."""
+    before = {one.caller: one.share for one in weeks}
+    for one in days:
+        limit = max(LEAST_SHARE, JUMP * before.get(one.caller, 0.0))
+        count = one.answers + one.refused
+        if one.refused < LEAST_REFUSED:
+            continue
+        low, _ = wilson(np.array([float(one.refused)]), np.array([float(count)]))
+        if low[0] < limit:  # by chance, perhaps
+            continue
+        name, share = shown(one.caller), percent(one.share)
+        yield Condition(
+            *(CALLER, one.caller[:LONGEST], "", one.share, limit),
+            f"A «{name}» se le rechaza en un día al menos el {share} de lo que pide "
+            f"({one.refused} de {count}); antes, el {percent(before.get(one.caller, 0.0))}.",
+            f"Of what «{name}» asks for in a day, at least {one.share:.0%} is refused "
+            f"({one.refused} of {count}); before, {before.get(one.caller, 0.0):.0%}.",
+        )
+
+
+def old_model(
+    version: str, model: str, age_s: float | None, settings: Settings
+) -> Iterator[Condition]:
+    """Whether the model that answers was made too long ago; ``None``: nobody knows when."""
+    if age_s is None or age_s < settings.alert_model_days * DAY_S:
+        return
+    days, most = int(age_s / DAY_S), settings.alert_model_days
+    yield Condition(
+        *(OLD, shown(model)[:LONGEST], version, float(days), float(most)),
+        f"El modelo que responde se hizo hace {days} días, y se avisa desde {most}: toca "
+        "entrenar otro.",
+        f"The model that answers was made {days} days ago, alert from {most} on: train another.",
+    )
+
+
+def late_journal(machine: str, lag_s: float) -> Iterator[Condition]:
+    """Whether answers have waited too long for the database."""
+    if lag_s < LAG_S:
+        return
+    minutes, most = int(lag_s / 60), int(LAG_S / 60)
+    yield Condition(
+        *(JOURNAL, machine, "", lag_s, LAG_S),
+        f"Hay respuestas que esperan desde hace {minutes} minutos a entrar en la base de datos, "
+        f"y se avisa desde {most}; no se pierde ninguna.",
+        f"Answers have been waiting for the database for {minutes} minutes, alert from {most} "
+        "on; none is lost.",
+    )
+
+
+def broken_audit(machine: str, line: int | None) -> Condition:
+    """That the audit log is not what was written, from that line on."""
+    return Condition(
+        *(AUDIT, machine, "", None if line is None else float(line), None),
+        "El registro de auditoría no es el que se escribió; mire propensia audit verify.",
+        "The audit log is not what was written; see propensia audit verify.",
+    )

@@ -1,0 +1,40 @@
+"""Which calling system sends what has to be guessed or refused, and since when.
+
+From the sums of hours that shipping keeps: it reads no answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+from sqlalchemy import Connection
+
+from propensia import stats
+from propensia.store import measurements
+from propensia.store.measurements import SUBJECT, Measurement
+
+MOST_NAMED = 20
+
+
+def measure(connection: Connection, since: int, until: int) -> list[Measurement]:
+    """Per caller the share of its answers in which something was assumed; in ``detail`` what was
+    assumed and what was refused, by parameter and code, first and last."""
+    got = measurements.traffic(connection, since, until)
+    troubles = measurements.troubles(connection, since, until)
+    measured = []
+    for name, traffic in sorted(got.items()):
+        own = [asdict(trouble) for trouble in troubles if trouble.caller == name]
+        detail = asdict(traffic) | {"troubles": own[:MOST_NAMED]}
+        subject = name[:SUBJECT]
+        if not traffic.answers:
+            detail["reason"] = "no tiene ninguna respuesta: todas sus peticiones se rechazaron"
+            measured.append(Measurement(until, "", "caller", subject, None, detail=detail))
+            continue
+        counts = np.array([float(traffic.noted)]), np.array([float(traffic.answers)])
+        low, high = stats.wilson(*counts)
+        share = traffic.noted / traffic.answers
+        measured.append(
+            Measurement(until, "", "caller", subject, share, float(low[0]), float(high[0]), detail)
+        )
+    return measured

@@ -1,0 +1,265 @@
+"""The snapshot that the panel shows: what was answered, how well, with which model, and what is
+wrong, as one JSON file in the state folder.
+
+It never holds a row, a reference or a value, and never grows with the number of answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from propensia import snapshot
+from propensia.audit import Audit
+from propensia.contract import Contract
+from propensia.journal.records import milliseconds
+from propensia.registry import Registry, RegistryError, Release, decision
+from propensia.settings import Settings
+from propensia.store import alerts, overview
+from propensia.store.overview import Finding
+from propensia.store.schema import HOUR_MS
+
+DAY_MS = 24 * HOUR_MS
+DAYS, HOURS, WEEK = 30, 48, 7
+"""How far back the days, the hours and the data of the callers go."""
+
+COURSE_DAYS = 366
+MOST_POINTS, MOST_FINDINGS, MOST_CALLERS, MOST_EVENTS, MOST_ALERTS = 400, 300, 20, 12, 20
+MOST_TROUBLES, TROUBLES_EACH = 500, 3
+LONGEST = 200
+
+NOW = (
+    *("drift", "drift_test", "region", "new_category", "missing"),
+    *("estimated", "realised", "calibration", "lift", "hindsight"),
+)
+"""Kinds of findings of which the last are shown."""
+
+Table = dict[str, Any]
+
+
+def write(engine: Engine, settings: Settings, contract: Contract, registry: Registry) -> None:
+    """Leave the snapshot of now in the state folder. Raises ``SQLAlchemyError`` or ``OSError``."""
+    now_ms = time.time_ns() // 1_000_000
+    snapshot.leave(settings.state, build(engine, settings, contract, registry, now_ms))
+
+
+def build(
+    engine: Engine, settings: Settings, contract: Contract, registry: Registry, now_ms: int
+) -> Table:
+    """The snapshot of a moment. Times are ms since 1970, shares in [0, 1], money in euros.
+    Raises ``SQLAlchemyError``."""
+    release, manifest = _current(registry)
+    version = release.version if release else ""
+    with engine.connect() as connection:
+        return {
+            "momento": now_ms,
+            "modelo": _model(release, manifest, registry, contract),
+            **_answers(connection, now_ms),
+            "puntuaciones": _scores(connection, version, manifest, settings, now_ms),
+            "vigilancia": _findings(overview.last(connection, NOW, version)[:MOST_FINDINGS]),
+            "evolucion": _course(connection, now_ms),
+            "limites": {"deriva": settings.alert_drift, "auc": settings.alert_auc},
+            "madura_dias": settings.outcome_days,
+            "resultados": overview.has_outcomes(connection),
+            "llamadores": _callers(connection, now_ms),
+            "alertas": _alerts(connection),
+            "mensajes": {
+                "esperan": alerts.waiting(connection),
+                "fallidos": alerts.failed(connection, now_ms - 2 * DAY_MS),
+            },
+            "sucesos": _events(settings.state),
+        }
+
+
+def _current(registry: Registry) -> tuple[Release | None, Mapping[str, Any]]:
+    try:
+        release = registry.current()
+        return release, registry.manifest(release.version) if release else {}
+    except (OSError, RegistryError):  # damaged, or pruned this moment: /health tells
+        return None, {}
+
+
+def _model(
+    release: Release | None, manifest: Mapping[str, Any], registry: Registry, contract: Contract
+) -> Table | None:
+    """What answers: since when it does without a break, and when it was made."""
+    if release is None or not manifest:
+        return None
+    since = _since(release, registry)
+    made = manifest.get("told", {}).get("entrenamiento", {}).get("hecho")
+    return {
+        "nombre": release.model,
+        "version": release.version,
+        "publicacion": release.number,
+        "umbral": decision(manifest, release, contract.threshold).threshold,
+        "desde": _moment(since.at),
+        "hecho": _moment(made) or _moment(manifest.get("admitted")),
+        "demostracion": bool(manifest.get("demonstration", False)),
+    }
+
+
+def _since(release: Release, registry: Registry) -> Release:
+    """The first of the releases without a break that have its version."""
+    since = release
+    with contextlib.suppress(OSError, RegistryError):  # before the first, or a damaged one
+        while (before := registry.release(since.number - 1)).version == release.version:
+            since = before
+    return since
+
+
+def _moment(text: object) -> int | None:
+    """A time as ISO 8601, in ms since 1970; what is none of ours is left out."""
+    try:
+        told = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return int(told.replace(tzinfo=told.tzinfo or UTC).timestamp() * 1000)
+
+
+def _answers(connection: Connection, now_ms: int) -> Table:
+    """Answers and positive ones by hour (each of the last, also without any) and by day."""
+    hours: dict[int, list[int]] = {}
+    days: dict[str, list[int]] = {}
+    for day in range(DAYS - 1, -1, -1):
+        days[_day(now_ms - day * DAY_MS)] = [0, 0]
+    last = now_ms // HOUR_MS * HOUR_MS
+    for hour in range(HOURS - 1, -1, -1):
+        hours[last - hour * HOUR_MS] = [0, 0]
+    for row in overview.traffic(connection, now_ms - (DAYS + 1) * DAY_MS):
+        for sums in (hours.get(row.hour), days.get(_day(row.hour))):
+            if sums is not None:
+                sums[0] += row.count
+                sums[1] += row.positive
+    return {
+        "horas": [[hour, *sums] for hour, sums in hours.items()],
+        "dias": [[day, *sums] for day, sums in days.items()],
+    }
+
+
+def _day(at: int) -> str:
+    """The day of a moment where this machine stands."""
+    return datetime.fromtimestamp(at / 1000, UTC).astimezone().date().isoformat()
+
+
+def _scores(
+    connection: Connection,
+    version: str,
+    manifest: Mapping[str, Any],
+    settings: Settings,
+    now_ms: int,
+) -> Table:
+    """How the scores of the version lie in equal steps from 0 to 1, and those of its training."""
+    counts = overview.scores(connection, version, now_ms - settings.monitor_days * DAY_MS)
+    told = manifest.get("told", {}).get("referencia", {})
+    trained = told.get("puntuacion", {}).get("histograma") if isinstance(told, dict) else None
+    fits = isinstance(trained, list) and len(trained) == len(counts)
+    return {
+        "dias": settings.monitor_days,
+        "cuentas": counts,
+        "entrenamiento": [float(share) for share in trained or ()] if fits else None,
+    }
+
+
+def _findings(found: Iterable[Finding]) -> list[Table]:
+    return [
+        {
+            "momento": one.at,
+            "version": one.version,
+            "clase": one.kind,
+            "tema": one.subject,
+            "valor": one.value,
+            "desde": one.low,
+            "hasta": one.high,
+            "detalle": _bounded(one.detail),
+        }
+        for one in found
+    ]
+
+
+def _bounded(detail: Mapping[str, Any]) -> Table:
+    """What of a detail is short; lists of names are cut."""
+    kept: Table = {}
+    for name, value in detail.items():
+        if isinstance(value, list):
+            kept[name] = [item for item in value if isinstance(item, str | int | float)][:12]
+        elif isinstance(value, str):
+            kept[name] = value[:LONGEST]
+        elif value is None or isinstance(value, bool | int | float):
+            kept[name] = value
+    return kept
+
+
+def _course(connection: Connection, now_ms: int) -> list[Table]:
+    """The estimated and the realised AUC, and who had paid when: the newest points."""
+    since = now_ms - COURSE_DAYS * DAY_MS
+    found = overview.course(connection, ("estimated", "realised"), "auc", since, MOST_POINTS)
+    found += overview.course(connection, ("maturity",), None, since, MOST_POINTS)
+    return [one | {"detalle": {}} for one in _findings(found)]
+
+
+def _callers(connection: Connection, now_ms: int) -> list[Table]:
+    """Who asked within a week, those with the most trouble first."""
+    since = now_ms - WEEK * DAY_MS
+    answered = overview.callers(connection, since)
+    found: dict[str, Table] = {
+        caller: {"llamador": caller, "respuestas": count, "supuestas": noted, "problemas": []}
+        for caller, (count, noted) in answered.items()
+    }
+    for one in overview.troubles(connection, since, MOST_TROUBLES):
+        empty = {"llamador": one.caller, "respuestas": 0, "supuestas": 0, "problemas": []}
+        listed = found.setdefault(one.caller, empty)["problemas"]
+        if len(listed) < TROUBLES_EACH:
+            listed.append(
+                {
+                    "clase": "supuesto" if one.kind == overview.ASSUMED else "rechazado",
+                    "parametro": one.parameter,
+                    "codigo": one.code,
+                    "veces": one.count,
+                    "desde": one.first,
+                    "hasta": one.last,
+                }
+            )
+    worst = sorted(found.values(), key=lambda row: (-_trouble(row), row["llamador"]))
+    return worst[:MOST_CALLERS]
+
+
+def _trouble(row: Table) -> float:
+    """How much of what a caller sends is not as it should be."""
+    refused = sum(int(one["veces"]) for one in row["problemas"] if one["clase"] == "rechazado")
+    return (int(row["supuestas"]) + refused) / max(1, int(row["respuestas"]) + refused)
+
+
+def _alerts(connection: Connection) -> list[Table]:
+    return [
+        {
+            "clase": one.kind,
+            "tema": one.subject,
+            "version": one.version,
+            "desde": milliseconds(one.id),
+            "texto": {"es": one.text[:LONGEST], "en": one.english[:LONGEST]},
+        }
+        for one in alerts.going_on(connection)[:MOST_ALERTS]
+    ]
+
+
+def _events(state: Path) -> list[Table]:
+    """The last changes of state, the newest first: what, who, when."""
+    try:
+        records = Audit(state).tail(MOST_EVENTS)
+    except OSError:  # told by those who write it
+        return []
+    return [
+        {
+            "momento": _moment(record.at),
+            "suceso": record.event,
+            "quien": record.who[:LONGEST],
+            "version": str(record.facts.get("version") or "")[:12],
+        }
+        for record in records
+    ]

@@ -1,0 +1,164 @@
+"""The measurements that the monitoring writes, and the sums of hours that it reads.
+
+No value of a caller is ever in a measurement, but for categories that the contract declares.
+
+The measurements, by ``kind`` and ``subject``. ``at`` is the end of the answers that one is of, so
+that measuring a month again replaces what was found before. ``value`` is ``None`` where a number
+would not be true; ``detail.reason`` says why, in Spanish.
+
+====================== =========================== ==========================================
+kind                   subject                     value
+====================== =========================== ==========================================
+drift                  parameter, ``score``        corrected stability index, at least 0
+drift_test             parameter, ``score``        p of Benjamini and Hochberg
+region                 ``region``                  share of rows outside the training region
+new_category           parameter                   share of rows with values never seen
+missing                parameter                   share without data
+estimated, realised    ``auc``, ``brier``, …       the figure, with its interval
+maturity               days since the answer       share that had paid
+calibration            ``1`` … ``10``, ``ece``     rate of the decile, lowest chances first
+lift                   ``1`` … ``10``              lift of the decile, highest chances first
+caller                 caller                      share of answers with something assumed
+hindsight              ``auc``, ``brier``, …       estimated minus realised
+====================== =========================== ==========================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, tuple_
+
+from propensia.journal import records
+from propensia.store import schema
+
+SUBJECT = 64
+"""Letters of a subject; a longer name of a caller is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One finding about the answers of a ``version`` until ``at`` (ms since 1970); ``low`` and
+    ``high``: its 95 % interval, where it has one; ``detail``: plain JSON values."""
+
+    at: int
+    version: str
+    kind: str
+    subject: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What came wrong from a caller: ``kind`` ``note`` (assumed) or ``fault`` (refused), of a
+    ``parameter`` with a ``code``; how often; first and last, in ms since 1970."""
+
+    caller: str
+    kind: str
+    parameter: str
+    code: str
+    count: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a caller got: ``answers``, in how many of them something was assumed (``noted``), and
+    how many requests were ``refused``."""
+
+    answers: int = 0
+    noted: int = 0
+    refused: int = 0
+
+
+def traffic(connection: Connection, since: int, until: int) -> dict[str, Traffic]:
+    """What each caller got in the hours of [since, until)."""
+    hours, refused = schema.windows.c, schema.refusals.c
+    counts = connection.execute(
+        select(hours.caller, func.sum(hours.count), func.sum(hours.noted))
+        .where(hours.hour >= _hour(since), hours.hour < until)
+        .group_by(hours.caller)
+    )
+    found = {caller: Traffic(int(count), int(noted)) for caller, count, noted in counts}
+    rows = connection.execute(
+        select(refused.caller, func.count())
+        .where(refused.id >= records.first_id(_hour(since)), refused.id < records.first_id(until))
+        .group_by(refused.caller)
+    )
+    for caller, count in rows:
+        found[caller] = replace(found.get(caller, Traffic()), refused=count)
+    return found
+
+
+def troubles(connection: Connection, since: int, until: int) -> list[Trouble]:
+    """What came wrong in the hours of [since, until), the most frequent first."""
+    wrong = schema.quality.c
+    count = func.sum(wrong.count)
+    rows = connection.execute(
+        select(
+            wrong.caller,
+            wrong.kind,
+            wrong.parameter,
+            wrong.code,
+            count,
+            func.min(wrong.first),
+            func.max(wrong.last),
+        )
+        .where(wrong.hour >= _hour(since), wrong.hour < until)
+        .group_by(wrong.caller, wrong.kind, wrong.parameter, wrong.code)
+        .order_by(count.desc())
+    )
+    return [Trouble(*row[:4], *map(int, row[4:])) for row in rows]
+
+
+def _hour(moment: int) -> int:
+    return moment // schema.HOUR_MS * schema.HOUR_MS
+
+
+def write(connection: Connection, found: Sequence[Measurement]) -> None:
+    """Keep measurements; one of the same time, version, kind and subject gives way."""
+    if not found:
+        return
+    of = schema.measurements
+    keys = [(one.at, one.version, one.kind, one.subject) for one in found]
+    for start in range(0, len(keys), 100):  # a statement takes a limited number of values
+        connection.execute(
+            delete(of).where(tuple_(*of.primary_key).in_(keys[start : start + 100]))
+        )
+    connection.execute(insert(of), [_row(one) for one in found])
+
+
+def read(
+    connection: Connection, kind: str, version: str, since: int, until: int
+) -> list[Measurement]:
+    """The measurements of a kind and version with ``at`` in [since, until), oldest first."""
+    of = schema.measurements.c
+    rows = connection.execute(
+        select(schema.measurements)
+        .where(of.kind == kind, of.version == version, of.at >= since, of.at < until)
+        .order_by(of.at, of.subject)
+    )
+    return [
+        Measurement(at, of_version, of_kind, subject, value, low, high, json.loads(detail))
+        for at, of_version, of_kind, subject, value, low, high, detail in rows
+    ]
+
+
+def _row(one: Measurement) -> dict[str, Any]:
+    return {
+        "at": one.at,
+        "version": one.version,
+        "kind": one.kind,
+        "subject": one.subject,
+        "value": one.value,
+        "low": one.low,
+        "high": one.high,
+        "detail": json.dumps(dict(one.detail), ensure_ascii=False, allow_nan=False),
+    }

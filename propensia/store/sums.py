@@ -1,0 +1,92 @@
+"""The sums of each hour, kept while records are shipped, so that no page has to read answers.
+
+A record is counted when its row is new, in the same transaction, and so exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection
+
+from propensia.journal import records
+from propensia.store import schema
+from propensia.store.upserts import Row, upsert
+
+NOTE, FAULT = "note", "fault"
+"""The kinds of ``quality_windows``: what was assumed in answers, and why requests were refused."""
+
+
+def hour_of(milliseconds: int) -> int:
+    """The first millisecond of that hour."""
+    return milliseconds - milliseconds % schema.HOUR_MS
+
+
+def bin_of(probability: float) -> int:
+    """Which of the ``schema.SCORE_BINS`` a score is in."""
+    return max(0, min(int(probability * schema.SCORE_BINS), schema.SCORE_BINS - 1))
+
+
+def count_answers(connection: Connection, rows: Sequence[Row]) -> None:
+    """Count new answers, rows of ``schema.answers``."""
+    windows: dict[tuple[int, str, str], list[float]] = {}
+    scores: dict[tuple[int, str, int], int] = {}
+    for row in rows:
+        hour, probability = hour_of(records.milliseconds(row["id"])), row["probability"]
+        sums = windows.setdefault((hour, row["version"], row["caller"]), [0, 0, 0.0, 0])
+        sums[0] += 1
+        sums[1] += row["positive"]
+        sums[2] += probability
+        sums[3] += row["notes"] != "[]"
+        key = (hour, row["version"], bin_of(probability))
+        scores[key] = scores.get(key, 0) + 1
+    summed = ("count", "positive", "probability", "noted")
+    table = [
+        {"hour": hour, "version": version, "caller": caller} | dict(zip(summed, sums, strict=True))
+        for (hour, version, caller), sums in windows.items()
+    ]
+    upsert(connection, schema.windows, table, summed, add=True)
+    table = [
+        {"hour": hour, "version": version, "bin": place, "count": count}
+        for (hour, version, place), count in scores.items()
+    ]
+    upsert(connection, schema.scores, table, ("count",), add=True)
+    _count_codes(connection, NOTE, (row for row in rows if row["notes"] != "[]"), "notes")
+
+
+def count_refusals(connection: Connection, rows: Iterable[Row]) -> None:
+    """Count new refusals, rows of ``schema.refusals``."""
+    _count_codes(connection, FAULT, rows, "faults")
+
+
+def _count_codes(connection: Connection, kind: str, rows: Iterable[Row], column: str) -> None:
+    counted: dict[tuple[int, str, str, str], list[int]] = {}
+    for row in rows:
+        at = records.milliseconds(row["id"])
+        for parameter, code in json.loads(row[column]):
+            key = (hour_of(at), row["caller"], parameter, code)
+            sums = counted.setdefault(key, [0, at, at])
+            sums[:] = sums[0] + 1, min(sums[1], at), max(sums[2], at)
+    table = [
+        {
+            "hour": hour,
+            "caller": caller,
+            "kind": kind,
+            "parameter": parameter,
+            "code": code,
+            "count": count,
+            "first": first,
+            "last": last,
+        }
+        for (hour, caller, parameter, code), (count, first, last) in counted.items()
+    ]
+    upsert(
+        connection,
+        schema.quality,
+        table,
+        ("count",),
+        add=True,
+        least=("first",),
+        greatest=("last",),
+    )

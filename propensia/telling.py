@@ -1,0 +1,68 @@
+"""A stored answer as people and programs read it: when it was given, in which words, with what.
+
+It never tells a value under a name that it did not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from propensia.contract import Contract
+from propensia.rules import Rules
+
+if TYPE_CHECKING:  # a web process has no database, unless somebody asks for a stored answer
+    from propensia.store.answers import Stored
+
+
+def moment(milliseconds: int) -> str:
+    """A time as ISO 8601, by the clock of this machine, with its distance from UTC."""
+    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return at.astimezone().isoformat(timespec="milliseconds")
+
+
+def answered(stored: Stored, rules: Rules) -> str:
+    """The class in the words of its contract; where that is gone, in those of the one of now."""
+    contract = rules.of(stored.rules) or rules.current
+    return (contract.positive_name if stored.positive else contract.negative_name)["es"]
+
+
+def values(stored: Stored, contract: Contract | None) -> dict[str, str | None] | None:
+    """The texts that were received, by parameter; by their place, from 1 on, where the contract
+    is gone; ``None`` where they are."""
+    if stored.texts is None:
+        return None
+    if contract is None:
+        return {str(place): text for place, text in enumerate(stored.texts, 1)}
+    names = [parameter.name for parameter in contract.parameters]
+    return dict(zip(names, stored.texts, strict=True))
+
+
+def shape(stored: Stored, rules: Rules) -> dict[str, Any]:
+    """An answer as a dictionary for JSON."""
+    return {
+        "id": stored.id,
+        "momento": moment(stored.milliseconds),
+        "version": stored.version,
+        "publicacion": stored.publication,
+        "modelo": stored.model,
+        "contrato": stored.rules,
+        "quien": stored.caller,
+        "probabilidad": stored.probability,
+        "umbral": stored.threshold,
+        "clasificacion": answered(stored, rules),
+        "avisos": [{"parametro": name, "codigo": code} for name, code in stored.notes],
+        "valores": values(stored, rules.of(stored.rules)),
+    }
+
+
+def outcome(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a debtor did after a score, as a dictionary for JSON; euros."""
+    cents = row["cents"]
+    return {
+        "pagado": row["paid"],
+        "importe": None if cents is None else cents / 100,
+        "fecha": row["date"],
+        "quien": row["source"],
+    }

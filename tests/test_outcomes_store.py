@@ -1,0 +1,262 @@
+"""Outcomes in real databases: what is known in the end follows from what was told alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, delete, select
+
+from propensia.journal import records
+from propensia.outcomes import checking
+from propensia.outcomes.checking import Outcome
+from propensia.store import outcomes, rows, schema
+from propensia.store.upserts import insert_new
+
+HORIZON = 90
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+DAY = NOON.date()
+NOBODY = records.first_id(0) + "f" * 18
+
+
+def answer_id(days: int, serial: int = 0) -> str:
+    """An id of an answer that was given at noon, so many days after the first."""
+    moment = int((NOON + timedelta(days)).timestamp() * 1000)
+    return f"{records.first_id(moment)}{serial:018x}"
+
+
+def answer(days: int, reference: str | None = None, serial: int = 0) -> dict[str, Any]:
+    """A row of ``answers``."""
+    return {
+        "id": answer_id(days, serial),
+        "version": "v" * 12,
+        "publication": 1,
+        "model": "m",
+        "rules": "r" * 16,
+        "caller": "c",
+        "reference": reference,
+        "probability": 0.5,
+        "threshold": 0.5,
+        "positive": True,
+        "notes": "[]",
+    }
+
+
+def told(
+    days: int,
+    *,
+    id: str | None = None,
+    ref: str | None = None,
+    paid: bool = True,
+    cents: int | None = None,
+    source: str = "s",
+) -> dict[str, Any]:
+    """An outcome as shipping hands it over, made as both ways in make it."""
+    outcome = Outcome(id, ref, paid, cents, DAY + timedelta(days))
+    batch = rows.read([checking.record(outcome, source, ref)])
+    assert not batch.unfit
+    return batch.outcomes[0]
+
+
+@pytest.fixture
+def store(engine: Engine) -> Iterator[Connection]:
+    """One transaction for all of a test, which is much faster on a machine with slow disks."""
+    with engine.connect() as connection:
+        yield connection
+
+
+def take(
+    connection: Connection, answers: Sequence[dict[str, Any]], events: Sequence[dict[str, Any]]
+) -> None:
+    """Ship one batch."""
+    new = insert_new(connection, schema.answers, answers)
+    outcomes.take(connection, new, events, HORIZON)
+
+
+def known(connection: Connection) -> dict[str, tuple[Any, ...]]:
+    """The table of outcomes, by answer."""
+    found = connection.execute(select(schema.outcomes)).all()
+    return {row.answer: (row.paid, row.cents, row.date, row.source, row.event) for row in found}
+
+
+def states(connection: Connection) -> dict[str, str]:
+    """The state of each outcome that was told, by its id."""
+    return {row.id: row.state for row in connection.execute(select(schema.events))}
+
+
+def empty(connection: Connection) -> None:
+    """Forget everything."""
+    for table in (schema.answers, schema.events, schema.outcomes):
+        connection.execute(delete(table))
+
+
+def test_an_outcome_is_about_the_answer_of_its_id(store: Connection) -> None:
+    take(store, [answer(0), answer(1)], [])
+    event = told(9, id=answer_id(0), cents=12_050)
+    take(store, [], [event])
+    assert known(store) == {answer_id(0): (True, 12_050, "2024-03-10", "s", event["id"])}
+    assert states(store) == {event["id"]: "matched"}
+
+
+def test_by_reference_it_is_about_the_last_answer_of_its_day_or_before(store: Connection) -> None:
+    take(store, [answer(days, "r") for days in (0, 5, 9)] + [answer(6, "other")], [])
+    same_day, between = told(5, ref="r"), told(7, ref="r", paid=False)
+    take(store, [], [same_day, between])
+    assert known(store).keys() == {answer_id(5)}
+    assert states(store) == {same_day["id"]: "superseded", between["id"]: "matched"}
+
+
+def test_what_is_told_before_its_answer_waits_for_it(store: Connection) -> None:
+    by_id, by_reference = told(3, id=answer_id(0)), told(3, ref="r")
+    take(store, [], [by_id, by_reference])
+    assert set(states(store).values()) == {"unknown"} and not known(store)
+    take(store, [answer(0)], [])
+    take(store, [answer(1, "r")], [])
+    assert known(store).keys() == {answer_id(0), answer_id(1)}
+
+
+def test_a_later_answer_of_that_day_takes_the_outcome_over(store: Connection) -> None:
+    """Each process has a journal of its own, and one may be shipped long after another."""
+    take(store, [answer(0, "r")], [told(3, ref="r")])
+    assert known(store).keys() == {answer_id(0)}
+    take(store, [answer(2, "r")], [])
+    assert known(store).keys() == {answer_id(2)}
+
+
+def test_what_is_told_again_counts_and_changes_nothing(store: Connection) -> None:
+    event = told(3, id=answer_id(0), cents=100)
+    take(store, [answer(0)], [event])
+    before = known(store), states(store)
+    take(store, [], [event, event])
+    assert (known(store), states(store)) == before
+    counts = outcomes.counted(store)
+    assert counts["matched"] == 1 and counts["again"] == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"days": 3, "paid": False}, {"days": 9, "cents": 5}, ("superseded", "matched")),
+        ({"days": 9}, {"days": 3, "paid": False}, ("matched", "superseded")),
+        ({"days": 3, "cents": 5}, {"days": 3, "cents": 5, "source": "t"}, None),
+        ({"days": 3}, {"days": 3, "cents": 5}, ("repeated", "matched")),
+        ({"days": 3, "cents": 4}, {"days": 3, "cents": 5}, ("contradictory", "matched")),
+        ({"days": 3, "paid": False}, {"days": 3, "cents": 5}, ("contradictory", "matched")),
+        ({"days": 3}, {"days": -1}, ("matched", "before")),
+        ({"days": 3}, {"days": HORIZON}, ("superseded", "matched")),
+        ({"days": 3}, {"days": HORIZON + 1}, ("matched", "late")),
+        ({"days": 3}, {"days": 4, "ref": "another"}, ("matched", "mismatched")),
+        ({"days": 3}, {"days": 4, "ref": "r"}, ("superseded", "matched")),
+        ({"days": 3}, {"days": 4, "id": NOBODY}, ("matched", "unknown")),
+    ],
+)
+def test_two_outcomes_of_one_answer_have_these_states(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    expected: tuple[str, str] | None,
+    store: Connection,
+) -> None:
+    own = {"id": answer_id(0)}
+    events = [told(**(own | first)), told(**(own | second))]
+    for order in (events, events[::-1]):
+        empty(store)
+        take(store, [answer(0, "r")], [])
+        for event in order:
+            take(store, [], [event])
+        found = tuple(states(store)[event["id"]] for event in events)
+        if expected is None:  # which of the two counts is for their hashes to say
+            assert sorted(found) == ["matched", "repeated"]
+        else:
+            assert found == expected
+
+
+def test_many_of_one_batch_find_their_answers(store: Connection) -> None:
+    """More than one statement takes."""
+    size = outcomes.CHUNK + 7
+    answers = [answer(0, f"{n:032x}" if n % 2 else None, n) for n in range(size)]
+    events = [
+        told(3, ref=row["reference"]) if row["reference"] else told(3, id=row["id"])
+        for row in answers
+    ]
+    take(store, answers[: size // 2], events)
+    take(store, answers[size // 2 :], [])
+    assert known(store).keys() == {row["id"] for row in answers}
+
+
+# What anybody may have told of a few answers, so near each other that they meet.
+ANSWERS = [answer(0, "a"), answer(2, "a"), answer(2, "b"), answer(3, None), answer(4, "a")]
+for serial, row in zip(count(), ANSWERS, strict=False):
+    row["id"] = row["id"][:-1] + str(serial)
+IDS = [row["id"] for row in ANSWERS]
+TOLD = st.builds(
+    told,
+    st.sampled_from([-1, 0, 1, 2, 3, 4, 5, HORIZON, HORIZON + 1, HORIZON + 3]),
+    id=st.sampled_from([None, *IDS, NOBODY]),
+    ref=st.sampled_from(["a", "b", "z"]),
+    paid=st.booleans(),
+    cents=st.sampled_from([None, 5, 7]),
+    source=st.sampled_from(["s", "t"]),
+)
+
+
+def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]]) -> Any:
+    """What has to be known at the end: read off the rules, one outcome at a time, without SQL."""
+    best: dict[str, tuple[Any, ...]] = {}
+    counts = {"unknown": 0, "before": 0, "late": 0, "mismatched": 0}
+    by_id = {row["id"]: row for row in answers}
+    for event in {row["id"]: row for row in events}.values():
+        day = date.fromisoformat(event["date"])
+        if event["answer"]:
+            found = by_id.get(event["answer"])
+        else:
+            same = [row for row in by_id.values() if row["reference"] == event["reference"]]
+            given = [row for row in same if records.day(row["id"]) <= day]
+            found = max(given, key=lambda row: row["id"], default=None)
+        if found is None:
+            counts["unknown"] += 1
+        elif event["answer"] and event["reference"] not in (None, found["reference"]):
+            counts["mismatched"] += 1
+        elif day < records.day(found["id"]):
+            counts["before"] += 1
+        elif (day - records.day(found["id"])).days > HORIZON:
+            counts["late"] += 1
+        else:
+            cents = event["cents"] if event["cents"] is not None else -1
+            rank = (event["date"], event["paid"], cents, event["id"])
+            best[found["id"]] = max(best.get(found["id"], rank), rank)
+    return {id: (rank[1], rank[0], rank[3]) for id, rank in best.items()}, counts
+
+
+@settings(
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_every_order_of_arrival_gives_the_same_in_the_end(data: Any, store: Connection) -> None:
+    """Shuffled, told twice and split into batches, answers and outcomes alike."""
+    events = data.draw(st.lists(TOLD, min_size=1, max_size=12))
+    expected, counts = by_hand(ANSWERS, events)
+    seen = []
+    for _ in range(2):
+        empty(store)
+        twice = data.draw(st.lists(st.sampled_from(events), max_size=4))
+        arriving = data.draw(st.permutations([*ANSWERS, *events, *twice]))
+        for batch in _split(arriving, data.draw(st.integers(1, 5))):
+            given = [row for row in batch if "probability" in row]
+            take(store, given, [row for row in batch if "paid" in row])
+        found = {id: (row[0], row[2], row[4]) for id, row in known(store).items()}
+        assert found == expected
+        now = states(store)
+        assert {state: list(now.values()).count(state) for state in counts} == counts
+        assert list(now.values()).count("matched") == len(expected)
+        seen.append((known(store), now))
+    assert seen[0] == seen[1]
+
+
+def _split(items: list[dict[str, Any]], size: int) -> list[list[dict[str, Any]]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
