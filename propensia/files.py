@@ -57,12 +57,13 @@ def retry(action: Callable[[], Result]) -> Result:
 def shown(name: str) -> str:
     """A name that somebody else gave, fit for a message: printable, of 80 letters at most.
 
-    Control, format and direction characters could forge a line or hide a name.
+    Control, format and direction characters could forge a line or hide a name. A longer one loses
+    its middle: a path ends with what it is about.
     """
-    text = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:81]
+    short = name if len(name) <= 80 else f"{name[:39]}…{name[-40:]}"
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in short
     )
-    return text if len(name) <= 80 else f"{text[:79]}…"
 
 
 def open_regular(path: Path, *, follow: bool = True) -> io.BufferedReader:

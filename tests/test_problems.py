@@ -224,8 +224,8 @@ def test_a_refusal_without_a_text_cannot_be_made() -> None:
         ("a\u202eb\x00\u200b", "a\ufffdb\ufffd\ufffd"),
         ("\ud800", "\ufffd"),
         ("x" * 80, "x" * 80),
-        ("x" * 81, "x" * 79 + "…"),
-        ("x" * 10**6, "x" * 79 + "…"),
+        ("x" * 41 + "y" * 40, "x" * 39 + "…" + "y" * 40),
+        ("x" * 10**6 + ".pkl", "x" * 39 + "…" + "x" * 36 + ".pkl"),
     ],
 )
 def test_a_name_out_of_a_file_can_forge_nothing(name: str, wanted: str) -> None:
