@@ -582,8 +582,10 @@ def test_the_listing_of_odd_values_stays_on_its_lines() -> None:
 
     lines = describe(value).splitlines()
 
-    assert lines[1] == "  a\ufffd\ufffdb: texto " + repr(("x\ufffd\ufffdy" * 20)[:79] + "…") + (
-        " (400 letras)"
+    letters = "x\ufffd\ufffdy" * 10
+    assert (
+        lines[1]
+        == "  a\ufffd\ufffdb: texto " + repr(f"{letters[:39]}…{letters}") + " (400 letras)"
     )
     assert lines[2:5] == [
         "  s: lista de 1",
