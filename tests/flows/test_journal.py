@@ -135,6 +135,7 @@ def test_every_answer_is_kept_by_the_process_that_gave_it(
         assert b"zq7" not in path.read_bytes(), "a reference in clear"
 
 
+@pytest.mark.slow
 @by_server
 def test_killed_processes_lose_no_answer_that_went_out(place: Place, name: str) -> None:
     """Workers one after the other; of a server that has none, all of it, twice."""
