@@ -112,7 +112,6 @@ def _windows(hours: list[int], counts: Any) -> Iterator[dict[str, Any]]:
                     "caller": f"caller {caller}",
                     "count": int(part),
                     "positive": int(part * 0.37),
-                    "probability": float(part * 0.4),
                     "noted": int(part * 0.1),
                 }
 
@@ -139,6 +138,8 @@ def _quality(hours: list[int]) -> Iterator[dict[str, Any]]:
                     "first": hour,
                     "last": hour + 1,
                 }
+            common = {"parameter": "", "code": "", "count": 9, "first": hour, "last": hour + 1}
+            yield common | {"hour": hour, "caller": f"caller {caller}", "kind": "refusal"}
 
 
 def _measurements(now: int) -> Iterator[dict[str, Any]]:

@@ -136,7 +136,9 @@ def _record(place: int, owner: int, texts: list[list[str]], chance: random.Rando
     if place % 10 == 9:
         return records.refusal(id, "sistema-1", [("er", "no_es_numero")])
     reference = f"{chance.getrandbits(128):032x}" if place % 2 else None
-    notes = [("er", "vacio"), ("cp", "desconocido")] if place % 5 == 0 else []
+    notes = (
+        [("er", "valor_supuesto", "NAN"), ("im", "coma_decimal", 17.5)] if place % 5 == 0 else []
+    )
     score = chance.random()
     sent = texts[place % len(texts)]
     caller = f"sistema-{place % 4}"

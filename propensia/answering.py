@@ -8,40 +8,36 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
-from propensia import delimited, files, replaying, rights, spanish, telling
+from propensia import listings, replaying, rights, spanish, telling
 from propensia.access import typed
 from propensia.access.typed import WrongUse
 from propensia.audit import Audit
+from propensia.faults import Note, note_shape
 from propensia.journal.writer import FOLDER
 from propensia.replaying import Replay, ReplayError
 from propensia.rules import Rules
 from propensia.serving import Serving
 from propensia.settings import Settings
 from propensia.store import answers, database, shipping
-from propensia.store.answers import Stored, Wanted
+from propensia.store.answers import Wanted
 from propensia.terminal import Exit, Parts, table
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-FORMATS = ("csv", "json", "ids")
-COLUMNS = ("id", "momento", "version", "modelo", "probabilidad", "clasificacion")
 BEHIND_S = 5.0
 """The keeper ships every second; only what waits longer is worth a word."""
 
-NOBODY = "No se sabe nada de nadie con ese identificador o referencia."
+NOBODY = "No se sabe nada de nadie con ese identificador o referencia: ¿está bien escrito?"
 
 
 class Refused(Exception):
@@ -66,26 +62,58 @@ def moment_ms(option: str, text: str, until: bool = False) -> int:
         ) from None
 
 
-def listing(parts: Parts, wanted: Wanted, form: str, out: Path | None) -> Exit:
-    """Print answers, or write them into a file: as many as there are, in constant memory. Raises
-    ``Refused``, ``StoreError`` or ``OSError``."""
+def listing(parts: Parts, wanted: Wanted, form: str, out: Path | None, who: str) -> Exit:
+    """Print answers, or write them into a file: as many as there are, in constant memory. That
+    ``who`` looked at data of persons is in the audit log before. Raises ``Refused``,
+    ``StoreError`` or ``OSError``."""
     rules = Rules(parts.settings.state, parts.contract)
     with database.using(parts.settings) as engine:
         _warn_of_lag(engine, parts.settings)
-        named = wanted.id is not None or wanted.reference is not None
-        if named and next(answers.ids(engine, wanted), None) is None:
-            raise Refused("no hay ninguna respuesta guardada con ese identificador o referencia")
-        with _opened(out, form) as stream:
+        if (refused := _refusal(engine, wanted)) is not None:
+            click.echo("Esa petición se rechazó: no hay respuesta.", err=True)
+            with listings.opened(out, form) as stream:
+                listings.write_refusal(stream, refused, form)
+            return Exit.DONE
+        _not_in_vain(engine, wanted)
+        with listings.opened(out, form) as stream:
+            if form != "ids":
+                count = answers.count(engine, wanted)
+                audit = Audit(parts.settings.state)
+                audit.record("listed", who=who, answers=count, filters=wanted.filters())
             if form == "ids":
-                count = _write_ids(stream, answers.ids(engine, wanted))
+                count = listings.write_ids(stream, answers.ids(engine, wanted))
             elif form == "json":
-                count = _write_json(stream, answers.iterate(engine, wanted), rules)
+                count = listings.write_json(stream, answers.iterate(engine, wanted), rules)
             else:
                 names = _names(rules, answers.rules(engine, wanted))
-                count = _write_csv(stream, answers.iterate(engine, wanted), rules, names)
+                count = listings.write_csv(stream, answers.iterate(engine, wanted), rules, names)
     if out is not None:
         click.echo(f"{spanish.number(count, 0)} respuestas en {out}")
     return Exit.DONE
+
+
+def _refusal(engine: Engine, wanted: Wanted) -> answers.Refusal | None:
+    """What was refused under the id that is asked for."""
+    if wanted.id is None:
+        return None
+    with engine.connect() as connection:
+        return answers.refusal(connection, wanted.id)
+
+
+def _not_in_vain(engine: Engine, wanted: Wanted) -> None:
+    """Raises ``Refused`` where somebody asks for what is not there: an empty list would look as
+    if there had been nothing."""
+    if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
+        raise Refused("--since es posterior a --until: no puede haber ninguna respuesta")
+    named = wanted.id is not None or wanted.reference is not None
+    if not (named or wanted.version) or next(answers.ids(engine, wanted), None) is not None:
+        return
+    if named:
+        raise Refused("no hay ninguna respuesta guardada con ese identificador o referencia")
+    raise Refused(
+        f"no hay ninguna respuesta guardada de una versión que empiece por «{wanted.version}», "
+        "en ese tiempo; «propensia models» dice las que hay"
+    )
 
 
 def _warn_of_lag(engine: Engine, settings: Settings) -> None:
@@ -98,45 +126,6 @@ def _warn_of_lag(engine: Engine, settings: Settings) -> None:
             f"{spanish.number(left.seconds, 0)} s; las últimas respuestas pueden faltar.",
             err=True,
         )
-
-
-@contextlib.contextmanager
-def _opened(out: Path | None, form: str) -> Iterator[TextIO]:
-    """Where the text goes. A file is there only when it is whole, and only this account may read
-    it (on Windows: the rights of its folder count)."""
-    if out is None:
-        yield sys.stdout
-        return
-    # Excel takes a CSV without this mark for one of another encoding.
-    encoding = "utf-8-sig" if form == "csv" else "utf-8"
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding=encoding, newline="") as stream:
-            yield stream
-        files.retry(lambda: os.replace(temporary, out))
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_ids(stream: TextIO, ids: Iterator[str]) -> int:
-    count = 0
-    for id in ids:
-        stream.write(f"{id}\n")
-        count += 1
-    return count
-
-
-def _write_json(stream: TextIO, found: Iterator[Stored], rules: Rules) -> int:
-    """A list, one answer a line, so that it can be read as it comes."""
-    count, before = 0, "["
-    for stored in found:
-        told = json.dumps(telling.shape(stored, rules), ensure_ascii=False)
-        stream.write(f"{before}\n{told}")
-        before = ","
-        count += 1
-    stream.write("[]\n" if not count else "\n]\n")
-    return count
 
 
 def _names(rules: Rules, fingerprints: list[str]) -> list[str]:
@@ -155,28 +144,6 @@ def _names(rules: Rules, fingerprints: list[str]) -> list[str]:
     return list(names)
 
 
-def _write_csv(stream: TextIO, found: Iterator[Stored], rules: Rules, names: list[str]) -> int:
-    write = delimited.writing(stream)
-    write([*COLUMNS, *names])
-    count = 0
-    for stored in found:
-        count += 1
-        contract = rules.of(stored.rules)
-        texts = (telling.values(stored, contract) or {}) if contract is not None else {}
-        write(
-            [
-                stored.id,
-                telling.moment(stored.milliseconds),
-                stored.version,
-                stored.model,
-                repr(stored.probability),
-                telling.answered(stored, rules),
-                *(texts.get(name) or "" for name in names),
-            ]
-        )
-    return count
-
-
 # One answer again
 
 
@@ -185,8 +152,11 @@ def replay(parts: Parts, id: str) -> Exit:
     rules = Rules(parts.settings.state, parts.contract)
     with database.using(parts.settings) as engine, engine.connect() as connection:
         stored = answers.find(connection, id)
+        refused = stored is None and answers.refusal(connection, id) is not None
         if stored is None:
             _warn_of_lag(engine, parts.settings)
+    if refused:
+        raise Refused(replaying.TEXTS["peticion_rechazada"][0])
     if stored is None:
         raise Refused(
             "no hay ninguna respuesta guardada con ese identificador; las nuevas tardan "
@@ -227,8 +197,10 @@ def _print_replay(found: Replay, rules: Rules) -> None:
     click.echo(table([heading, *rows]) if rows else "ninguno la mueve")
 
 
-def _noted(notes: list[tuple[str, str]]) -> str:
-    return ", ".join(f"{name}: {code}" for name, code in notes) or "ninguno"
+def _noted(notes: list[Note]) -> str:
+    told = [note_shape(note, "es") for note in notes]
+    texts = [f"{one['parametro']}: {one['codigo']} ({one['valor_usado']})" for one in told]
+    return ", ".join(texts) or "ninguno"
 
 
 def _verdict(found: Replay) -> str:
@@ -270,10 +242,11 @@ def export(
         _warn_of_lag(engine, parts.settings)
         if not any(rights.known(engine, asked).counts().values()):
             raise Refused(NOBODY)
-        found = rights.export(engine, rules, Audit(parts.settings.state), asked, who)
-    with _opened(out, "json") as stream:
-        json.dump(found, stream, ensure_ascii=False, indent=2)
-        stream.write("\n")
+        # The file first: what cannot be written is not told to have been exported.
+        with listings.opened(out, "json") as stream:
+            found = rights.export(engine, rules, Audit(parts.settings.state), asked, who)
+            json.dump(found, stream, ensure_ascii=False, indent=2)
+            stream.write("\n")
     if out is not None:
         click.echo(f"Todo lo que se sabe, en {out}: son datos personales, entréguelo con cuidado.")
     return Exit.DONE
@@ -292,6 +265,11 @@ def erase(
         if not sure and not _is_sure(_counted(counts)):
             raise Refused("No se ha borrado nada.")
         counts = rights.erase(engine, Audit(parts.settings.state), asked, who, why)
+    if not any(counts.values()):
+        raise Refused(
+            "No se sabía nada de ese identificador o referencia, y nada se ha borrado: ¿está bien "
+            "escrito? Lo suyo que espere en el diario no llegará a la base de datos."
+        )
     click.echo(f"Borrado: {_counted(counts)}. Las sumas, que no dicen de quién, se quedan.")
     click.echo(
         "Lo que quede en el diario no vuelve a la base de datos y desaparece en un cuarto de "
@@ -311,6 +289,7 @@ def _counted(counts: dict[str, int]) -> str:
     words = {
         "answers": "respuestas",
         "inputs": "con sus valores",
+        "refusals": "peticiones rechazadas",
         "outcomes": "resultados",
         "events": "comunicaciones de resultados",
     }

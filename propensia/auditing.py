@@ -88,8 +88,16 @@ def _wanted(found: Iterable[Record], since_ms: int | None, event: str | None) ->
 
 
 def _row(record: Record) -> dict[str, Any]:
-    names = ("number", "at", "event", "who", "why", "facts", "hash")
-    return {name: getattr(record, name) for name in names}
+    at = datetime.fromisoformat(record.at).astimezone()
+    return {
+        "numero": record.number,
+        "momento": at.isoformat(timespec="milliseconds"),
+        "suceso": record.event,
+        "quien": record.who,
+        "datos": record.facts,
+        "motivo": record.why,
+        "hash": record.hash,
+    }
 
 
 def _words(record: Record) -> tuple[str, str, str, str]:
@@ -98,10 +106,15 @@ def _words(record: Record) -> tuple[str, str, str, str]:
 
 def facts(told: dict[str, Any]) -> str:
     """The facts of a record on one line; those that say nothing are left out."""
-    if changed := told.get("changed"):
-        return ", ".join(f"{name}: {_change(row)}" for name, row in changed.items())
-    said = {name: value for name, value in told.items() if value not in (None, "", [], False)}
-    return ", ".join(f"{name}={_text(value)}" for name, value in said.items())
+    changed = [f"{name}: {_change(row)}" for name, row in told.get("changed", {}).items()]
+    said = [
+        f"{name}={_text(value)}"
+        for name, value in told.items()
+        if name != "changed"
+        and value is not False
+        and value not in (None, "", [])  # 0 == False: a count is told
+    ]
+    return ", ".join(said + changed)
 
 
 def _change(row: dict[str, Any]) -> str:
@@ -131,4 +144,6 @@ def _sentence(change: Change) -> str:
         return f"{'la publicación' if 'release' in what else 'la clave'} {one}, que ya no está"
     if "release" in what:
         return f"la publicación {what['release']} ({what['version']}), tal como está"
-    return f"la clave {what['key']}, {'revocada' if what['revoked'] else 'que vale'}"
+    changed = ", ".join(f"{name}: {_change(row)}" for name, row in what.get("changed", {}).items())
+    now = "revocada" if what["revoked"] else "que vale"
+    return f"la clave {what['key']}, {now}{f', cambiada ({changed})' if changed else ''}"

@@ -5,6 +5,7 @@ It never stops for good, whatever becomes of the database, and answers wait for 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -21,10 +22,10 @@ from propensia.audit import Audit
 from propensia.contract import Contract
 from propensia.journal import reader
 from propensia.journal.writer import FOLDER
-from propensia.registry import Registry
+from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings
-from propensia.store import aside, database, overview, retention, shipping
-from propensia.store.database import StoreError
+from propensia.store import aside, clock, database, overview, retention, scored, shipping
+from propensia.store.database import Replaced, StoreError
 from propensia.store.shipping import Shipper, Waiting
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,21 @@ log = logging.getLogger(__name__)
 SHIP_S, PANEL_S, ALERT_S, MONITOR_S, PURGE_S = 1.0, 5.0, 30.0, 60.0, 3600.0
 SLICE_S = 2.0
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+FLOOR_MS, MOST_SHARE = 600_000, 20
+"""The answers are examined no sooner than ten minutes after the last time, nor more than a part in
+so many of the time."""
+
 LONGEST_PAUSE_S = 10.0
 """After failures; the journal keeps everything meanwhile."""
+
+SHIPPING, READING = "el envío del diario", "la lectura del diario"
+WRONG_SHOWN = 3
+LOST = (
+    "se borró o se cambió el fichero de la base de datos mientras se usaba, y se abrió el que "
+    "había: lo enviado antes solo está en una copia de seguridad"
+)
+"""Until the keeper starts again: what it tells of is not mended by going on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,10 @@ class Job:
 
 
 class Clerk:
-    """What the clerk of this keeper does. Safe for threads."""
+    """What the clerk of this keeper does. Safe for threads.
+
+    ``is_store_away``: the database did not take the journal the last time.
+    """
 
     def __init__(self, settings: Settings, contract: Contract, registry: Registry) -> None:
         self._settings = settings
@@ -58,8 +75,12 @@ class Clerk:
         self._opening = threading.Lock()
         self._ended = threading.Event()
         self._problems: dict[str, str] = {}
+        self._late_s = 0.0
+        self.is_store_away = False
         self._watch = alerts.Watch(settings, registry)
-        self._examined_ms = 0
+        self._examined_ms: int | None = None
+        self._span_ms = round(settings.monitor_hours * HOUR_MS)
+        self._floor_ms = self._pause_ms = min(FLOOR_MS, self._span_ms)
 
     @property
     def problems(self) -> list[str]:
@@ -67,12 +88,18 @@ class Clerk:
         return sorted(set(self._problems.copy().values()))
 
     def journal(self) -> dict[str, Any]:
-        """How far the journal is behind, for the keeper's note. Raises ``OSError``."""
-        waiting, shipper = self._waiting(), self._shipper
+        """How far the journal is behind, for the keeper's note; empty where nobody can know."""
+        shipper = self._shipper
+        try:
+            waiting, left = self._waiting(), aside.count(self._folder)
+        except OSError as error:
+            self._problems[READING] = f"no se puede leer el diario ({error.strerror or error})"
+            return {}
+        self._problems.pop(READING, None)
         return {
             "retraso_segundos": round(waiting.seconds, 1),
             "pendiente_bytes": waiting.bytes,
-            "apartados": aside.count(self._folder),
+            "apartados": left,
             "ilegibles": shipper.damaged if shipper else 0,
         }
 
@@ -80,7 +107,7 @@ class Clerk:
         """Do all of it until the keeper ends."""
         self._ended = ended
         jobs = (
-            Job("el envío del diario", SHIP_S, self._ship),
+            Job(SHIPPING, SHIP_S, self._ship),
             Job("los datos del panel", PANEL_S, self._draw),
             Job("el aviso de alertas", ALERT_S, self._alert),
             Job("la vigilancia", MONITOR_S, self._monitor),
@@ -99,17 +126,24 @@ class Clerk:
         pause = job.period_s
         while not self._ended.is_set():
             began = time.monotonic()
+            engine: Engine | None = None
+            is_away = failed = False
             try:
-                problem = job.run(self._store())
-                failed = False
+                engine = self._store()
+                problem = job.run(engine)
             except Exception as error:  # whatever it is, it must not end a thread
                 problem, failed = _said(job, error), True
+                is_away = isinstance(error, StoreError | SQLAlchemyError)
+                if isinstance(error, Replaced):
+                    self._let_go(engine)
                 if problem not in self._problems.copy().values():
                     log.error("%s: %s", job.run.__name__.strip("_"), _where(error))
             if problem:
                 self._problems[job.name] = problem
             else:
                 self._problems.pop(job.name, None)
+            if job.name == SHIPPING:
+                self.is_store_away = is_away
             # Again soon after a failure, but less and less so.
             pause = min(2 * pause, LONGEST_PAUSE_S) if failed else job.period_s
             self._ended.wait(max(0.0, began + pause - time.monotonic()))
@@ -120,17 +154,31 @@ class Clerk:
                 self._engine = database.open_store(self._settings)
             return self._engine
 
+    def _let_go(self, engine: Engine | None) -> None:
+        """The file of that database is gone: from now on, the one that is there."""
+        with self._opening:
+            if engine is not None and engine is self._engine:
+                engine.dispose()
+                self._engine = self._shipper = None
+            self._problems["la base de datos"] = LOST
+
     def _waiting(self) -> Waiting:
         places = self._shipper.places if self._shipper else {}
         return shipping.waiting(self._folder, places, _now_ms())
 
     def _ship(self, engine: Engine) -> str | None:
-        if self._shipper is None:
-            self._shipper = Shipper(engine, self._folder, self._settings.outcome_days)
+        shipper = self._shipper
+        if shipper is None:
+            shipper = Shipper(engine, self._folder, self._settings.outcome_days)
+            self._shipper = shipper
         # A long backlog in slices: what was wrong before is told no longer than it is.
         until = time.monotonic() + SLICE_S
-        self._shipper.turn(lambda: self._ended.is_set() or time.monotonic() > until)
+        shipper.turn(lambda: self._ended.is_set() or time.monotonic() > until)
         reader.sweep(self._folder)
+        if shipper.wrong:
+            return "ficheros del diario que no se envían: " + "; ".join(
+                shipper.wrong[:WRONG_SHOWN]
+            )
         left = aside.count(self._folder)
         return f"{left} registros del diario apartados, en {FOLDER}/*.rejected" if left else None
 
@@ -139,30 +187,67 @@ class Clerk:
 
     def _alert(self, engine: Engine) -> str | None:
         now_ms = _now_ms()
-        self._watch.look(engine, self._waiting().seconds, now_ms)
+        with contextlib.suppress(OSError):  # told by ``journal``
+            self._late_s = self._waiting().seconds
+        self._watch.look(engine, self._late_s, now_ms)
         return alerts.deliver(engine, self._settings, now_ms)
 
     def _monitor(self, engine: Engine) -> None:
-        """Examine the answers, unless this keeper or that of another machine did lately."""
-        now_ms, pause_ms = _now_ms(), self._settings.monitor_hours * HOUR_MS
-        # What lies in the future was written before the clock was set right.
-        if 0 <= now_ms - self._examined_ms < pause_ms:
+        """Examine the answers where that is due, unless another keeper did a moment ago."""
+        now_ms = _now_ms()
+        if _within(self._examined_ms, now_ms, self._pause_ms) or not self._due(engine, now_ms):
             return
+        monitoring.run(engine, self._settings, self._contract, self._registry, now_ms)
+        took_ms = _now_ms() - now_ms
+        # What takes long is not done all day, whatever comes in.
+        self._examined_ms, self._pause_ms = now_ms, max(self._floor_ms, MOST_SHARE * took_ms)
+
+    def _due(self, engine: Engine, now_ms: int) -> bool:
+        """Whether the answers were not examined for ``monitor_hours``, or there is more to find:
+        new outcomes, or answers of the published version, of which nothing was found yet."""
+        try:
+            release = self._registry.current()
+        except (OSError, RegistryError):  # damaged, or pruned this moment: /health tells
+            release = None
         with engine.connect() as connection:
             newest = overview.examined_at(connection)
-        if newest is None or not 0 <= now_ms - newest < pause_ms:
-            monitoring.run(engine, self._settings, self._contract, self._registry, now_ms)
-            newest = now_ms
-        self._examined_ms = newest
+            if _within(newest, now_ms, self._pause_ms):
+                return False
+            if newest is None or not _within(newest, now_ms, self._span_ms):
+                return True
+            told = scored.last_outcome(connection)
+            if told is not None and newest < told <= now_ms:
+                return True
+            if release is None:
+                return False
+            found = overview.examined_at(connection, release.version)
+            since = now_ms - self._settings.monitor_days * DAY_MS
+            return not _within(found, now_ms, self._span_ms) and overview.answered(
+                connection, release.version, since
+            )
 
-    def _purge(self, engine: Engine) -> None:
-        gone = retention.purge(engine, self._settings, _now_ms(), self._ended.is_set)
+    def _purge(self, engine: Engine) -> str | None:
+        """What is too old goes, unless only a clock that jumped says that it is."""
+        now_ms = _now_ms()
+        if not clock.is_steady(engine, now_ms):
+            return (
+                "el reloj saltó, aquí o en otra máquina de la misma base: lo caducado se borra "
+                "cuando lleve un día sin saltos"
+            )
+        gone = retention.purge(engine, self._settings, now_ms, self._ended.is_set)
         if left := aside.forget(self._folder, self._settings.keep_inputs_days):
             gone["rejected"] = left
         if gone:
             Audit(self._settings.state).record(
                 "purged", who="propensia", why="plazo de conservación", **gone
             )
+        return None
+
+
+def _within(at: int | None, now_ms: int, span_ms: float) -> bool:
+    """Whether ``at`` was less than that long ago; what lies in the future was written before the
+    clock was set right."""
+    return at is not None and 0 <= now_ms - at < span_ms
 
 
 def _now_ms() -> int:

@@ -22,7 +22,10 @@ DELIMITERS = ";,\t"
 NAMES_DELIMITER = re.compile(r"(?i)\"?sep=([;,\t])\"?").fullmatch
 
 # What a spreadsheet would run as a formula (OWASP, CSV injection); it does not run a number.
-_RUNS = tuple("=+-@\t\r\n")
+_RUNS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - the wide ones, which some of them run too
+# The same after what another spreadsheet, of other settings, takes for the end of a cell or row:
+# quotes that stand at no beginning of a cell, as it sees them, hold nothing together.
+_RUNS_INSIDE = re.compile('([;\t\r\n])(?=[ "]*[=+@＝＋－＠-])')  # noqa: RUF001 - as above
 _NUMBER = re.compile(r"[+-][0-9]+(?:[.,][0-9]+)?").fullmatch
 
 
@@ -158,14 +161,16 @@ def refuse_twice(names: list[str], source: str) -> None:
 def writing(stream: TextIO) -> Callable[[Iterable[str]], None]:
     """What writes one row of texts into a CSV, with commas, that spreadsheets open.
 
-    ``stream`` was opened with ``newline=""``. A text that a spreadsheet would run gets an
-    apostrophe before it: somebody else may have sent it.
+    ``stream`` was opened with ``newline=""``. A text that a spreadsheet would run, or a part of it
+    that one would take for a cell, gets an apostrophe before it: somebody else may have sent it.
     """
-    # The writer quotes a carriage return, where a line would break, only if its own lines end so.
-    lines = SimpleNamespace(write=lambda line: stream.write(f"{line[:-2]}\n"))
-    row = csv.writer(lines, lineterminator="\r\n").writerow
+    # The writer quotes what its own lines end with: also what ends a cell elsewhere.
+    ends = ";\t\r\n"
+    lines = SimpleNamespace(write=lambda line: stream.write(f"{line[: -len(ends)]}\n"))
+    row = csv.writer(lines, lineterminator=ends).writerow
     return lambda texts: row([_still(text) for text in texts])
 
 
 def _still(text: str) -> str:
-    return f"'{text}" if text.startswith(_RUNS) and not _NUMBER(text) else text
+    still = _RUNS_INSIDE.sub(r"\1'", text)
+    return f"'{still}" if text.startswith(_RUNS) and not _NUMBER(text) else still

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from propensia import steps
 from propensia.contract import Contract, Parameter
 
 Vector = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ def of_scores(chances: Vector) -> dict[str, Any]:
     distinct ones among them and the share of each bin, as for a number. ``histograma``: the
     shares of 20 equal steps from 0 to 1.
     """
-    counts, _ = np.histogram(chances, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
+    counts = np.bincount(steps.places(chances, HISTOGRAM_BINS), minlength=HISTOGRAM_BINS)
     inner = edges(chances)
     return {
         "deciles": quantiles(chances).tolist(),

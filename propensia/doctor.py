@@ -72,6 +72,7 @@ def _findings() -> Iterator[Finding]:
     yield from _access(settings)
     yield from _limits(settings)
     yield from examining.memory(settings)
+    yield from examining.retention(settings)
     yield from examining.reference_key(settings)
     yield from examining.audit_log(settings)
     yield from _served(Registry(settings.state))
@@ -270,6 +271,10 @@ def _as_started(settings: Settings) -> list[Settings]:
 
 
 def _others(ran: Settings, settings: Settings) -> str:
-    names = [row.name for row in fields(Settings)]
-    different = [name for name in names if getattr(ran, name) != getattr(settings, name)]
-    return ", ".join(f"{name} = {getattr(ran, name)!r}" for name in different)
+    different = [
+        row for row in fields(Settings) if getattr(ran, row.name) != getattr(settings, row.name)
+    ]
+    return ", ".join(
+        f"{row.name} = {'(secreto)' if row.metadata['secret'] else repr(getattr(ran, row.name))}"
+        for row in different
+    )

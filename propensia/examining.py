@@ -29,6 +29,8 @@ Finding = tuple[str, str]
 
 BEHIND_S = 60.0
 AHEAD_MS = 60_000
+LONGEST_MONTHS = 62
+"""Days: a month is judged whole, once the outcomes of its last answers have come."""
 ANSWER_BYTES = 1200
 """What an answer takes in the journal and in the database together, with room to spare
 (``python -m benchmarks shipping`` tells)."""
@@ -98,6 +100,14 @@ def _database(settings: Settings, found: Look, now_ms: int) -> Iterator[Finding]
     if found.newest_ms is not None and found.newest_ms > now_ms + AHEAD_MS:
         ahead = spanish.number((found.newest_ms - now_ms) / 1000, 0)
         yield WARN, f"hay respuestas de dentro de {ahead} s: el reloj iba o va mal"
+
+
+def retention(settings: Settings) -> Iterator[Finding]:
+    """Whether answers are kept until the last month of them can be judged."""
+    least, kept = settings.outcome_days + LONGEST_MONTHS, settings.keep_answers_days
+    if kept < least:
+        told = f"keep_answers_days = {kept}, menos que outcome_days y dos meses más ({least})"
+        yield WARN, f"{told}: un mes se borra antes de madurar, y no habrá acierto realizado"
 
 
 def reference_key(settings: Settings) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # code -> (Spanish, English). {p} is the parameter, {admits} what it accepts.
 TEXTS: dict[str, tuple[str, str]] = {
@@ -93,6 +94,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cambiado_por_hoja": (
         "{p} lo cambió una hoja de cálculo (como 1E+12); ponga la columna como texto y repítalo",
         "{p} was changed by a spreadsheet (as 1E+12); make the column a text and fill it again",
+    ),
+    "falta_id_o_ref": (
+        "Falta id o ref: de qué respuesta es",
+        "id or ref is missing: which answer it is about",
+    ),
+    "miles_o_decimales": (
+        "{p} acaba en punto o coma y tres cifras, como 1.234: pueden ser miles o decimales; "
+        "escriba 1234,00 o 1,23",
+        "{p} ends with a point or a comma and three digits, as 1.234: they may be thousands or "
+        "decimals; write 1234.00 or 1.23",
     ),
     "fecha_no_valida": (
         "{p} es una fecha, AAAA-MM-DD o DD/MM/AAAA",
@@ -187,3 +198,16 @@ def sentence(
     else:
         template = TEXTS[code][0 if language == "es" else 1]
     return template.format(p=parameter, admits=admits, used=used)
+
+
+def note_shape(note: Note, language: str) -> dict[str, Any]:
+    """One of the ``avisos``, as every answer shows it."""
+    used = note.used
+    if isinstance(used, float) and used.is_integer():  # every number is read as a float: 65.0
+        used = int(used)
+    return {
+        "parametro": note.parameter,
+        "codigo": note.code,
+        "mensaje": sentence(note.code, note.parameter, language, used=used),
+        "valor_usado": used,
+    }

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import stat
 import time
@@ -64,6 +65,24 @@ def shown(name: str) -> str:
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in short
     )
+
+
+def masked(url: str, mask: str = "***@") -> str:
+    """A URL without name and password; to the last ``@``, for a password may hold one, too."""
+    return re.sub("://.*@", lambda _: f"://{mask}", url, flags=re.DOTALL)
+
+
+def hand_over(*paths: Path, like: Path) -> None:
+    """What root has just made must not keep the service's own account from going on: it belongs
+    to the owner of ``like``, as far as root may say so here. It never raises, and follows no
+    link: others may write in that folder."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return
+    with contextlib.suppress(OSError):
+        owner = like.stat()
+        for path in paths:
+            if path.lstat().st_uid != owner.st_uid:
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def open_regular(path: Path, *, follow: bool = True) -> io.BufferedReader:
@@ -136,11 +155,12 @@ def write(
         sync_folder(path.parent)
 
 
-def write_json(path: Path, value: object, *, durable: bool = True) -> None:
+def write_json(path: Path, value: object, *, durable: bool = True, private: bool = False) -> None:
     """As ``write``, for a JSON value; NaN and infinities are refused with ``ValueError``."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
     # A file name of bytes that are not UTF-8 has lone surrogates; \udcff is JSON for one too.
-    write(path, text.encode("utf-8", "backslashreplace"), durable=durable)
+    data = text.encode("utf-8", "backslashreplace")
+    write(path, data, durable=durable, private=private)
 
 
 def read_json(path: Path) -> Any:

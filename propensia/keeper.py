@@ -45,9 +45,9 @@ def prepare(settings: Settings, contract: Contract, registry: Registry, say: Say
     except OSError:
         log.warning("the models folder cannot be read")
     say("No hay ningún modelo: se entrena uno de demostración con datos sintéticos…")
-    data = training.make_demonstration(settings)
+    data, sidecar = training.make_demonstration(settings)
     say("Se comprueba, como cualquier fichero que se deje en la carpeta…")
-    dropped = admission.Dropped(training.DEMONSTRATION, data)
+    dropped = admission.Dropped(training.DEMONSTRATION, data, sidecar)
     verdict, _ = admission.admit(dropped, settings, contract, registry, demonstration=True)
     if not verdict["accepted"]:
         raise training.TrainingError(verdict["why"])
@@ -143,7 +143,13 @@ def _beat(state: Path, told: Told, ended: threading.Event) -> None:
     """Show that the keeper lives, also while an admission takes its time."""
     while not ended.wait(1.0):
         with contextlib.suppress(OSError):  # told by the age of the note
-            note = {"pid": os.getpid(), "problemas": told.all(), "diario": told.clerk.journal()}
+            journal = told.clerk.journal()  # first: it may find something wrong
+            note = {
+                "pid": os.getpid(),
+                "problemas": told.all(),
+                "diario": journal,
+                "sin_base": told.clerk.is_store_away,
+            }
             heartbeat.leave(state / "keeper.json", note)
 
 

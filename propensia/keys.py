@@ -53,7 +53,7 @@ def create(chosen: Settings, asked: Rights, who: str) -> Exit:
     def decide(known: list[Key]) -> list[Key]:
         before[:] = known
         _refuse_alike(asked.name, [key for key in known if key.is_good(now)])
-        Audit(chosen.state).record("keys.created", who=who, **_audited(made))
+        Audit(chosen.state).record("keys.created", who=who, **keys.audited(made))
         return [*known, made]
 
     were_lost = keys.lost(folder)
@@ -100,8 +100,9 @@ def rotate(chosen: Settings, which: str, overlap_s: float, who: str) -> Exit:
         text[:], replaced[:] = [shown], [key.id for key in ended]
         after[:] = [_until_then(key, now + overlap_s) if key in ended else key for key in known]
         after.append(made)
-        facts = _audited(made) | {"replaced": replaced, "overlap_s": overlap_s}
-        _record(chosen, "keys.rotated", who, facts)
+        until = {key.id: keys.ends(key) for key in after if key.id in replaced}
+        told = {"replaced": replaced, "until": until, "overlap_s": overlap_s}
+        _record(chosen, "keys.rotated", who, keys.audited(made) | told)
         return after
 
     keys.change(chosen.state / FOLDER, decide)
@@ -147,13 +148,6 @@ def revoke(chosen: Settings, which: str, who: str) -> Exit:
 
 
 # What the audit log is told, before it is done
-
-
-def _audited(key: Key) -> dict[str, Any]:
-    networks = [str(network) for network in key.networks]
-    limits = {"networks": networks, "routes": sorted(key.routes), "in_path": key.in_path}
-    ends = None if key.expires is None else _moment(key.expires)
-    return {"key": key.id, "name": key.name, "role": key.role, "expires": ends} | limits
 
 
 def _record(chosen: Settings, event: str, who: str, facts: dict[str, Any]) -> None:

@@ -41,21 +41,24 @@ class Lock:
         deadline = time.monotonic() + self._patience_s
         while True:
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-            got = _try(handle)
-            if got and _is_there(handle, self._path):
+            if _try(handle) and has_name(handle, self._path):
                 self._handle = handle
                 return True
             os.close(handle)
-            if not got:
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(PAUSE_S)
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(PAUSE_S)
 
     def release(self) -> None:
         """Let it go; closing the file does."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+    def has_name(self) -> bool:
+        """Whether others still find the lock that is held. Raises ``OSError`` where nobody can
+        know."""
+        return self._handle is not None and has_name(self._handle, self._path)
 
     def __enter__(self) -> Lock:
         """The lock, held. Raises ``Busy``."""
@@ -80,9 +83,9 @@ def is_free(path: Path) -> bool:
     return free
 
 
-def _is_there(handle: int, path: Path) -> bool:
+def has_name(handle: int, path: Path) -> bool:
     """Whether an open file still has that name: who removes a lock holds it, so that whoever
-    waited for it gets a file that nobody else will ever find."""
+    waited for it gets a file that nobody else will ever find. Raises ``OSError``."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:

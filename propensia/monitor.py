@@ -10,16 +10,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
+from typing import Any
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from propensia import monitoring
 from propensia.contract import Contract
 from propensia.monitoring import Findings, Measurement, verdicts
 from propensia.spanish import number, percent
 from propensia.store import database
-from propensia.store.database import StoreError
+from propensia.telling import moment
 from propensia.terminal import Exit, Parts, table
 
 PLAIN = {
@@ -42,11 +42,68 @@ TITLES = {
     "estimated": "Acierto que se espera, antes de saber quién paga",
     "realised": "Acierto que hubo",
     "maturity": "Parte que había pagado, por días",
-    "calibration": "Calibración por decil, de menor a mayor probabilidad",
-    "lift": "Ganancia (lift) por decil, de mayor a menor probabilidad",
+    "calibration": "Calibración por decil, de mayor a menor probabilidad",
+    "lift": "Elevación (lift) por decil, de mayor a menor probabilidad",
     "hindsight": "Lo que se esperaba menos lo que hubo",
     "caller": "Respuestas con algún dato supuesto, por sistema",
 }
+UNJUDGED = {
+    "drift": "la deriva",
+    "estimated": "el acierto que se espera",
+    "realised": "el acierto que hubo",
+}
+KEYS = {
+    "at": "momento",
+    "kind": "clase",
+    "subject": "tema",
+    "value": "valor",
+    "low": "desde",
+    "high": "hasta",
+    "detail": "detalle",
+    "code": "codigo",
+    "reason": "motivo",
+    "reason_en": "motivo_en",
+    "rows": "filas",
+    "reference": "referencia",
+    "reference_rows": "filas_referencia",
+    "index": "indice",
+    "by_chance": "por_azar",
+    "bins": "tramos",
+    "test": "prueba",
+    "statistic": "estadistico",
+    "free": "grados",
+    "expected": "esperado",
+    "beyond": "mas_alla",
+    "pairs": "parejas",
+    "values": "valores",
+    "before": "antes",
+    "since": "desde",
+    "until": "hasta",
+    "first": "desde",
+    "last": "hasta",
+    "first_id": "primer_id",
+    "rules": "contrato",
+    "calibration_noise": "ruido_calibracion",
+    "cohort": "mes",
+    "days": "dias",
+    "chance": "probabilidad",
+    "plain": "sin_corregir",
+    "payments": "pagos",
+    "captured": "acumulado",
+    "euros": "euros",
+    "estimated": "estimado",
+    "realised": "real",
+    "within": "acertado",
+    "answers": "respuestas",
+    "noted": "supuestas",
+    "refused": "rechazadas",
+    "troubles": "problemas",
+    "caller": "quien",
+    "parameter": "parametro",
+    "count": "veces",
+}
+"""The names of JSON; those that are missing are the same."""
+TIMES = ("at", "since", "until", "first", "last")
 SHARES = ("new_category", "missing", "maturity", "calibration", "caller", "region")
 HEADING = ("QUÉ", "VALOR", "INTERVALO 95 %", "VEREDICTO")
 WIDEST = 40
@@ -56,16 +113,11 @@ def run(parts: Parts, days: int | None, version: str | None, form: str) -> Exit:
     """Measure now and print. Raises ``StoreError``, ``OSError`` or ``RegistryError``."""
     if version is not None:
         version = parts.registry.find(version)
-    engine = database.open_store(parts.settings)
-    try:
-        now_ms = time.time_ns() // 1_000_000
+    now_ms = time.time_ns() // 1_000_000
+    with database.using(parts.settings) as engine:
         found = monitoring.examine(
             engine, parts.settings, parts.contract, parts.registry, now_ms, days, version
         )
-    except SQLAlchemyError as error:
-        raise StoreError(f"la base de datos falla ({type(error).__name__})") from error
-    finally:
-        engine.dispose()
     wrong = verdicts.wrong(found.measurements, parts.settings)
     if form == "json":
         click.echo(_json(found, wrong))
@@ -75,8 +127,23 @@ def run(parts: Parts, days: int | None, version: str | None, form: str) -> Exit:
 
 
 def _json(found: Findings, wrong: list[Measurement]) -> str:
-    rows = [asdict(one) | {"wrong": one in wrong} for one in found.measurements]
-    return json.dumps({"at": found.at, "measurements": rows}, ensure_ascii=False, indent=1)
+    rows = [_told(asdict(one)) | {"mal": one in wrong} for one in found.measurements]
+    table = {"momento": moment(found.at), "medidas": rows}
+    return json.dumps(table, ensure_ascii=False, indent=1)
+
+
+def _told(value: Any) -> Any:
+    """Plain values with the keys in Spanish, and times as texts; the names of values stay."""
+    if isinstance(value, list):
+        return [_told(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    told = {}
+    for key, inner in value.items():
+        if key in TIMES and isinstance(inner, int):
+            inner = moment(inner)
+        told[KEYS.get(key, key)] = inner if key == "values" else _told(inner)
+    return told
 
 
 def _print(parts: Parts, found: Findings, wrong: int) -> None:
@@ -91,7 +158,22 @@ def _print(parts: Parts, found: Findings, wrong: int) -> None:
             rows = list(_rows(parts, kind, list(group)))
             click.echo(f"\n{TITLES[kind]}")
             click.echo(table([HEADING, *rows]))
-    click.echo(f"\nMal: {wrong}" if wrong else "\nNada está mal.")
+    click.echo(f"\n{_conclusion(found, wrong)}")
+
+
+def _conclusion(found: Findings, wrong: int) -> str:
+    """What is wrong, and what nobody can tell."""
+    missing = verdicts.missing(found.measurements)
+    said = [f"Mal: {wrong}."] if wrong else []
+    if not wrong and verdicts.any_judged(found.measurements):
+        limits = "en lo que se ha podido juzgar" if missing else ""
+        said.append(f"Nada está mal {limits}".rstrip() + ".")
+    if missing:
+        total = sum(missing.values())
+        number = "falta una cifra" if total == 1 else f"faltan {total} cifras"
+        what = ", ".join(UNJUDGED[kind] for kind in missing)
+        said.append(f"No se ha podido juzgar: {what} ({number}; el motivo, en su lugar).")
+    return " ".join(said or ["No hay nada que juzgar."])
 
 
 def _rows(parts: Parts, kind: str, found: list[Measurement]) -> Iterator[tuple[str, ...]]:

@@ -9,21 +9,22 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from propensia import snapshot
-from propensia.audit import Audit
+from propensia.audit import Audit, Record
 from propensia.contract import Contract
 from propensia.journal.records import milliseconds
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
 from propensia.store import alerts, overview
-from propensia.store.overview import Finding
+from propensia.store.overview import Finding, Trouble
 from propensia.store.schema import HOUR_MS
+from propensia.store.sums import FAULT
 
 DAY_MS = 24 * HOUR_MS
 DAYS, HOURS, WEEK = 30, 48, 7
@@ -31,14 +32,20 @@ DAYS, HOURS, WEEK = 30, 48, 7
 
 COURSE_DAYS = 366
 MOST_POINTS, MOST_FINDINGS, MOST_CALLERS, MOST_EVENTS, MOST_ALERTS = 400, 300, 20, 12, 20
-MOST_TROUBLES, TROUBLES_EACH = 500, 3
-LONGEST = 200
+TROUBLES_EACH = 3
+LONGEST, MOST_NAMED = 300, 12
 
-NOW = (
-    *("drift", "drift_test", "region", "new_category", "missing"),
-    *("estimated", "realised", "calibration", "lift", "hindsight"),
-)
-"""Kinds of findings of which the last are shown."""
+LOOKED_BACK = 500
+"""Records of the audit log from which the events are chosen."""
+
+PUBLISHED, MOST_PUBLISHED = "published", 4
+"""The event of which some are shown however much came after it."""
+
+ROUTINE = ("outcomes.loaded", "purged", "backup")
+"""Events of which there may be many a day: each of them is one line with how often it came."""
+
+ASSUMED = "valor_supuesto"
+"""The code of a note that a value was used where none came; other notes are no assumptions."""
 
 Table = dict[str, Any]
 
@@ -62,10 +69,11 @@ def build(
             "modelo": _model(release, manifest, registry, contract),
             **_answers(connection, now_ms),
             "puntuaciones": _scores(connection, version, manifest, settings, now_ms),
-            "vigilancia": _findings(overview.last(connection, NOW, version)[:MOST_FINDINGS]),
+            "vigilancia": _findings(_found(connection, version)),
             "evolucion": _course(connection, now_ms),
             "limites": {"deriva": settings.alert_drift, "auc": settings.alert_auc},
             "madura_dias": settings.outcome_days,
+            "vigila_horas": settings.monitor_hours,
             "resultados": overview.has_outcomes(connection),
             "llamadores": _callers(connection, now_ms),
             "alertas": _alerts(connection),
@@ -126,13 +134,14 @@ def _answers(connection: Connection, now_ms: int) -> Table:
     """Answers and positive ones by hour (each of the last, also without any) and by day."""
     hours: dict[int, list[int]] = {}
     days: dict[str, list[int]] = {}
-    for day in range(DAYS - 1, -1, -1):
-        days[_day(now_ms - day * DAY_MS)] = [0, 0]
+    today = _day(now_ms)
+    for back in range(DAYS - 1, -1, -1):  # of the calendar: not all have 24 hours
+        days[(today - timedelta(days=back)).isoformat()] = [0, 0]
     last = now_ms // HOUR_MS * HOUR_MS
     for hour in range(HOURS - 1, -1, -1):
         hours[last - hour * HOUR_MS] = [0, 0]
     for row in overview.traffic(connection, now_ms - (DAYS + 1) * DAY_MS):
-        for sums in (hours.get(row.hour), days.get(_day(row.hour))):
+        for sums in (hours.get(row.hour), days.get(_day(row.hour).isoformat())):
             if sums is not None:
                 sums[0] += row.count
                 sums[1] += row.positive
@@ -142,9 +151,9 @@ def _answers(connection: Connection, now_ms: int) -> Table:
     }
 
 
-def _day(at: int) -> str:
+def _day(at: int) -> date:
     """The day of a moment where this machine stands."""
-    return datetime.fromtimestamp(at / 1000, UTC).astimezone().date().isoformat()
+    return datetime.fromtimestamp(at / 1000, UTC).astimezone().date()
 
 
 def _scores(
@@ -166,6 +175,13 @@ def _scores(
     }
 
 
+def _found(connection: Connection, version: str) -> list[Finding]:
+    """How the version does now, and how the newest month did of which that is known."""
+    now = overview.last(connection, version)
+    before = [*overview.matured(connection), *overview.hindsight(connection)]
+    return [*now[: MOST_FINDINGS - len(before)], *before]
+
+
 def _findings(found: Iterable[Finding]) -> list[Table]:
     return [
         {
@@ -183,11 +199,12 @@ def _findings(found: Iterable[Finding]) -> list[Table]:
 
 
 def _bounded(detail: Mapping[str, Any]) -> Table:
-    """What of a detail is short; lists of names are cut."""
+    """What of a detail is short. Of how often which name came, the most frequent names."""
     kept: Table = {}
     for name, value in detail.items():
-        if isinstance(value, list):
-            kept[name] = [item for item in value if isinstance(item, str | int | float)][:12]
+        if isinstance(value, dict) and all(isinstance(one, int) for one in value.values()):
+            names = sorted(value, key=lambda key: (-value[key], key))
+            kept[name] = [key[:LONGEST] for key in names[:MOST_NAMED]]
         elif isinstance(value, str):
             kept[name] = value[:LONGEST]
         elif value is None or isinstance(value, bool | int | float):
@@ -200,39 +217,58 @@ def _course(connection: Connection, now_ms: int) -> list[Table]:
     since = now_ms - COURSE_DAYS * DAY_MS
     found = overview.course(connection, ("estimated", "realised"), "auc", since, MOST_POINTS)
     found += overview.course(connection, ("maturity",), None, since, MOST_POINTS)
-    return [one | {"detalle": {}} for one in _findings(found)]
+    kept = ("cohort", "rows")
+    return [
+        one | {"detalle": {name: one["detalle"][name] for name in kept if name in one["detalle"]}}
+        for one in _findings(found)
+    ]
 
 
 def _callers(connection: Connection, now_ms: int) -> list[Table]:
     """Who asked within a week, those with the most trouble first."""
     since = now_ms - WEEK * DAY_MS
-    answered = overview.callers(connection, since)
-    found: dict[str, Table] = {
-        caller: {"llamador": caller, "respuestas": count, "supuestas": noted, "problemas": []}
-        for caller, (count, noted) in answered.items()
-    }
-    for one in overview.troubles(connection, since, MOST_TROUBLES):
-        empty = {"llamador": one.caller, "respuestas": 0, "supuestas": 0, "problemas": []}
-        listed = found.setdefault(one.caller, empty)["problemas"]
-        if len(listed) < TROUBLES_EACH:
-            listed.append(
-                {
-                    "clase": "supuesto" if one.kind == overview.ASSUMED else "rechazado",
-                    "parametro": one.parameter,
-                    "codigo": one.code,
-                    "veces": one.count,
-                    "desde": one.first,
-                    "hasta": one.last,
-                }
-            )
-    worst = sorted(found.values(), key=lambda row: (-_trouble(row), row["llamador"]))
-    return worst[:MOST_CALLERS]
+    found: list[Table] = [
+        {"llamador": caller, "respuestas": count, "supuestas": noted, "rechazadas": refused}
+        for caller, (count, noted, refused) in overview.callers(connection, since).items()
+    ]
+    worst = sorted(found, key=lambda row: (-_trouble(row), row["llamador"]))[:MOST_CALLERS]
+    names = [row["llamador"] for row in worst]
+    troubles = overview.troubles(connection, since, names, TROUBLES_EACH)
+    for row in worst:
+        row["problemas"] = _worst([one for one in troubles if one.caller == row["llamador"]])
+    return worst
 
 
 def _trouble(row: Table) -> float:
     """How much of what a caller sends is not as it should be."""
-    refused = sum(int(one["veces"]) for one in row["problemas"] if one["clase"] == "rechazado")
-    return (int(row["supuestas"]) + refused) / max(1, int(row["respuestas"]) + refused)
+    wrong = int(row["supuestas"]) + int(row["rechazadas"])
+    return wrong / max(1, int(row["respuestas"]) + int(row["rechazadas"]))
+
+
+def _worst(troubles: list[Trouble]) -> list[Table]:
+    """What came wrong most often, and of what was refused one at least."""
+    shown = troubles[:TROUBLES_EACH]
+    refused = [one for one in troubles if one.kind == FAULT]
+    if refused and refused[0] not in shown:
+        shown = [*shown[:-1], refused[0]]
+    return [
+        {
+            "clase": _class(one),
+            "parametro": one.parameter,
+            "codigo": one.code,
+            "veces": one.count,
+            "desde": one.first,
+            "hasta": one.last,
+        }
+        for one in shown
+    ]
+
+
+def _class(one: Trouble) -> str:
+    """A note is an assumption only where a value was taken that did not come."""
+    if one.kind == FAULT:
+        return "rechazado"
+    return "supuesto" if one.code == ASSUMED else "aviso"
 
 
 def _alerts(connection: Connection) -> list[Table]:
@@ -249,17 +285,28 @@ def _alerts(connection: Connection) -> list[Table]:
 
 
 def _events(state: Path) -> list[Table]:
-    """The last changes of state, the newest first: what, who, when."""
+    """The last changes of state, the newest first: what, who, when, how often."""
     try:
-        records = Audit(state).tail(MOST_EVENTS)
+        records = Audit(state).tail(LOOKED_BACK)
     except OSError:  # told by those who write it
         return []
+    often: dict[str, int] = {}
+    first: list[Record] = []
+    others: list[Record] = []
+    for record in records:
+        often[record.event] = count = often.get(record.event, 0) + 1
+        if record.event == PUBLISHED and count <= MOST_PUBLISHED:
+            first.append(record)
+        elif record.event not in ROUTINE or count == 1:
+            others.append(record)
+    chosen = (first + others)[:MOST_EVENTS]
     return [
         {
             "momento": _moment(record.at),
             "suceso": record.event,
             "quien": record.who[:LONGEST],
             "version": str(record.facts.get("version") or "")[:12],
+            "veces": often[record.event] if record.event in ROUTINE else 1,
         }
-        for record in records
+        for record in sorted(chosen, key=lambda record: -record.number)
     ]

@@ -6,7 +6,9 @@ It changes nothing else: what was done past the log stays for a person to judge.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -16,7 +18,9 @@ from typing import Any
 from propensia.access import keys
 from propensia.access.keys import AccessError
 from propensia.audit import Audit, Head, Record
+from propensia.audit.records import read
 from propensia.journal.references import References
+from propensia.locks import Busy, Lock
 from propensia.registry import Registry, RegistryError, audited
 from propensia.settings import Settings
 
@@ -26,6 +30,7 @@ EVERY_S, AGAIN_S = 600.0, 15.0
 WHO = "propensia"
 RELEASE, KEY = "release", "key"
 _OF_RELEASE = ("release", "version", "threshold", "pinned")
+_OF_KEY = ("name", "role", "expires", "networks", "routes", "in_path", "mark", "revoked")
 
 
 class Auditor:
@@ -63,11 +68,24 @@ class Change:
 
 @dataclass(slots=True)
 class Told:
-    """What is so by the log: releases by number, whether each key was revoked, and settings."""
+    """What is so by the log: releases by number, keys by id, and settings;
+    ``place``: how far it was read, in bytes."""
 
     releases: dict[int, dict[str, Any]] = field(default_factory=dict)
-    keys: dict[str, bool] = field(default_factory=dict)
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    place: int = 0
+
+    def read_on(self, audit: Audit) -> None:
+        """Go on to the last whole line that there is now. Raises ``OSError``."""
+        for line in audit.lines(self.place):
+            if not line.endswith(b"\n"):
+                return
+            self.place += len(line)
+            record = read(line)
+            if record is not None:
+                with contextlib.suppress(KeyError, TypeError):  # of a later program
+                    self.take(record)
 
     def take(self, record: Record) -> None:
         """Go on by one record."""
@@ -76,13 +94,16 @@ class Told:
             case "published":
                 self.releases[facts["release"]] = _of_release(facts)
             case "keys.created" | "keys.rotated":
-                self.keys[facts["key"]] = False
+                self.keys[facts["key"]] = _of_key(facts | {"revoked": False})
+                for id, ends in facts.get("until", {}).items():
+                    self.keys.get(id, {})["expires"] = ends
             case "keys.revoked":
-                self.keys |= dict.fromkeys(facts["keys"], True)
+                for id in facts["keys"]:
+                    self.keys.get(id, {})["revoked"] = True
             case "found" if facts["kind"] == RELEASE:
                 self.releases[facts["release"]] = _of_release(facts)
             case "found":
-                self.keys[facts["key"]] = facts["revoked"]
+                self.keys[facts["key"]] = _of_key(facts)
             case "missing" if facts["kind"] == RELEASE:
                 self.releases.pop(facts["release"], None)
             case "missing":
@@ -98,31 +119,33 @@ def _of_release(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in _OF_RELEASE}
 
 
-def told(audit: Audit) -> Told:
-    """What the log tells, read from its beginning. Raises ``OSError``."""
-    found = Told()
-    for record in audit.all():
-        with contextlib.suppress(KeyError, TypeError):  # of a later program
-            found.take(record)
-    return found
+def _of_key(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in _OF_KEY}
 
 
 def changes(registry: Registry) -> list[Change]:
-    """Releases and keys that are otherwise than the log tells. Nobody publishes meanwhile. Raises
-    ``OSError`` and ``RegistryError``."""
+    """Releases and keys that are otherwise than the log tells. Raises ``OSError`` and
+    ``RegistryError``."""
+    return _changes(registry, Told())
+
+
+def _changes(registry: Registry, by_log: Told) -> list[Change]:
+    # Nobody waits for this: a long log takes its time, and what comes meanwhile is little.
+    by_log.read_on(registry.audit)
     if not (registry.state / "releases").is_dir():  # nothing was ever started here
         return []
     with registry.writing():
-        by_log = told(registry.audit)
-        return [*_releases(registry, by_log), *_keys(registry.state, by_log)]
+        by_log.read_on(registry.audit)
+        found = list(_releases(registry, by_log))
+    return found + _keys(registry, by_log)
 
 
 def reconcile(settings: Settings, registry: Registry) -> int:
     """Record what the log does not tell of releases, keys and settings; how many records that
     were. For the keeper, at its start and now and then. Raises as ``changes``."""
-    audit = registry.audit
-    found = changes(registry)
-    changed = _settings(settings, told(audit).settings)
+    audit, by_log = registry.audit, Told()
+    found = _changes(registry, by_log)
+    changed = _settings(settings, by_log.settings)
     if changed:
         found.append(Change("settings.changed", {"changed": changed}))
     for change in found:
@@ -141,16 +164,34 @@ def _releases(registry: Registry, by_log: Told) -> Iterator[Change]:
             yield Change("missing", {"kind": RELEASE} | facts)
 
 
-def _keys(state: Path, by_log: Told) -> Iterator[Change]:
+def _keys(registry: Registry, by_log: Told) -> list[Change]:
+    """A key is in the log before it is in the file: what differs is looked at again while nobody
+    changes keys, which nobody ever did where there is no lock for it."""
+    folder = registry.state / keys.FOLDER
+    lock, found = folder / keys.LOCK, list(_differing(folder, by_log))
+    if not found or not lock.exists():
+        return found
     try:
-        stored = {key.id: key for key in keys.stored(state / keys.FOLDER)}
+        with Lock(lock, keys.PATIENCE_S):
+            by_log.read_on(registry.audit)
+            return list(_differing(folder, by_log))
+    except Busy as error:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(lock)) from error
+
+
+def _differing(folder: Path, by_log: Told) -> Iterator[Change]:
+    try:
+        stored = {key.id: key for key in keys.stored(folder)}
     except AccessError:  # damaged or gone: the start, /health and the doctor tell that
         return
     for key in stored.values():
-        revoked = key.revoked is not None
-        if by_log.keys.get(key.id) is not revoked:
-            facts = {"key": key.id, "name": key.name, "role": key.role, "revoked": revoked}
+        facts = keys.audited(key) | {"revoked": key.revoked is not None}
+        before = by_log.keys.get(key.id)
+        if before is None:
             yield Change("found", {"kind": KEY} | facts)
+        elif differs := [name for name, was in before.items() if facts[name] != was]:
+            changed = {name: {"from": before[name], "to": facts[name]} for name in differs}
+            yield Change("found", {"kind": KEY} | facts | {"changed": changed})
     for id in by_log.keys.keys() - stored.keys():
         yield Change("missing", {"kind": KEY, "key": id})
 

@@ -15,7 +15,7 @@ from propensia.contract import Contract
 from propensia.journal import records
 from propensia.journal.references import NAME, References
 from propensia.journal.writer import FOLDER, Journal, JournalError
-from propensia.serving import Answer, Bundle
+from propensia.serving import REASONS, Answer, Bundle
 from propensia.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Recorder:
         self._settings = settings
         self._contract = contract
         self._names = [parameter.name for parameter in contract.parameters]
-        self._known = frozenset(self._names)
+        self._known = frozenset([*self._names, REASONS])
         self._off = settings.journal == "off"
         self._required = settings.journal == "required"
         self._journal = Journal(
@@ -127,7 +127,7 @@ class Recorder:
             answer.probability,
             answer.positive,
             [texts.get(name) for name in self._names],
-            [(self._named(note.parameter), note.code) for note in answer.notes],
+            [(self._named(note.parameter), note.code, note.used) for note in answer.notes],
         )
 
     def _named(self, parameter: str) -> str:

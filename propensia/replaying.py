@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from propensia.contract import Contract
-from propensia.faults import BadRow
+from propensia.faults import BadRow, Note, note_shape
 from propensia.registry import Release
 from propensia.rules import Rules
 from propensia.scorer import ScorerError, Unreliable
@@ -32,6 +32,10 @@ TEXTS = {
         "respuesta, pero no se puede repetir.",
         "The values that were received are not kept any more (setting keep_inputs_days); the "
         "answer is still there, but cannot be repeated.",
+    ),
+    "peticion_rechazada": (
+        "Esa petición se rechazó: no hubo respuesta que repetir.",
+        "That request was refused: there was no answer to repeat.",
     ),
     "contrato_perdido": (
         "Falta el contrato con el que se respondió; recupere de una copia el fichero de la "
@@ -156,13 +160,9 @@ def _differences(stored: Stored, answer: Answer) -> tuple[str, ...]:
     return tuple(code for code, is_so in differs.items() if is_so)
 
 
-def notes_of(given: Stored | Answer) -> list[tuple[str, str]]:
-    """Parameter and code of the notices about its values, the ones that must come again."""
-    if isinstance(given, Answer):
-        notes = [(note.parameter, note.code) for note in given.notes]
-    else:
-        notes = given.notes
-    return [note for note in notes if note[1] not in _OF_THE_REQUEST]
+def notes_of(given: Stored | Answer) -> list[Note]:
+    """The notices about its values, the ones that must come again."""
+    return [note for note in given.notes if note.code not in _OF_THE_REQUEST]
 
 
 def _why(stored: Stored, serving: Serving) -> tuple[str, str]:
@@ -183,7 +183,7 @@ def shape(replay: Replay, then: dict[str, Any], language: str) -> dict[str, Any]
         "ahora": {
             "probabilidad": answer.probability,
             "clasificacion": names["es"],
-            "avisos": [{"parametro": name, "codigo": code} for name, code in notes_of(answer)],
+            "avisos": [note_shape(note, language) for note in notes_of(answer)],
         },
         "igual": not replay.differences,
         "exacta": replay.exact,

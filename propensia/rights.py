@@ -5,16 +5,20 @@ Who did it stays in the audit log, with counts; never what was known, nor the re
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from propensia import telling
 from propensia.audit import Audit
 from propensia.journal import references
 from propensia.journal.references import References
+from propensia.journal.writer import FOLDER
 from propensia.rules import Rules
 from propensia.settings import Settings
 from propensia.store import database, people
@@ -58,6 +62,7 @@ def export(engine: Engine, rules: Rules, audit: Audit, asked: Person, who: str) 
             telling.shape(stored, rules) | {"referencia": stored.reference}
             for stored in found.answers
         ],
+        "rechazos": [telling.refusal(refused) for refused in found.refusals],
         "resultados": [
             {"respuesta": row["answer"]} | telling.outcome(row) for row in found.outcomes
         ],
@@ -66,7 +71,7 @@ def export(engine: Engine, rules: Rules, audit: Audit, asked: Person, who: str) 
                 "id": row["id"],
                 "respuesta": row["answer"],
                 "referencia": row["reference"],
-                "estado": row["state"],
+                "estado": telling.OUTCOME_STATES[row["state"]],
             }
             | telling.outcome(row)
             for row in found.events
@@ -78,14 +83,34 @@ def erase(engine: Engine, audit: Audit, asked: Person, who: str, why: str) -> di
     """Erase all that is known of somebody, for good: how much of each kind it was.
 
     What the journal still holds of it goes within the quarter of an hour that its files last, and
-    does not come back. Raises ``SQLAlchemyError`` or ``OSError``, and then nothing was erased.
+    does not come back. Raises ``SQLAlchemyError`` or ``OSError``, and then nothing was erased; the
+    log, which is told first, tells that too, as far as it can be known.
     """
-    with engine.begin() as connection:
-        counts = people.erase(connection, asked, time.time_ns() // 1_000_000)
-        # Inside: what cannot be told is not done.
-        audit.record("erased", who=who, why=why, **_facts(asked, counts))
+    facts: dict[str, Any] | None = None
+    try:
+        with engine.begin() as connection:
+            written_ms = _written_ms(audit.folder.parent / FOLDER)
+            now_ms = time.time_ns() // 1_000_000
+            counts = people.erase(connection, asked, now_ms, written_ms)
+            facts = _facts(asked, counts)
+            # Inside: what cannot be told is not done.
+            audit.record("erased", who=who, why=why, **facts)
+    except SQLAlchemyError:
+        if facts is not None:  # told, and then the database did not say that it is done
+            with contextlib.suppress(OSError):
+                audit.record("erased", who=who, why=why, unsure=True, **facts)
+        raise
     database.settle(engine)
     return counts
+
+
+def _written_ms(folder: Path) -> int:
+    """When a journal was last written, in ms since 1970; 0 where it holds nothing."""
+    times = [0]
+    for path in folder.glob("*.journal"):
+        with contextlib.suppress(FileNotFoundError):  # shipped this moment
+            times.append(path.stat().st_mtime_ns // 1_000_000)
+    return max(times)
 
 
 def _facts(asked: Person, counts: dict[str, int]) -> dict[str, Any]:

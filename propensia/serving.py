@@ -35,6 +35,8 @@ GOLDEN_TOLERANCE_OTHERS = 1e-9
 UNRELIABLE_IN_A_ROW = 3
 RETRY_LOAD_S = 30.0
 RETURN = "retorno"
+REASONS = "motivos"
+"""What a notice about the reasons names: no parameter of a contract."""
 
 # Whatever may be wrong with a state folder, a manifest or a model file.
 CANNOT_LOAD = (OSError, RegistryError, ScorerError, Unreliable, KeyError, TypeError, ValueError)
@@ -138,7 +140,7 @@ class Serving:
             effects = self._effects(bundle, values, reasons_wanted)
             if effects is None:
                 effects = []
-                notes.append(Note("motivos", "motivos_no_disponibles", None))
+                notes.append(Note(REASONS, "motivos_no_disponibles", None))
         return Answer(
             self.new_id(),
             bundle,

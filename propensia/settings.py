@@ -48,7 +48,7 @@ def _setting(
     secret: bool = False,
 ) -> Any:
     told = {"help": help, "least": least, "most": most, "secret": secret}
-    return field(default=default, metadata=told)
+    return field(default=default, metadata=told, repr=not secret)
 
 
 # ruff: noqa: RUF009 - the calls below only describe fields, and their defaults are immutable

@@ -16,7 +16,7 @@ FORMAT = 1
 
 def leave(state: Path, found: dict[str, Any]) -> None:
     """Write what was found. Raises ``OSError``."""
-    files.write_json(state / FILE, found | {"formato": FORMAT}, durable=False)
+    files.write_json(state / FILE, found | {"formato": FORMAT}, durable=False, private=True)
 
 
 def read(state: Path) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from propensia import delimited, files
 from propensia.delimited import TableError
-from propensia.files import shown
+from propensia.files import masked, shown
 
 BLOCK_ROWS = 20_000
 PARQUET = (".parquet", ".pq")
@@ -47,11 +47,6 @@ NOT_UTF8 = re.compile(r"Could not decode to UTF-8 column '(.*?)' with text").mat
 # Whole numbers up to here are exact in float64, and short.
 WHOLE = 1e15
 Texts = list[str]
-
-
-def masked(url: str, mask: str = "***@") -> str:
-    """A URL without name and password; to the last ``@``, for a password may hold one, too."""
-    return re.sub("://.*@", lambda _: f"://{mask}", url, flags=re.DOTALL)
 
 
 class Table(ABC):

@@ -10,10 +10,25 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from propensia.contract import Contract
+from propensia.faults import note_shape
+from propensia.journal import records
 from propensia.rules import Rules
 
 if TYPE_CHECKING:  # a web process has no database, unless somebody asks for a stored answer
-    from propensia.store.answers import Stored
+    from propensia.store.answers import Refusal, Stored
+
+
+OUTCOME_STATES = {
+    "matched": "unido",
+    "repeated": "coincidente",
+    "superseded": "superado",
+    "contradictory": "contradictorio",
+    "unknown": "pendiente",
+    "before": "previo",
+    "late": "tarde",
+    "mismatched": "cruzado",
+}
+"""The states of ``store.outcomes`` in the words of people."""
 
 
 def moment(milliseconds: int) -> str:
@@ -39,8 +54,9 @@ def values(stored: Stored, contract: Contract | None) -> dict[str, str | None] |
     return dict(zip(names, stored.texts, strict=True))
 
 
-def shape(stored: Stored, rules: Rules) -> dict[str, Any]:
-    """An answer as a dictionary for JSON."""
+def shape(stored: Stored, rules: Rules, language: str = "es") -> dict[str, Any]:
+    """An answer as a dictionary for JSON: what the caller got, and what it was given to."""
+    contract = rules.of(stored.rules)
     return {
         "id": stored.id,
         "momento": moment(stored.milliseconds),
@@ -52,8 +68,19 @@ def shape(stored: Stored, rules: Rules) -> dict[str, Any]:
         "probabilidad": stored.probability,
         "umbral": stored.threshold,
         "clasificacion": answered(stored, rules),
-        "avisos": [{"parametro": name, "codigo": code} for name, code in stored.notes],
-        "valores": values(stored, rules.of(stored.rules)),
+        (contract or rules.current).flag: stored.positive,
+        "avisos": [note_shape(note, language) for note in stored.notes],
+        "valores": values(stored, contract),
+    }
+
+
+def refusal(refused: Refusal) -> dict[str, Any]:
+    """A request that could not be scored, as a dictionary for JSON."""
+    return {
+        "id": refused.id,
+        "momento": moment(records.milliseconds(refused.id)),
+        "quien": refused.caller,
+        "errores": [{"parametro": name, "codigo": code} for name, code in refused.faults],
     }
 
 

@@ -20,6 +20,13 @@ from propensia.store import schema
 RULES = records.Rules("abcdef012345", 3, "modelo «á»", "0123456789abcdef", 0.5).written()
 START_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
+NOTES: list[list[tuple[str, str, str | float | None]]] = [
+    [("er", "valor_supuesto", '«á»,"valor_supuesto",'), ("po", "fuera_de_rango", 0.5)],
+    [],
+    [("po", "fuera_de_rango", None)],
+    [],
+]
+"""Those of four answers; in the first of them something was assumed."""
 Record = dict[str, Any]
 
 
@@ -35,7 +42,7 @@ def answers(count: int, seed: int = 0, apart_ms: int = 40_000) -> list[bytes]:
             chance.random(),
             number % 5 == 0,
             [f"texto {number}\t\\\n", "", None, "ñ\x00€"],
-            [("er", "vacio"), ("po", "fuera_de_rango")] if number % 4 == 0 else [],
+            NOTES[number % 4],
         )
         for number in range(count)
     ]
@@ -56,6 +63,7 @@ def refusals(count: int, seed: int = 0) -> list[bytes]:
 def write(folder: Path, told: list[bytes], owner: int = 1, number: int = 1) -> Path:
     """A file of the journal, of a process that has ended."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{owner:016x}.lock").touch()
     path = folder / f"{owner:016x}-{number:06d}.journal"
     path.write_bytes(b"".join(map(line, told)))
     return path
@@ -89,25 +97,20 @@ def sums_are_those_of(
     engine: Engine, answered: dict[str, Record], refused: dict[str, Record]
 ) -> None:
     """Fail unless the sums of the store are those of these records, and of no other."""
-    windows: dict[Any, list[float]] = {}
+    windows: dict[Any, list[int]] = {}
     scores: Counter[Any] = Counter()
     for id, row in answered.items():
         hour = int(id[:11], 16) // HOUR_MS * HOUR_MS
-        one = windows.setdefault((hour, row["version"], row["caller"]), [0, 0, 0.0, 0])
-        for place, more in enumerate((1, row["positive"], row["probability"], bool(row["notes"]))):
+        one = windows.setdefault((hour, row["version"], row["caller"]), [0, 0, 0])
+        assumed = any(code == "valor_supuesto" for _, code, _ in row["notes"])
+        for place, more in enumerate((1, row["positive"], assumed)):
             one[place] += more
         scores[hour, row["version"], int(row["probability"] * 20)] += 1
     found = {
-        (row["hour"], row["version"], row["caller"]): [
-            *(row["count"], row["positive"], round(row["probability"], 6), row["noted"])
-        ]
+        (row["hour"], row["version"], row["caller"]): [row["count"], row["positive"], row["noted"]]
         for row in table(engine, schema.windows)
     }
-    # Sums of float64 in another order: equal but for the last digits.
-    assert found == {
-        key: [count, positive, round(probability, 6), noted]
-        for key, (count, positive, probability, noted) in windows.items()
-    }
+    assert found == windows
     bins = {
         (row["hour"], row["version"], row["bin"]): row["count"]
         for row in table(engine, schema.scores)
@@ -116,11 +119,16 @@ def sums_are_those_of(
     codes: dict[Any, list[int]] = {}
     for kind, told, column in (("note", answered, "notes"), ("fault", refused, "faults")):
         for id, row in told.items():
-            for parameter, code in row[column]:
+            for parameter, code, *_ in row[column]:
                 at = int(id[:11], 16)
                 key = (at // HOUR_MS * HOUR_MS, row["caller"], kind, parameter, code)
                 count, first, last = codes.get(key, (0, at, at))
                 codes[key] = [count + 1, min(first, at), max(last, at)]
+    for id, row in refused.items():  # requests, however many faults they have
+        at = int(id[:11], 16)
+        key = (at // HOUR_MS * HOUR_MS, row["caller"], "refusal", "", "")
+        count, first, last = codes.get(key, (0, at, at))
+        codes[key] = [count + 1, min(first, at), max(last, at)]
     names = ("hour", "caller", "kind", "parameter", "code")
     assert codes == {
         tuple(row[name] for name in names): [row["count"], row["first"], row["last"]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from propensia.store.alerts import Alert
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 CALLERS = {"recobros": 0.6, "crm <b>": 0.3, "portal": 0.1}
 REASON = "hay 120 respuestas y hacen falta 500"
+REASON_EN = "there are 120 answers, and 500 are needed"
 
 
 def insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -47,7 +49,7 @@ def traffic(connection: Connection, version: str, now: int, days: int = 35) -> N
             count = int(random.poisson(daily * part)) + 1
             positive, noted = int(count * 0.37), int(count * part / 4)
             row = {"hour": hour, "version": version, "caller": caller, "count": count}
-            more = {"positive": positive, "probability": count * 0.4, "noted": noted}
+            more = {"positive": positive, "noted": noted}
             windows.append(row | more)
         shares = random.multinomial(100, np.array(_bell(0.38)) / sum(_bell(0.38)))
         scores += [
@@ -77,9 +79,13 @@ def troubles(connection: Connection, now: int, parameter: str) -> None:
     """What came wrong from two callers."""
     hour = now // HOUR_MS * HOUR_MS
     rows = [
-        ("recobros", "note", parameter, "coma_decimal", 812),
+        ("recobros", "note", parameter, "valor_supuesto", 812),
+        ("recobros", "note", parameter, "texto_normalizado", 90),
+        ("recobros", "note", parameter, "coma_decimal", 45),
         ("recobros", "fault", parameter, "parametro_ausente", 31),
-        ("crm <b>", "note", parameter, "sin_dato", 95),
+        ("recobros", "fault", parameter, "valor_no_admitido", 9),
+        ("recobros", "refusal", "", "", 35),
+        ("crm <b>", "note", parameter, "valor_supuesto", 95),
     ]
     names = ("caller", "kind", "parameter", "code", "count")
     more = {"hour": hour, "first": hour + 1000, "last": hour + 2000}
@@ -105,7 +111,7 @@ def _drift(version: str, now: int, contract: Contract) -> list[tuple[Any, ...]]:
             share = 0.012 * place
             rows.append((now, version, "missing", name, share, None, None, {}))
     category = next(p for p in contract.parameters if p.is_category)
-    news = {"values": list(category.values[:2])}
+    news = {"values": {category.values[0]: 3, category.values[1]: 9}, "rows": 1200}
     rows.append((now, version, "new_category", category.name, 0.01, None, None, news))
     rows.append((now, version, "region", "region", 0.043, 0.04, 0.05, {}))
     return rows
@@ -118,29 +124,40 @@ def _course(version: str, now: int) -> list[tuple[Any, ...]]:
         auc = 0.74 - 0.002 * (16 - week) + 0.008 * math.sin(week)
         rows.append((at, version, "estimated", "auc", auc, auc - 0.012, auc + 0.012, {}))
         if week > 12 and week % 2 == 0:
-            rows.append((at, version, "realised", "auc", auc - 0.01, auc - 0.03, auc + 0.01, {}))
+            told = (auc - 0.01, auc - 0.03, auc + 0.01, _month(at))
+            rows.append((at, version, "realised", "auc", *told))
     for name, value in (("brier", 0.171), ("precision", 0.583), ("recall", 0.644)):
         rows.append((now, version, "estimated", name, value, value - 0.01, value + 0.01, {}))
-    rows.append((now, version, "estimated", "payments", None, None, None, {"reason": REASON}))
+    refused = {"reason": REASON, "reason_en": REASON_EN}
+    rows.append((now, version, "estimated", "payments", None, None, None, refused))
+    last = now - 14 * 7 * DAY_MS
+    rows.append((last, version, "realised", "payments", 419.0, 380.0, 460.0, _month(last)))
     for cohort in range(4):
         at = now - (100 - 30 * cohort) * DAY_MS
         for days, share in ((30, 0.17), (60, 0.27), (90, 0.31)):
             if cohort < 4 - days // 30:
-                part = (at, version, "maturity", str(days), share + 0.012 * cohort, None, None, {})
-                rows.append(part)
+                told = (share + 0.012 * cohort, None, None, _month(at))
+                rows.append((at, version, "maturity", str(days), *told))
     return rows
 
 
 def _deciles(version: str, now: int) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
-    at = now - 91 * DAY_MS
+    at = now - 14 * 7 * DAY_MS
+    month = _month(at)
     for place in range(1, 11):
-        rate, chance = 0.03 + 0.075 * place, 0.02 + 0.078 * place
-        rows.append((at, version, "calibration", str(place), rate, rate, rate, {"chance": chance}))
-        euros = {"euros": round(48_000 * math.exp(-place / 3), 2)}
+        rate, chance = 0.855 - 0.075 * place, 0.878 - 0.078 * place
+        known = month | {"chance": chance}
+        rows.append((at, version, "calibration", str(place), rate, rate, rate, known))
+        euros = month | {"euros": round(48_000 * math.exp(-place / 3), 2)}
         rows.append((at, version, "lift", str(place), 2.4 - 0.2 * place, None, None, euros))
-    rows.append((at, version, "calibration", "ece", 0.012, None, None, {}))
+    rows.append((at, version, "calibration", "ece", 0.012, None, None, month))
     return rows
+
+
+def _month(at: int) -> dict[str, Any]:
+    """What the findings of a month that ended then say of it."""
+    return {"cohort": f"{datetime.fromtimestamp(at / 1000 - 86_400, UTC):%Y-%m}", "rows": 1000}
 
 
 def alert(connection: Connection, version: str, now: int) -> None:

@@ -77,6 +77,21 @@ def test_a_model_compared_with_itself_changes_nobody(
     assert first.manifest["threshold"] == 0.1
 
 
+def test_a_file_that_two_judge_at_once_is_told_once_in_the_audit_log(
+    place: Settings, desk: Registry, good: bytes
+) -> None:
+    """As ``train --publish`` and the keeper, who sees the same file in the folder."""
+    admitted(good, place, desk)
+    admitted(good, place, desk)
+    told = [record.event for record in desk.audit.tail(99)]
+    assert told.count("admitted") == 1
+    assert told.count("published") == 2
+    other = json.dumps({"umbral": 0.3}).encode()
+    contract = contracts.load(place.contract)
+    admission.admit(Dropped("modelo", good, other), place, contract, desk)
+    assert [record.event for record in desk.audit.tail(99)].count("admitted") == 2
+
+
 def test_the_second_child_sees_neither_the_file_nor_the_first_ones_folder(
     good: bytes,
     place: Settings,

@@ -87,8 +87,8 @@ def test_what_is_over_is_told_once(engine: Engine, chosen: Settings) -> None:
     assert texts(engine)[1] == "Ya no: Deriva 0.41."
     with engine.connect() as connection:
         assert store.going_on(connection) == []
-        (ended,) = store.newest(connection, 10)
-    assert ended.ended == NOW + round(1.1 * HOUR)
+        ended = connection.execute(select(schema.alerts.c.ended)).scalars().all()
+    assert ended == [NOW + round(1.1 * HOUR)]
 
 
 def test_what_comes_and_goes_is_one_alert(engine: Engine, chosen: Settings) -> None:
@@ -182,7 +182,7 @@ def test_alert_and_messages_are_written_together_or_not_at_all(
         with pytest.raises(ArithmeticError):
             alerts.raise_from(engine, chosen, [drift()], NOW)
     with engine.connect() as connection:
-        assert store.newest(connection, 1) == []
+        assert store.going_on(connection) == []
     alerts.raise_from(engine, chosen, [drift()], NOW)
     assert messages(engine) == [("empieza", "provincia")]
 
@@ -253,6 +253,19 @@ def test_an_auc_below_the_setting_is_told(kind: str) -> None:
     assert measured(finding(kind, "auc", 0.6), finding(kind, "brier", 0.1)) == []
     (one,) = measured(finding(kind, "auc", 0.59))
     assert (one.kind, one.subject, one.value, one.limit) == ("quality", kind, 0.59, 0.6)
+
+
+def test_a_month_that_went_badly_names_it_and_its_version_and_goes_on_with_the_next() -> None:
+    """Of a model that is replaced each month: the next bad month is no other thing."""
+    july = finding("realised", "auc", 0.55, cohort="2026-07")
+    (one,) = measured(july)
+    assert one.text == (
+        f"El AUC realizado de la versión {VERSION} en julio de 2026 es 0,550, y se avisa por "
+        "debajo de 0,600."
+    )
+    assert one.english.startswith(f"The realised AUC of version {VERSION} in July 2026 is 0.550")
+    (august,) = measured(replace(july, version="ba9876543210"))
+    assert august.key == one.key
 
 
 def test_an_estimate_that_is_refused_is_told_but_not_for_want_of_answers() -> None:
@@ -368,15 +381,15 @@ def test_all_that_is_wrong_is_seen(watched: Watched, contract: Contract) -> None
         {
             "hour": hour - hours * HOUR,
             "caller": "crm",
-            "kind": "fault",
+            "kind": kind,
             "parameter": parameter,
-            "code": "parametro_ausente",
+            "code": parameter and "parametro_ausente",
             "count": 15,
             "first": hour,
             "last": hour,
         }
         for hours in (0, 1)
-        for parameter in ("er", "po")
+        for kind, parameter in (("fault", "er"), ("fault", "po"), ("refusal", ""))
     ]
     with watched.engine.begin() as connection:
         connection.execute(insert(schema.measurements), rows)
@@ -394,6 +407,11 @@ def test_all_that_is_wrong_is_seen(watched: Watched, contract: Contract) -> None
     published(registry, contract, 0.3, "2026-09-01T00:00:00+00:00")
     watched.at(NOW + 2 * HOUR)
     assert watched.told() == [("caller", "crm")], "of the other version nothing is known yet"
+    bad = rows[-1] | {"at": NOW, "value": 0.5}
+    with watched.engine.begin() as connection:
+        connection.execute(insert(schema.measurements), [bad])
+    watched.at(NOW + 2 * HOUR)
+    assert watched.told() == [("caller", "crm"), ("quality", "realised")], "of the one before"
 
 
 def test_an_audit_log_that_was_changed_is_told(watched: Watched) -> None:

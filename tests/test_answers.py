@@ -21,7 +21,9 @@ from propensia import answering, delimited, rules, telling
 from propensia import contract as contracts
 from propensia.access.typed import WrongUse
 from propensia.answering import Refused
+from propensia.audit import Audit
 from propensia.contract import Contract
+from propensia.faults import Note
 from propensia.settings import Settings
 from propensia.store import answers
 from propensia.store.answers import Wanted
@@ -49,7 +51,7 @@ def listed(desk: Desk, form: str, wanted: Wanted | None = None) -> str:
     """What the command writes into a file."""
     out = desk.settings.state / "lista"
     parts = Parts(desk.settings, desk.contract, desk.registry)
-    assert answering.listing(parts, wanted or Wanted(), form, out) == Exit.DONE
+    assert answering.listing(parts, wanted or Wanted(), form, out, "ana") == Exit.DONE
     return out.read_text(encoding="utf-8-sig")
 
 
@@ -68,8 +70,30 @@ def test_an_answer_is_found_as_it_was_given(desk: Desk) -> None:
     assert (found.caller, found.rules) == ("marcador", desk.contract.fingerprint)
     assert found.reference == desk.recorder.hashed("EXP-1")
     # The name of an unknown parameter is a text of the caller, and is not kept.
-    told = [(note.parameter, note.code) for note in given.notes if note.parameter != "otro"]
-    assert found.notes == [*told, ("", "parametro_desconocido")]
+    told = [note for note in given.notes if note.parameter != "otro"]
+    assert found.notes == [*told, Note("", "parametro_desconocido", None)]
+    shown = telling.shape(found, desk.rules())
+    assert shown[desk.contract.flag] is given.positive
+    assert shown["avisos"] == [
+        {
+            "parametro": "ed",
+            "codigo": "valor_supuesto",
+            "mensaje": "ed venía sin dato: se ha usado 51-65",
+            "valor_usado": "51-65",
+        },
+        {
+            "parametro": "im",
+            "codigo": "coma_decimal",
+            "mensaje": "im llevaba coma decimal: se ha leído 17.5",
+            "valor_usado": 17.5,
+        },
+        {
+            "parametro": "",
+            "codigo": "parametro_desconocido",
+            "mensaje": "No se usa un parámetro que no está en el contrato",
+            "valor_usado": None,
+        },
+    ]
     assert found.texts is not None
     texts = dict(zip([p.name for p in desk.contract.parameters], found.texts, strict=True))
     assert texts == {**desk.contract.example(), "im": "17,5", "ed": "NaN"}
@@ -249,6 +273,86 @@ def test_one_that_is_not_there_is_told_and_not_an_empty_list(local: Desk) -> Non
             listed(local, "csv", wanted)
 
 
+def test_what_cannot_be_there_is_told_and_not_an_empty_list(local: Desk) -> None:
+    version = local.publish()
+    local.answer()
+    local.ship()
+    with pytest.raises(Refused, match="ninguna respuesta guardada de una versión"):
+        listed(local, "csv", Wanted(version="zzz"))
+    with pytest.raises(Refused, match="--since es posterior a --until"):
+        listed(local, "csv", Wanted(since=2, until=1))
+    assert len(listed(local, "ids", Wanted(version=version[:3])).split()) == 1
+
+
+def refuse(desk: Desk) -> str:
+    """A request that could not be scored; its id."""
+    id = desk.serving.new_id()
+    why = [(id, "im", "numero_no_valido"), (id, "otro", "parametro_repetido")]
+    desk.recorder.refused(why, "marcador")
+    desk.ship()
+    return id
+
+
+def test_a_request_that_was_refused_is_found_with_why_and_without_a_value(desk: Desk) -> None:
+    desk.publish()
+    id = refuse(desk)
+    (row,) = json.loads(listed(desk, "json", Wanted(id=id)))
+    assert row == {
+        "id": id,
+        "momento": telling.moment(int(id[:11], 16)),
+        "quien": "marcador",
+        "errores": [
+            {"parametro": "im", "codigo": "numero_no_valido"},
+            {"parametro": "", "codigo": "parametro_repetido"},
+        ],
+    }
+    rows = list(csv.DictReader(io.StringIO(listed(desk, "csv", Wanted(id=id)))))
+    assert [(one["id"], one["parametro"], one["codigo"]) for one in rows] == [
+        (id, "im", "numero_no_valido"),
+        (id, "", "parametro_repetido"),
+    ]
+    assert listed(desk, "ids", Wanted(id=id)) == f"{id}\n"
+    with pytest.raises(Refused, match="se rechazó"):
+        answering.replay(Parts(desk.settings, desk.contract, desk.registry), id)
+
+
+def test_who_lists_data_of_persons_is_in_the_audit_log_without_them(local: Desk) -> None:
+    version = local.publish()
+    local.answer(reference="EXP-1")
+    local.answer()
+    local.ship()
+    audit = Audit(local.settings.state)
+    before = len(audit.tail(99))
+    listed(local, "ids")
+    assert len(audit.tail(99)) == before, "ids are no data of a person"
+    listed(local, "csv", Wanted(version=version, since=1))
+    listed(local, "json", Wanted(reference=local.recorder.hashed("EXP-1")))
+    second, first = audit.tail(2)
+    assert (first.event, first.who, first.facts) == (
+        "listed",
+        "ana",
+        {"answers": 2, "filters": ["since", "version"]},
+    )
+    assert second.facts == {"answers": 1, "filters": ["reference"]}
+
+
+def test_a_file_that_cannot_be_written_is_told_by_its_name_before_anything_is_recorded(
+    local: Desk,
+) -> None:
+    local.publish()
+    given = local.answer()
+    local.ship()
+    parts = Parts(local.settings, local.contract, local.registry)
+    before = len(Audit(local.settings.state).tail(99))
+    nowhere = local.settings.state / "nadie" / "x.json"
+    with pytest.raises(FileNotFoundError, match="no existe esa carpeta") as error:
+        answering.export(parts, given.id, None, nowhere, "ana")
+    assert error.value.filename == str(nowhere.parent)
+    with pytest.raises(FileNotFoundError):
+        answering.listing(parts, Wanted(), "csv", nowhere, "ana")
+    assert len(Audit(local.settings.state).tail(99)) == before
+
+
 def test_what_waits_in_the_journal_is_told(
     local: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,7 +372,7 @@ def test_nobody_but_the_service_makes_the_database(tmp_path: Path, contract: Con
     """Made by an administrator, it would belong to another account than that of the service."""
     chosen = Settings(models=tmp_path, state=tmp_path)
     with pytest.raises(StoreError, match="la hace el servicio"):
-        answering.listing(Parts(chosen, contract, None), Wanted(), "csv", None)  # type: ignore[arg-type]
+        answering.listing(Parts(chosen, contract, None), Wanted(), "csv", None, "ana")  # type: ignore[arg-type]
     assert list(tmp_path.glob("store*")) == []
 
 

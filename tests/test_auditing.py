@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def full(desk: Desk) -> Desk:
     """An installation with three lines of audit."""
     desk.publish(0.25, "enero", why="el primero", who="ana")
     desk.publish(0.75, "febrero", why="=cmd|' /C calc'!A0", who="eva\x1b[2J")
-    Audit(desk.state).record("exported", who="ana", answers=3)
+    Audit(desk.state).record("exported", who="ana", answers=3, events=0, pinned=False)
     return desk
 
 
@@ -38,7 +39,8 @@ def test_the_list_is_a_table_for_people(full: Desk) -> None:
     assert heading.split() == ["NUMERO", "MOMENTO", "SUCESO", "QUIEN", "DATOS", "MOTIVO"]
     assert "publicado" in first and "release=1" in first and first.endswith("el primero")
     assert "\x1b" not in second and "eva\N{REPLACEMENT CHARACTER}[2J" in second
-    assert "datos exportados" in third and "answers=3" in third
+    assert "datos exportados" in third and "answers=3, events=0" in third
+    assert "pinned" not in third
 
 
 def test_the_list_as_csv_is_safe_to_open_in_a_spreadsheet(full: Desk) -> None:
@@ -52,20 +54,23 @@ def test_the_list_as_json_is_one_record_a_line(full: Desk) -> None:
     rows = [
         json.loads(line) for line in full.run("audit", "list", "--format", "json").split("\n")[:-1]
     ]
-    assert [row["number"] for row in rows] == [1, 2, 3]
-    assert rows[0] | {"hash": "", "at": ""} == {
-        "number": 1,
-        "at": "",
-        "event": "published",
-        "who": "ana",
-        "why": "el primero",
-        "facts": next(Audit(full.state).all()).facts,
-        "hash": "",
+    assert [row["numero"] for row in rows] == [1, 2, 3]
+    first = next(Audit(full.state).all())
+    assert datetime.fromisoformat(rows[0]["momento"]) == datetime.fromisoformat(first.at)
+    assert rows[0] | {"momento": ""} == {
+        "numero": 1,
+        "momento": "",
+        "suceso": "published",
+        "quien": "ana",
+        "datos": first.facts,
+        "motivo": "el primero",
+        "hash": first.hash,
     }
 
 
 def test_the_list_is_narrowed_by_time_and_event(full: Desk) -> None:
-    assert len(full.run("audit", "list", "--event", "exported").splitlines()) == 2
+    for said in ("exported", "datos exportados"):
+        assert len(full.run("audit", "list", "--event", said).splitlines()) == 2
     assert len(full.run("audit", "list", "--since", "1h").splitlines()) == 4
     assert full.run("audit", "list", "--since", "2999-01-01") == "Nada.\n"
     full.run("audit", "list", "--since", "ayer", code=Exit.WRONG_USE)
@@ -128,6 +133,16 @@ def test_the_doctor_names_the_database_and_makes_none(full: Desk) -> None:
     assert not (full.state / "store.db").exists()
     database.open_store(settings.load({})).dispose()
     assert mark(findings(full), "base de datos sqlite:///") == "bien"
+
+
+def test_the_doctor_warns_where_answers_are_forgotten_before_they_can_be_judged(
+    full: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "keep_answers_days = 151, menos que outcome_days"
+    monkeypatch.setenv("PROPENSIA_KEEP_ANSWERS_DAYS", "152")
+    assert "keep_answers_days" not in full.run("doctor"), "90 days and two months"
+    monkeypatch.setenv("PROPENSIA_KEEP_ANSWERS_DAYS", "151")
+    assert mark(findings(full), said) == "aviso"
 
 
 def test_the_doctor_never_tells_the_password_of_a_database(

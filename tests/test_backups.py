@@ -22,13 +22,18 @@ from zipfile import ZipFile, ZipInfo
 
 import pytest
 from desk import Desk, desk
+from journals import answers, holds_exactly, write
 
 from propensia import backups, files, heartbeat, settings
 from propensia.access import keys
 from propensia.access.keys import Key
 from propensia.backups import BackupError, copying, manifest
+from propensia.journal.references import References
 from propensia.locks import Lock
 from propensia.registry import Registry
+from propensia.settings import Settings
+from propensia.store import database
+from propensia.store.shipping import Shipper
 from propensia.terminal import Exit
 from tests import tiny_models
 
@@ -60,6 +65,7 @@ NOT_COPIED = (
     "releases/.000009.json.abcd.tmp",
     "versions/.aaaaaaaaaaaa.abcd.tmp/model.onnx",
     "demostracion.pkl",
+    "demostracion.json",
 )
 
 
@@ -312,6 +318,45 @@ def test_a_state_that_is_there_is_kept_aside_only_when_forced(full: Desk) -> Non
     assert str(aside) in told and tree(aside) == before
     current = full.registry.current()
     assert current is not None and current.number == 2
+
+
+def test_what_waited_in_the_journal_comes_into_the_restored_state(full: Desk) -> None:
+    """It was answered, and is in no database: nobody would ship it where it lies aside."""
+    folder, told = full.state / "journal", answers(9)
+    References(full.state)
+    shipped = write(folder, told[:2], owner=1)
+    engine = database.open_store(Settings(state=full.state))
+    Shipper(engine, folder, 90).turn()
+    assert not shipped.exists()
+    grows = write(folder, told[2:4], owner=2)
+    full.run("backup", "copia.zip")
+    write(folder, told[2:6], owner=2)
+    write(folder, told[6:], owner=3)
+    engine.dispose()
+    for path in (full.state / "keeper.json", full.state / "workers"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert "Su diario (2 ficheros)" in full.run("restore", "copia.zip", "--force")
+    (aside,) = full.folder.glob("var.antes-*")
+    assert (aside / "journal" / grows.name).exists()
+    engine = database.open_store(Settings(state=full.state))
+    assert Shipper(engine, folder, 90).turn() == 7
+    holds_exactly(engine, told)
+    engine.dispose()
+
+
+def test_a_journal_of_another_installation_stays_aside_and_that_is_told(full: Desk) -> None:
+    References(full.state)
+    full.run("backup", "copia.zip")
+    (full.state / "reference.key").unlink()
+    References(full.state)
+    write(full.state / "journal", answers(2))
+    for path in (full.state / "keeper.json", full.state / "workers"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    told = full.run("restore", "copia.zip", "--force")
+    assert "1 ficheros de su diario se quedan allí" in told
+    assert not list(full.state.glob("journal/*.journal"))
+    (aside,) = full.folder.glob("var.antes-*")
+    assert len(list(aside.glob("journal/*.journal"))) == 1
 
 
 def stored_key(desk: Desk, name: str, **more: Any) -> Key:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,57 @@ def test_a_named_delimiter_counts_and_lines_are_still_numbered_as_in_the_file(
     path.write_text("sep=;\n\na;b\n1;2\n1;2;3\n", encoding="utf-8")
     with pytest.raises(delimited.TableError, match="la línea 5 tiene 3 columnas"):
         delimited.read_table(path, 1_000)
+
+
+# What is written
+
+
+def written(*rows: list[str]) -> str:
+    stream = io.StringIO(newline="")
+    write = delimited.writing(stream)
+    for row in rows:
+        write(row)
+    return stream.getvalue()
+
+
+HOSTILE = [
+    "=1+1",
+    "@SUM(A1)",
+    "+cmd|' /C calc'!A0",
+    "\tx",
+    "\r=1",
+    "x;=1+1;y",
+    'x";"=1+1',
+    "x; -cmd",
+    "x;@a;+b",
+    "x\t=1+1",
+    "x\n=1+1",
+    "x\r\n=1+1",
+    "\N{FULLWIDTH EQUALS SIGN}1+1",
+    "x;\N{FULLWIDTH PLUS SIGN}1+1",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_cell_is_a_formula_wherever_a_spreadsheet_ends_cells(
+    text: str, place: int, delimiter: str
+) -> None:
+    """Excel splits as the region of its user does, at ``;`` in Spain, whatever we wrote. A quote
+    in the middle of what it takes for a cell holds nothing together, as in ``csv``."""
+    row = ["inocente", "inocente"]
+    row[place] = text
+    shown = csv.reader(io.StringIO(written(row), newline=""), delimiter=delimiter)
+    runs = tuple("=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}")
+    assert [cell for line in shown for cell in line if cell.strip(' "').startswith(runs)] == []
+
+
+@pytest.mark.parametrize("text", ["a;b", "a\tb", "a,b", 'a "b"', "a\nb", "-5", "+3,5", "", "ñ; €"])
+def test_a_harmless_text_is_read_back_as_it_was(text: str) -> None:
+    (row,) = csv.reader(io.StringIO(written([text, "fin"]), newline=""))
+    assert row == [text, "fin"]
+
+
+def test_whatever_ends_a_cell_elsewhere_is_between_quotes() -> None:
+    assert written(["a;b", "a\tb", "ab", "1,5"]) == '"a;b","a\tb",ab,"1,5"\n'

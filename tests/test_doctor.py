@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,20 @@ def test_a_server_started_with_other_settings_is_told_of(desk: Desk) -> None:
     assert found[told] == "aviso"
     assert mark(found, "0.0.0.0 se alcanza desde otras máquinas y no se piden claves") == "aviso"
     assert not [text for text in found if "solo llaman programas de esta" in text]
+
+
+def test_no_secret_is_shown_whatever_a_server_was_started_with(desk: Desk) -> None:
+    """A webhook may carry its token in the path, a database its password in the query."""
+    secret = [row.name for row in fields(settings.Settings) if row.metadata["secret"]]
+    assert {"alert_webhook", "database_url", "smtp_url", "redis_url", "tls_key"} <= set(secret)
+    assert not set(secret) & set(TOLD)
+    values = dict.fromkeys(secret, "https://empresa.example/T0KEN?password=T0KEN")
+    assert "T0KEN" not in repr(replace(settings.load(), **values))
+    note(desk, "keeper.json", problemas=[])
+    webhook = {"alert_webhook": values["alert_webhook"]}
+    worker(desk, 1, "abc", ajustes=started() | webhook)
+    told = desk.run("doctor")
+    assert "alert_webhook = (secreto)" in told and "T0KEN" not in told
 
 
 def test_nothing_is_said_of_a_server_with_the_settings_of_here(desk: Desk) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from old_environments import files_of
 from scipy.stats import chi2, chi2_contingency, false_discovery_control
+from sqlalchemy import create_engine, select
 
-from propensia import stats
+from propensia import distributions, stats
 from propensia.monitoring import estimation, formulas, realised
 from propensia.monitoring.formulas import Calibrated
+from propensia.store import schema, sums
 
 NANNYML = ["nannyml==0.13.1", "statsmodels==0.15.0"]
 NANNYML_PY = """
@@ -209,3 +211,25 @@ def test_nannyml_estimates_the_same() -> None:
     assert ours["recall"] == pytest.approx(theirs["recall"], rel=1e-12)
     # Theirs compares each row with itself too: one pair in n.
     assert ours["auc"] == pytest.approx(theirs["roc_auc"], abs=1 / len(p))
+
+
+def test_a_score_at_the_end_of_a_step_is_in_the_same_one_wherever_it_is_counted() -> None:
+    """0.15, 0.3 and 0.6 lie beside a limit of 20 steps by rounding alone."""
+    scores = np.array([0.0, 0.15, 0.3, 0.35, 0.6, 0.7, 0.85, 0.95, 1.0])
+    trained = distributions.of_scores(scores)["histograma"]
+    engine = create_engine("sqlite://")
+    schema.METADATA.create_all(engine)
+    common = {"version": "v", "caller": "c", "positive": False, "notes": "[]"}
+    rows = [
+        common | {"id": f"{place:011x}", "probability": float(score)}
+        for place, score in enumerate(scores)
+    ]
+    with engine.begin() as connection:
+        sums.count_answers(connection, rows)
+        of = schema.scores.c
+        stored = {place: count for place, count in connection.execute(select(of.bin, of.count))}
+    engine.dispose()
+    assert stored == {0: 1, 3: 1, 6: 1, 7: 1, 12: 1, 14: 1, 17: 1, 19: 2}
+    assert [round(share * len(scores)) for share in trained] == [
+        stored.get(place, 0) for place in range(20)
+    ]

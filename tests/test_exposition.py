@@ -19,7 +19,7 @@ import yaml  # type: ignore[import-untyped]  # ships no types
 from prometheus_client.parser import text_string_to_metric_families
 from test_web_metrics import opened, samples, seen
 
-from propensia import files
+from propensia import files, snapshot
 from propensia.alerts import conditions
 from propensia.contract import Contract
 from propensia.registry import Registry
@@ -107,6 +107,19 @@ def test_scores_of_every_process_are_told_together_and_never_go_down(
         found = samples(exposition(tally, registry, contract))
         assert found["propensia_score_count", "abc"] == 2
         assert found["propensia_scores_total", contract.negative_name["es"], "abc"] == 2
+
+
+def test_what_came_of_a_month_is_told_of_its_version_and_makes_no_monitoring_old(
+    registry: Registry, contract: Contract
+) -> None:
+    months_s = 120 * 86_400
+    month = noted.finding("realised", "auc", 0.66, age_s=months_s) | {"version": "ba9876543210"}
+    of = opened(registry.state / "metrics")
+    for now, age_s in (([noted.finding("drift", "er", 0.1)], 60.0), ([], math.inf)):
+        snapshot.leave(registry.state, {"momento": 0, "vigilancia": [*now, month]})
+        found = samples(exposition(of, registry, contract))
+        assert found["propensia_auc", "realised", "ba9876543210"] == 0.66
+        assert found["propensia_monitoring_age_seconds",] == pytest.approx(age_s, abs=30)
 
 
 def test_what_the_keeper_left_is_told(told: str) -> None:

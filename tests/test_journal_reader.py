@@ -133,6 +133,32 @@ def test_the_longest_record_is_read_with_the_shortest_read(tmp_path: Path) -> No
     assert len(read_to_end(found, 1).records) == 3
 
 
+def test_the_first_record_is_the_first_that_is_whole(tmp_path: Path) -> None:
+    for start in range(COUNT):
+        one = reader.first(segment(tmp_path, DATA), ENDS[start])
+        assert one is not None and numbers([one]) == [start]
+    assert reader.first(segment(tmp_path, DATA), len(DATA)) is None
+    assert reader.first(segment(tmp_path, DATA[: ENDS[1] - 1]), 0) is None
+    damaged = b"\0" + DATA[1 : ENDS[1]] + b"x\n" + line(record(7)) + line(record(8))
+    (found,) = numbers([reader.first(segment(tmp_path, damaged), 0) or b""])
+    assert found == 7
+    longest = b"x" * (LONGEST - 10)
+    assert reader.first(segment(tmp_path, line(longest)), 0) == longest
+
+
+def test_for_the_first_record_no_more_is_read_than_it_takes(tmp_path: Path) -> None:
+    many = segment(tmp_path, b"".join(lines(1000)) * 30)
+    rubbish = tmp_path / f"{'b' * 16}-000001.journal"
+    rubbish.write_bytes(b"\0" * (3 * LONGEST) + b"\n" + line(record(1)))
+    for found, most in ((many, 1 << 16), (Segment(rubbish, True), LONGEST + (1 << 16))):
+        tracemalloc.start()
+        reader.first(found, 0)
+        taken = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert taken < 3 * most
+    assert reader.first(Segment(rubbish, True), 0) is None
+
+
 def test_a_file_that_became_shorter_gives_nothing_and_no_error(tmp_path: Path) -> None:
     found = segment(tmp_path, DATA)
     assert reader.read(found, len(DATA) + 100) == Part([], len(DATA) + 100, 0)
@@ -188,3 +214,36 @@ def test_a_record_is_seen_while_its_file_is_written_on(tmp_path: Path) -> None:
         assert numbers(part.records) == [number]
         place = part.end
     assert place == paths(tmp_path)[0].stat().st_size
+
+
+def test_a_missing_lock_says_nothing_while_the_file_is_young(tmp_path: Path) -> None:
+    """Somebody may have removed it, and its process still writes."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    path = folder / f"{'a' * 16}-000001.journal"
+    path.write_bytes(DATA)
+    assert [one.finished for one in reader.segments(folder)] == [False]
+    assert list(folder.glob("*.lock")) == []
+    old = path.stat().st_mtime - reader.YOUNG_S - 1
+    os.utime(path, (old, old))
+    assert [one.finished for one in reader.segments(folder)] == [True]
+
+
+def test_a_lock_that_nobody_can_open_is_told_and_keeps_no_other_file_back(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    for owner in "ab":
+        (folder / f"{owner * 16}-000001.journal").write_bytes(DATA)
+    (folder / f"{'a' * 16}.lock").mkdir()
+    (folder / f"{'c' * 16}.lock").mkdir()
+    (folder / f"{'b' * 16}.lock").touch()
+    first, second = reader.segments(folder)
+    assert not first.finished and first.wrong.startswith(f"{'a' * 16}.lock: ")
+    assert second.finished and not second.wrong
+    reader.sweep(folder)
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("in the way", encoding="utf-8")
+    with pytest.raises(OSError):
+        reader.segments(tmp_path / "journal")

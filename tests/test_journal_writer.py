@@ -22,7 +22,7 @@ import pytest
 from journal_files import SYSTEM, Call, failing, half, journal, numbers, paths, read_all, record
 
 import propensia
-from propensia import locks
+from propensia import files, locks
 from propensia.journal import reader, writer
 from propensia.journal.lines import LONGEST
 from propensia.journal.writer import Journal, JournalError
@@ -187,8 +187,9 @@ def test_while_a_call_fails_nothing_is_confirmed_that_is_not_kept(
 
 
 def test_a_failed_write_refuses_at_once_until_it_works_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(writer, "AGAIN_S", 3600.0)
     kept = journal(tmp_path)
     kept.append(record(0))
     with failing("write", lambda n: True) as failed:
@@ -426,7 +427,7 @@ def test_a_lock_that_is_removed_while_it_is_taken_is_taken_anew(tmp_path: Path) 
         return handle
 
     with failing("open", lambda n: n == 1, opened):
-        lock = locks.Lock(path)
+        lock = locks.Lock(path, patience_s=1.0)
         assert lock.acquire()
     assert not locks.is_free(path)
     lock.release()
@@ -455,3 +456,80 @@ def test_births_and_sweeps_at_once_never_lose_a_record(tmp_path: Path) -> None:
             ended.set()
 
     together([sweep, live])
+
+
+# What somebody removes while it is written
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+@pytest.mark.parametrize("gone", ["*.lock", "*.journal", "*"])
+@pytest.mark.parametrize("sync_s", [0.0, 60.0])
+def test_what_loses_its_name_is_kept_under_another(
+    tmp_path: Path, gone: str, sync_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = journal(tmp_path, sync_s)
+    for number in range(20):
+        kept.append(record(number))
+    for path in (tmp_path / "journal").glob(gone):
+        path.unlink()
+    kept.append(record(20))
+    kept.tick()
+    assert "was removed" in caplog.text
+    kept.append(record(21))
+    caplog.clear()
+    kept.tick()
+    assert caplog.text == ""
+    assert set(numbers(read_all(tmp_path)[0])) == set(range(22))
+    *_, last = sorted(
+        reader.segments(tmp_path / "journal"), key=lambda one: kept._path == one.path
+    )
+    assert last.path == kept._path and not last.finished, "its process lives"
+    assert not locks.is_free(tmp_path / "journal" / f"{kept._owner}.lock")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+def test_what_lost_its_name_is_brought_to_the_disk_again(tmp_path: Path) -> None:
+    kept = journal(tmp_path, sync_s=0.0)
+    kept.append(record(0))
+    paths(tmp_path)[0].unlink()
+    synced: list[int] = []
+    with failing("fsync", lambda n: True, lambda _, file: synced.append(os.fstat(file).st_ino)):
+        kept.tick()
+    assert paths(tmp_path)[0].stat().st_ino in synced
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+def test_what_lost_its_name_waits_in_memory_for_a_disk_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = journal(tmp_path)
+    kept.append(record(0))
+    shutil.rmtree(tmp_path / "journal")
+    monkeypatch.setattr(writer, "AGAIN_S", 0.0)
+    with failing("write", lambda n: True):
+        for _ in range(2):
+            with pytest.raises(JournalError):
+                kept.tick()
+        with pytest.raises(JournalError):
+            kept.append(record(1))
+    kept.tick()
+    kept.append(record(2))
+    assert numbers(read_all(tmp_path)[0]) == [0, 2]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
+def test_what_root_writes_belongs_to_the_account_of_the_state_folder(tmp_path: Path) -> None:
+    """Else the service could not read what ``propensia outcomes`` of root has left."""
+    os.chown(tmp_path, 65534, 65534)
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    outside.touch()
+    kept = journal(tmp_path)
+    kept.append(record(0))
+    made = [tmp_path / "journal", *(tmp_path / "journal").iterdir()]
+    assert len(made) == 3 and {path.stat().st_uid for path in made} == {65534}
+    link = tmp_path / "link"
+    link.symlink_to(outside)
+    files.hand_over(link, like=tmp_path)
+    assert outside.stat().st_uid == 0

@@ -32,6 +32,8 @@ LAYERS = (
         "likeness",
         "mixing",
         "ages",
+        "months",
+        "steps",
     ),
     ("contract", "heartbeat", "signing", "delimited", "synthetic", "journal", "audit", "snapshot"),
     (
@@ -48,6 +50,7 @@ LAYERS = (
     ("scorer", "registry", "sampling", "inbox", "skewing", "telling"),
     (
         "serving",
+        "listings",
         "admission",
         "training",
         "terminal",

@@ -74,6 +74,28 @@ def test_many_threads_with_a_lock_each_count_right(tmp_path: Path) -> None:
     assert counter.read_text(encoding="ascii") == "80"
 
 
+def test_a_lock_whose_file_goes_each_time_it_is_got_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk of the network that gives another number to a file each time."""
+    tries, pauses = list[Path](), list[float]()
+
+    def goes(_: int, path: Path) -> bool:
+        tries.append(path)
+        assert len(tries) < 100, "it never looks at the clock"
+        return False
+
+    monkeypatch.setattr(locks, "has_name", goes)
+    assert not Lock(tmp_path / "a.lock").acquire()
+    assert len(tries) == 1
+    real = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: (pauses.append(seconds), real(seconds)))
+    assert not Lock(tmp_path / "a.lock", patience_s=0.1).acquire()
+    assert set(pauses) == {locks.PAUSE_S}
+    monkeypatch.undo()
+    assert locks.is_free(tmp_path / "a.lock")
+
+
 def test_a_lock_without_its_folder_is_an_error_of_the_machine(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         Lock(tmp_path / "nowhere" / "a.lock").acquire()

@@ -9,21 +9,24 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import watched
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, delete, insert, select
 from watched import DAY_MS, NOW, VERSION, ms
 
 from propensia import monitoring, settings, stats, synthetic
 from propensia.contract import Contract
-from propensia.monitoring import Findings, Measurement
+from propensia.monitoring import Findings, Measurement, verdicts
+from propensia.outcomes import checking
+from propensia.outcomes.checking import Outcome
 from propensia.registry import Registry
 from propensia.settings import Settings
-from propensia.store import database, measurements, schema
+from propensia.store import database, measurements, outcomes, rows, schema
 
 SINCE = NOW - 29 * DAY_MS
 
@@ -343,8 +346,10 @@ def test_a_month_is_judged_when_its_time_to_pay_is_over(
     assert lift[0].value == pytest.approx(paid[best].mean() / paid.mean(), rel=0.01)
     deciles = [the(found, "calibration", str(place)) for place in range(1, 11)]
     assert [one.value for one in deciles] == pytest.approx(
-        stats.calibration_table(paid, chances).rate.tolist()
+        stats.calibration_table(paid, chances).rate.tolist()[::-1]
     )
+    # One printout, one direction: the first tenth is the best, in both.
+    assert deciles[0].detail["chance"] > deciles[-1].detail["chance"]
 
 
 def test_silence_is_no_no_before_outcomes_were_told_for_all_of_the_time(
@@ -414,7 +419,7 @@ def test_callers_are_told_by_what_they_make_us_assume_or_refuse(
     with engine.begin() as connection:
         connection.execute(
             insert(schema.windows).values(
-                **common, version=VERSION, count=200, positive=20, probability=30.0, noted=50
+                **common, version=VERSION, count=200, positive=20, noted=50
             )
         )
         connection.execute(
@@ -442,6 +447,217 @@ def test_callers_are_told_by_what_they_make_us_assume_or_refuse(
     assert erp.value is None and "se rechazaron" in erp.detail["reason"]
 
 
+def hashed(debtor: int) -> str:
+    return hashlib.md5(b"%d" % debtor).hexdigest()
+
+
+def paid_by_reference(
+    opened: Engine, told: list[tuple[str | None, str | None, date, int | None]]
+) -> None:
+    """Payments as a program would tell them: id or keyed hash of a reference, day, cents; and one
+    of nobody, so that all that is silent until July is a «no»."""
+    last = (None, hashed(10**9), date(2026, 7, 19), None)
+    lines = [
+        checking.record(Outcome(id, ref, True, cents, day), "caja", ref, NOW)
+        for id, ref, day, cents in (*told, last)
+    ]
+    with opened.begin() as connection:
+        outcomes.take(connection, [], rows.read(lines).outcomes, 90)
+
+
+def test_who_is_scored_again_keeps_his_payment_in_every_month(
+    engine: Engine, store_settings: Settings, contract: Contract
+) -> None:
+    """A portfolio that is scored every first of a month, and paid up to 90 days later."""
+    registry = registered(store_settings, contract, {})
+    count = 600
+    columns, chances, paid = month(contract, count, 49)
+    references = [hashed(place) for place in range(count)]
+    for first in (3, 4, 5, 6):
+        day = ms(2026, first, 1)
+        watched.answer(
+            engine, contract, columns, chances, day, day + 3_600_000, references=references
+        )
+    days = np.random.default_rng(3).integers(0, 91, count)
+    payers = np.flatnonzero(paid)
+    paid_by_reference(
+        engine,
+        [(None, references[i], date(2026, 3, 1) + timedelta(int(days[i])), 2_500) for i in payers],
+    )
+    found = monitoring.examine(engine, store_settings, contract, registry, NOW)
+    for horizon in (30, 60, 90):
+        (curve,) = [
+            m for m in of(found, "maturity", str(horizon)) if m.detail["cohort"] == "2026-03"
+        ]
+        assert curve.value == pytest.approx(np.sum(days[payers] <= horizon) / count)
+        assert curve.detail["euros"] == 25 * np.sum(days[payers] <= horizon)
+    april = [m for m in of(found, "maturity", "60") if m.detail["cohort"] == "2026-04"]
+    assert april[0].value == pytest.approx(np.sum(days[payers] >= 31) / count)
+    payments = [m for m in of(found, "realised", "payments") if m.detail["cohort"] == "2026-03"]
+    assert payments[0].value == paid.sum()
+
+
+def test_days_count_to_the_first_payment_and_euros_are_those_told_last(
+    lite: Settings, contract: Contract
+) -> None:
+    """Fifty pay 10 euros on day 10 and have paid 30 in all on day 75; of half of them it is told
+    by the id of an answer, and one of these is scored twice."""
+    registry = registered(lite, contract, {})
+    opened = database.open_store(lite)
+    columns, chances, _ = month(contract, 300, 50)
+    day = ms(2026, 3, 1)
+    references = [hashed(place) if place >= 25 else None for place in range(300)]
+    ids = watched.answer(
+        opened, contract, columns, chances, day, day + 3_600_000, references=references
+    )
+    again = {name: column[25:26] for name, column in columns.items()}
+    watched.answer(
+        opened,
+        contract,
+        again,
+        chances[25:26],
+        day + DAY_MS,
+        day + DAY_MS + 1,
+        references=references[25:26],
+    )
+    told = [
+        (ids[i] if i < 25 else None, references[i], date(2026, 3, 1) + timedelta(after), cents)
+        for i in range(50)
+        for after, cents in ((10, 1_000), (75, 3_000))
+    ]
+    paid_by_reference(opened, told)
+    found = monitoring.examine(opened, lite, contract, registry, NOW)
+    opened.dispose()
+    curves = [the(found, "maturity", str(days)) for days in (30, 60, 90)]
+    assert [round(curve.value * 300) for curve in curves if curve.value is not None] == [50] * 3
+    assert [curve.detail["euros"] for curve in curves] == [500, 500, 1_500]
+
+
+def test_a_payment_too_late_for_the_id_it_is_told_of_is_that_of_a_later_answer(
+    lite: Settings, contract: Contract
+) -> None:
+    registry = registered(lite, contract, {})
+    opened = database.open_store(lite)
+    columns, chances, _ = month(contract, 300, 51)
+    references = [hashed(place) for place in range(300)]
+    february, march = (
+        watched.answer(opened, contract, columns, chances, day, day + 999, references=references)
+        for day in (ms(2026, 2, 1), ms(2026, 3, 1))
+    )
+    assert march > february
+    paid_by_reference(opened, [(id, None, date(2026, 5, 20), None) for id in february[:30]])
+    found = monitoring.examine(opened, lite, contract, registry, NOW)
+    opened.dispose()
+    curves = {m.detail["cohort"]: m.value for m in of(found, "maturity", "90")}
+    assert curves == {"2026-02": 0, "2026-03": pytest.approx(0.1)}
+
+
+def test_an_estimate_is_held_against_the_answers_it_was_of(
+    lite: Settings, contract: Contract, said: dict[str, Any]
+) -> None:
+    """The inputs of the first half were gone when it was made, and the version was replaced."""
+    registry = registered(lite, contract, said)
+    opened = database.open_store(lite)
+    then = ms(2026, 3, 31)
+    columns, chances, paid = month(contract, 4_000, 52)
+    ids = watched.answer(opened, contract, columns, chances, ms(2026, 3, 1), then)
+    with opened.begin() as connection:
+        connection.execute(delete(schema.inputs).where(schema.inputs.c.id < ids[2_000]))
+    early = monitoring.run(opened, lite, contract, registry, then)
+    watched.pay(opened, ids, paid, NOW - DAY_MS)
+    found = monitoring.examine(opened, lite, contract, registry, NOW)
+    opened.dispose()
+    assert of(found, "drift") == []
+    held = the(found, "hindsight", "payments")
+    assert held.detail["estimated"] == pytest.approx(chances[2_000:].sum())
+    assert held.detail["realised"] == pytest.approx(paid[2_000:].sum())
+    assert the(early, "estimated", "payments").detail["since"] == int(ids[2_000][:11], 16)
+
+
+def test_the_first_answers_are_the_same_whatever_window_is_looked_at(
+    lite: Settings, contract: Contract
+) -> None:
+    registry = registered(lite, contract, {})
+    opened = database.open_store(lite)
+    columns, chances, _ = month(contract, 6_000, 53)
+    columns["ed"] = ["40"] * 4_000 + ["NaN"] * 2_000
+    watched.answer(opened, contract, columns, chances, SINCE, NOW - 5 * DAY_MS)
+    other, more, _ = month(contract, 5_500, 54, drift=1.0)
+    watched.answer(opened, contract, other, more, NOW - 4 * DAY_MS, NOW)
+    short = monitoring.examine(opened, lite, contract, registry, NOW, days=3)
+    assert not (lite.state / "monitoring").exists()
+    monitoring.run(opened, lite, contract, registry, NOW)
+    again = monitoring.examine(opened, lite, contract, registry, NOW, days=3)
+    opened.dispose()
+    assert of(short, "drift") == of(again, "drift")
+    assert the(again, "missing", "ed").detail["before"] == 0.2  # 1,000 of the first 5,000
+    (kept,) = (lite.state / "monitoring").iterdir()
+    assert json.loads(kept.read_text("utf-8"))["supuestos"]["ed"] == 0.2
+
+
+def test_what_is_found_no_more_is_gone_when_it_is_measured_again(engine: Engine) -> None:
+    def one(kind: str, subject: str, at: int = 5) -> Measurement:
+        return Measurement(at, VERSION, kind, subject, 0.5)
+
+    first = [
+        one("realised", "auc"),
+        one("lift", "1"),
+        one("hindsight", "auc"),
+        one("lift", "1", 4),
+    ]
+    with engine.begin() as connection:
+        measurements.write(connection, [*first, one("estimated", "auc")])
+        measurements.write(connection, [one("realised", "auc")])
+        left = connection.execute(
+            select(schema.measurements.c.kind, schema.measurements.c.at)
+        ).all()
+    assert sorted(map(tuple, left)) == [
+        ("estimated", 5), ("hindsight", 5), ("lift", 4), ("realised", 5),
+    ]  # fmt: skip
+
+
+def test_answers_that_go_before_a_month_can_be_judged_are_told(
+    lite: Settings, contract: Contract
+) -> None:
+    short = replace(lite, keep_answers_days=100)
+    registry = registered(lite, contract, {})
+    columns, chances, _ = month(contract, 300, 55)
+    found = examined(short, contract, registry, columns, chances)
+    auc = the(found, "realised", "auc")
+    assert auc.value is None and auc.detail["code"] == "kept_too_short"
+    assert "100 días (keep_answers_days) y hacen falta 121" in auc.detail["reason"]
+    assert of(examined(lite, contract, registry), "realised") == []
+
+
+def test_callers_whose_long_names_begin_alike_are_two(
+    engine: Engine, store_settings: Settings, contract: Contract, admitted: Registry
+) -> None:
+    names = ["x" * 70 + end for end in "ab"]
+    hour = NOW - 5 * schema.HOUR_MS
+    common = {"version": VERSION, "count": 20, "positive": 2, "noted": 5}
+    trouble = {"kind": "note", "parameter": "ed", "code": "valor_supuesto", "count": 5}
+    early = NOW - 100 * DAY_MS
+    with engine.begin() as connection:
+        connection.execute(
+            insert(schema.windows), [common | {"hour": hour, "caller": name} for name in names]
+        )
+        connection.execute(
+            insert(schema.quality),
+            [
+                trouble | {"hour": at, "caller": names[0], "first": at + 7, "last": at + 9}
+                for at in (early, hour)
+            ],
+        )
+    found = monitoring.run(engine, store_settings, contract, admitted, NOW)
+    subjects = {m.subject: m for m in of(found, "caller")}
+    assert len(subjects) == 2 and {len(subject) for subject in subjects} == {64}
+    # Since when: the first of all, though only the last 30 days are counted.
+    (worst,) = [m.detail["troubles"][0] for m in subjects.values() if m.detail["troubles"]]
+    assert (worst["count"], worst["first"], worst["last"]) == (5, early + 7, hour + 9)
+    (told,) = [m for m in subjects.values() if m.detail["troubles"]]
+    assert "desde el 11/04/2026" in verdicts.sentence(told, store_settings)
+
+
 def command(made: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "propensia", "monitor", *arguments],
@@ -458,8 +674,8 @@ def test_the_command_says_what_is_wrong_and_ends_with_one(
     lite: Settings, contract: Contract, said: dict[str, Any]
 ) -> None:
     registered(lite, contract, said)
-    assert command(lite).returncode == 0
     opened = database.open_store(lite)
+    assert command(lite).returncode == 0
     columns, chances, _ = month(contract, 3_000, 47)
     columns["ec"] = ["B"] * 3_000
     now = clock()
@@ -470,9 +686,32 @@ def test_the_command_says_what_is_wrong_and_ends_with_one(
     assert "MAL, ha cambiado mucho: «A»" in done.stdout
     assert "Acierto que se espera" in done.stdout
     told = json.loads(command(lite, "--format", "json", "--days", "7").stdout)
-    wrong = {(m["kind"], m["subject"]) for m in told["measurements"] if m["wrong"]}
+    wrong = {(m["clase"], m["tema"]) for m in told["medidas"] if m["mal"]}
     assert ("drift", "ec") in wrong
     assert command(lite, "--version", "ffff").returncode == 1
+
+
+def test_where_nothing_could_be_judged_nothing_is_said_to_be_well(
+    lite: Settings, contract: Contract
+) -> None:
+    registered(lite, contract, {})
+    opened = database.open_store(lite)
+    columns, chances, _ = month(contract, 300, 48)
+    now = clock()
+    watched.answer(opened, contract, columns, chances, now - 5 * DAY_MS, now)
+    opened.dispose()
+    done = command(lite)
+    assert done.returncode == 0, done.stderr
+    assert "Nada está mal" not in done.stdout
+    assert "No se ha podido juzgar: la deriva, el acierto que se espera" in done.stdout
+    assert "(faltan 6 cifras" in done.stdout
+    told = json.loads(command(lite, "--format", "json").stdout)
+    assert told.keys() == {"momento", "medidas"}
+    (drift,) = [m for m in told["medidas"] if m["clase"] == "drift"]
+    assert drift["valor"] is None
+    assert drift["detalle"]["codigo"] == "few_first_answers"
+    assert "faltan 4700 de 5000" in drift["detalle"]["motivo"]
+    assert "4700 of 5000 are missing" in drift["detalle"]["motivo_en"]
 
 
 def clock() -> int:

@@ -21,9 +21,11 @@ from propensia.journal.references import References
 from propensia.journal.writer import Journal
 from propensia.outcomes import checking, loading
 from propensia.outcomes.checking import Outcome
+from propensia.store import shipping
 
 ID = "018e6a1b2c3d4e5f60718293a4b5c"
 TODAY = date(2024, 5, 10)
+NOW = 1715337000000  # date -d 2024-05-10T10:30Z +%s000
 GOOD = {"id": ID, "pagado": "true", "importe": "120.50", "fecha": "2024-05-01"}
 EXPECTED = Outcome(ID, None, True, 12_050, date(2024, 5, 1))
 
@@ -89,7 +91,7 @@ def test_the_day_after_today_is_the_last_that_may_be_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"id": ""}, [("id", "parametro_ausente")]),
+        ({"id": ""}, [("id", "falta_id_o_ref")]),
         ({"id": ID[:-1]}, [("id", "id_no_valido")]),
         ({"id": ID.upper()}, [("id", "id_no_valido")]),
         ({"id": "1,8934E+28"}, [("id", "cambiado_por_hoja")]),
@@ -99,8 +101,9 @@ def test_the_day_after_today_is_the_last_that_may_be_named() -> None:
         ({"pagado": ""}, [("pagado", "parametro_ausente")]),
         ({"pagado": "quizá"}, [("pagado", "opcion_no_valida")]),
         ({"importe": "-1"}, [("importe", "numero_negativo")]),
-        ({"importe": "1.234"}, [("importe", "numero_no_valido")]),
-        ({"importe": "1,234"}, [("importe", "numero_no_valido")]),
+        ({"importe": "1.234"}, [("importe", "miles_o_decimales")]),
+        ({"importe": "1,234"}, [("importe", "miles_o_decimales")]),
+        ({"importe": "0.125"}, [("importe", "miles_o_decimales")]),
         ({"importe": "1,234.56"}, [("importe", "numero_no_valido")]),
         ({"importe": "mil"}, [("importe", "numero_no_valido")]),
         ({"importe": "1e3"}, [("importe", "numero_no_valido")]),
@@ -144,14 +147,15 @@ def test_any_text_is_an_outcome_or_faults_with_sentences_that_hold_none_of_it(
         assert found.answer or found.reference
 
 
-def test_the_same_outcome_of_the_same_source_is_the_same_record() -> None:
-    written = checking.record(EXPECTED, "ana", "h")
-    again = checking.record(checking.check(GOOD | {"importe": "120,5"}, TODAY), "ana", "h")
-    assert written == again
+def test_the_same_outcome_of_the_same_source_has_the_same_id_whenever_it_is_told() -> None:
+    written = checking.record(EXPECTED, "ana", "h", NOW)
+    same = checking.check(GOOD | {"importe": "120,5"}, TODAY)
+    again = checking.record(same, "ana", "h", NOW + 5)
+    assert json.loads(written) | {"told": NOW + 5} == json.loads(again)
     others = [
-        checking.record(EXPECTED, "luis", "h"),
-        checking.record(EXPECTED, "ana", None),
-        checking.record(checking.check(GOOD | {"importe": "120.51"}, TODAY), "ana", "h"),
+        checking.record(EXPECTED, "luis", "h", NOW),
+        checking.record(EXPECTED, "ana", None, NOW),
+        checking.record(checking.check(GOOD | {"importe": "120.51"}, TODAY), "ana", "h", NOW),
     ]
     ids = {json.loads(record)["id"] for record in (written, *others)}
     assert len(ids) == 4
@@ -172,8 +176,10 @@ class Loader:
         path = self.folder / "pagos.csv"
         path.write_bytes(data)
         journal = Journal(self.folder / "journal", 60.0, 1 << 20, 3600.0)
+        references, done = References(self.folder), loading.Loaded()
         try:
-            return loading.load(path, "ana", journal, References(self.folder), TODAY, self._tell)
+            loading.load(path, "ana", journal, references, NOW, self._tell, done)
+            return done
         finally:
             journal.close()
 
@@ -243,12 +249,25 @@ def test_lines_are_numbered_as_in_the_file_also_after_what_excel_puts_first(
     assert loader.faults == [(3, "id", "id_no_valido")]
 
 
-def test_the_same_file_again_writes_the_very_same_records(loader: Loader) -> None:
+def test_the_same_file_again_writes_records_of_the_same_ids(loader: Loader) -> None:
     data = f"id;pagado;fecha\n{ID};1;2024-05-01\n{ID};0;2024-05-02\n".encode()
     loader.load(data)
     loader.load(data)
     found = sorted(record["id"] for record in loader.records())
     assert found[0] == found[1] and found[2] == found[3] and found[1] != found[2]
+    assert {record["told"] for record in loader.records()} == {NOW}
+
+
+def test_a_day_is_that_of_utc() -> None:
+    assert checking.day_of(NOW) == TODAY
+    assert checking.day_of(NOW + 13 * 3_600_000 + 1_800_000) == date(2024, 5, 11)
+
+
+def test_what_waits_to_be_shipped_is_as_old_as_its_telling_and_not_as_its_day(
+    loader: Loader,
+) -> None:
+    loader.load(f"id;pagado;fecha\n{ID};1;2024-05-01\n".encode())
+    assert shipping.waiting(loader.folder / "journal", {}, NOW + 5_000).seconds == 5.0
 
 
 def test_more_lines_than_one_write_takes_all_arrive(loader: Loader) -> None:
@@ -267,9 +286,11 @@ def test_more_lines_than_one_write_takes_all_arrive(loader: Loader) -> None:
         ("pagado;fecha\n", "falta id o ref"),
         ("", "falta id o ref, pagado, fecha"),
         ("id;pagado;fecha;id\n", "dos columnas con el nombre id"),
+        ("id;pagado;fecha\n", "no hay ninguna fila"),
+        ("id;pagado;fecha\r\n;;\r\n", "no hay ninguna fila"),
     ],
 )
-def test_a_file_without_the_columns_is_refused_by_name(
+def test_a_file_without_the_columns_or_without_a_row_is_refused_by_name(
     text: str, expected: str, loader: Loader
 ) -> None:
     with pytest.raises(TableError, match=f"pagos.csv: .*{expected}"):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, select
 
+from propensia import telling
 from propensia.journal import records
 from propensia.outcomes import checking
 from propensia.outcomes.checking import Outcome
-from propensia.store import outcomes, rows, schema
+from propensia.settings import Settings
+from propensia.store import database, outcomes, rows, schema
+from propensia.store.outcomes import Told
 from propensia.store.upserts import insert_new
 
 HORIZON = 90
@@ -55,10 +61,11 @@ def told(
     paid: bool = True,
     cents: int | None = None,
     source: str = "s",
+    at: int = 0,
 ) -> dict[str, Any]:
     """An outcome as shipping hands it over, made as both ways in make it."""
     outcome = Outcome(id, ref, paid, cents, DAY + timedelta(days))
-    batch = rows.read([checking.record(outcome, source, ref)])
+    batch = rows.read([checking.record(outcome, source, ref, at)])
     assert not batch.unfit
     return batch.outcomes[0]
 
@@ -82,6 +89,11 @@ def known(connection: Connection) -> dict[str, tuple[Any, ...]]:
     """The table of outcomes, by answer."""
     found = connection.execute(select(schema.outcomes)).all()
     return {row.answer: (row.paid, row.cents, row.date, row.source, row.event) for row in found}
+
+
+def first_payments(connection: Connection) -> dict[str, str | None]:
+    """The day of the first payment, by answer."""
+    return {row.answer: row.first_paid for row in connection.execute(select(schema.outcomes))}
 
 
 def states(connection: Connection) -> dict[str, str]:
@@ -175,6 +187,106 @@ def test_two_outcomes_of_one_answer_have_these_states(
             assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([{"days": 10, "cents": 5_000}, {"days": 75, "cents": 9_000}], 10),
+        ([{"days": 5, "paid": False}, {"days": 10}, {"days": 75}], 10),
+        ([{"days": 10}, {"days": 30, "paid": False}, {"days": 75}], 75),
+        ([{"days": 10}, {"days": 10, "paid": False}, {"days": 75}], 10),
+        ([{"days": 10}, {"days": 75, "paid": False}], None),
+        ([{"days": -1}, {"days": 75}, {"days": HORIZON + 1}], 75),
+    ],
+)
+def test_the_first_payment_is_kept_beside_what_is_known_now(
+    events: list[dict[str, Any]], expected: int | None, store: Connection
+) -> None:
+    take(store, [answer(0)], [])
+    for event in reversed(events):
+        take(store, [], [told(**event, id=answer_id(0))])
+    day = None if expected is None else str(DAY + timedelta(expected))
+    assert first_payments(store) == {answer_id(0): day}
+
+
+def test_what_is_before_all_answers_of_its_reference_does_not_wait_for_ever(
+    store: Connection,
+) -> None:
+    event = told(3, ref="r")
+    take(store, [], [event])
+    assert states(store) == {event["id"]: "unknown"}
+    take(store, [answer(5, "r")], [])
+    assert states(store) == {event["id"]: "before"}
+    another = told(4, ref="r")
+    take(store, [], [another])
+    assert states(store) == dict.fromkeys((event["id"], another["id"]), "before")
+    take(store, [answer(2, "r")], [])  # of a journal that was shipped late
+    assert set(states(store).values()) == {"superseded", "matched"}
+
+
+def test_every_state_has_a_word_for_people() -> None:
+    assert list(telling.OUTCOME_STATES) == list(outcomes.STATES)
+
+
+def test_those_of_one_state_are_listed_with_who_told_them_and_when(
+    store_settings: Settings, engine: Engine
+) -> None:
+    named = told(3, id=NOBODY, source="caja", at=1_000)
+    by_reference = told(4, ref="a" * 32, source="banco", at=2_000)
+    # What is told again counts as of its first time, however it comes.
+    again = [by_reference | {"told": 9_000}, by_reference, by_reference | {"told": 9_500}]
+    with engine.begin() as connection:
+        take(connection, [answer(0)], [*again, named | {"told": 8_000}, told(5, id=answer_id(0))])
+        take(connection, [], [named])
+        take(connection, [], [named | {"told": 9_000}])
+    found = outcomes.listed(store_settings, "unknown")
+    assert found.count == 2
+    assert found.told == [
+        Told(2_000, "banco", "2024-03-05", None, "a" * 32),
+        Told(1_000, "caja", "2024-03-04", NOBODY, None),
+    ]
+    assert outcomes.listed(store_settings, "late").told == []
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "second"),
+    [
+        ([], [answer(0, "r")], [told(5, ref="r")]),
+        ([], [told(5, ref="r")], [answer(0, "r")]),
+        ([answer(0, "r")], [told(9, ref="r")], [told(5, ref="r", paid=False)]),
+    ],
+)
+def test_keepers_of_two_machines_at_once_miss_nothing_of_each_other(
+    before: list[dict[str, Any]],
+    first: list[dict[str, Any]],
+    second: list[dict[str, Any]],
+    postgresql_url: str,
+    tmp_path: Path,
+) -> None:
+    """The second one begins while the transaction of the first is open."""
+    engine = database.open_store(Settings(state=tmp_path, database_url=postgresql_url))
+    begun, ended = threading.Event(), threading.Event()
+
+    def ship(batch: list[dict[str, Any]], held_s: float = 0.0) -> None:
+        with engine.begin() as connection:
+            given = [row for row in batch if "probability" in row]
+            take(connection, given, [row for row in batch if "paid" in row])
+            begun.set()
+            ended.wait(held_s)  # nothing comes: the other one waits for us
+
+    ship(before)
+    begun.clear()
+    one = threading.Thread(target=ship, args=(first, 0.5))
+    one.start()
+    assert begun.wait(10.0)
+    ship(second)
+    ended.set()
+    one.join(10.0)
+    with engine.connect() as connection:
+        assert sorted(states(connection).values()) in (["matched"], ["matched", "superseded"])
+        assert {row[:1] for row in known(connection).values()} == {(True,)}
+    engine.dispose()
+
+
 def test_many_of_one_batch_find_their_answers(store: Connection) -> None:
     """More than one statement takes."""
     size = outcomes.CHUNK + 7
@@ -207,6 +319,7 @@ TOLD = st.builds(
 def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]]) -> Any:
     """What has to be known at the end: read off the rules, one outcome at a time, without SQL."""
     best: dict[str, tuple[Any, ...]] = {}
+    days: dict[str, dict[str, bool]] = {}
     counts = {"unknown": 0, "before": 0, "late": 0, "mismatched": 0}
     by_id = {row["id"]: row for row in answers}
     for event in {row["id"]: row for row in events}.values():
@@ -218,7 +331,8 @@ def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]])
             given = [row for row in same if records.day(row["id"]) <= day]
             found = max(given, key=lambda row: row["id"], default=None)
         if found is None:
-            counts["unknown"] += 1
+            known = not event["answer"] and same
+            counts["before" if known else "unknown"] += 1
         elif event["answer"] and event["reference"] not in (None, found["reference"]):
             counts["mismatched"] += 1
         elif day < records.day(found["id"]):
@@ -229,10 +343,17 @@ def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]])
             cents = event["cents"] if event["cents"] is not None else -1
             rank = (event["date"], event["paid"], cents, event["id"])
             best[found["id"]] = max(best.get(found["id"], rank), rank)
-    return {id: (rank[1], rank[0], rank[3]) for id, rank in best.items()}, counts
+            paid = days.setdefault(found["id"], {})
+            paid[event["date"]] = paid.get(event["date"], False) or event["paid"]
+    firsts: dict[str, str | None] = dict.fromkeys(days)
+    for id, paid in days.items():
+        for date_, one in sorted(paid.items()):
+            firsts[id] = (firsts[id] or date_) if one else None
+    known_now = {id: (rank[1], rank[0], rank[3]) for id, rank in best.items()}
+    return known_now, firsts, counts
 
 
-@settings(
+@examples(
     max_examples=20,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -240,7 +361,7 @@ def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]])
 def test_every_order_of_arrival_gives_the_same_in_the_end(data: Any, store: Connection) -> None:
     """Shuffled, told twice and split into batches, answers and outcomes alike."""
     events = data.draw(st.lists(TOLD, min_size=1, max_size=12))
-    expected, counts = by_hand(ANSWERS, events)
+    expected, firsts, counts = by_hand(ANSWERS, events)
     seen = []
     for _ in range(2):
         empty(store)
@@ -251,6 +372,7 @@ def test_every_order_of_arrival_gives_the_same_in_the_end(data: Any, store: Conn
             take(store, given, [row for row in batch if "paid" in row])
         found = {id: (row[0], row[2], row[4]) for id, row in known(store).items()}
         assert found == expected
+        assert first_payments(store) == firsts
         now = states(store)
         assert {state: list(now.values()).count(state) for state in counts} == counts
         assert list(now.values()).count("matched") == len(expected)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import panel_samples as samples
 import pytest
 import tiny_models
+import watched
 from sqlalchemy import Engine, event, text
 
-from propensia import paneling, snapshot
+from propensia import monitoring, paneling, snapshot, stats, synthetic
 from propensia.audit import Audit
 from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings
+from propensia.store import measurements
+from propensia.store.measurements import Measurement
 
 NOW = 1_780_000_123_456
 HOUR_MS, DAY_MS = samples.HOUR_MS, samples.DAY_MS
@@ -106,10 +111,49 @@ def test_who_sends_the_worst_data_comes_first_with_what_is_wrong_with_it(
         f"WHERE caller = 'recobros' AND hour >= {since}",
     )
     assert (made[0]["respuestas"], made[0]["supuestas"]) == (count, noted)
-    first = made[0]["problemas"][0]
-    assert (first["clase"], first["codigo"], first["veces"]) == ("supuesto", "coma_decimal", 812)
-    assert [one["clase"] for one in made[0]["problemas"]] == ["supuesto", "rechazado"]
-    assert first["desde"] == NOW - NOW % HOUR_MS + 1000
+    assert [one["rechazadas"] for one in made] == [35, 0, 0], "requests, not their faults"
+    told = [(one["clase"], one["codigo"], one["veces"]) for one in made[0]["problemas"]]
+    assert told == [
+        ("supuesto", "valor_supuesto", 812),
+        ("aviso", "texto_normalizado", 90),
+        ("rechazado", "parametro_ausente", 31),
+    ], "what was refused is not pushed out by what was noted more often"
+    assert made[0]["problemas"][0]["desde"] == NOW - NOW % HOUR_MS + 1000
+
+
+def wrong(caller: str, kind: str, code: str, count: int, hour: int) -> dict[str, Any]:
+    row = {"caller": caller, "kind": kind, "parameter": "er", "code": code, "count": count}
+    return row | {"hour": hour, "first": hour + 1, "last": hour + 2}
+
+
+def test_no_caller_hides_what_another_was_refused(
+    engine: Engine, store_settings: Settings, contract: Contract, held: Registry
+) -> None:
+    """Hundreds of notes, of others and of the caller itself, are more frequent."""
+    hour = NOW - NOW % HOUR_MS
+    told = [wrong(f"c{n % 30:02}", "note", f"n{n}", 5_000, hour) for n in range(900)]
+    told += [wrong("crm", "note", f"n{n}", 100, hour) for n in range(5)]
+    told += [wrong("crm", "fault", "a", 20, hour), wrong("crm", "fault", "b", 11, hour)]
+    told += [wrong("crm", "refusal", "", 31, hour)]
+    with engine.begin() as connection:
+        samples.insert(connection, samples.schema.quality, told)
+    first, *_ = paneling.build(engine, store_settings, contract, held, NOW)["llamadores"]
+    assert (first["llamador"], first["rechazadas"]) == ("crm", 31)
+    assert [one["codigo"] for one in first["problemas"]] == ["n0", "n1", "a"]
+
+
+def test_since_when_something_is_wrong_may_be_long_ago(
+    engine: Engine, store_settings: Settings, contract: Contract, held: Registry
+) -> None:
+    hour = NOW - NOW % HOUR_MS
+    old, other = hour - 90 * DAY_MS, hour - 200 * DAY_MS
+    told = [wrong("crm", "note", "valor_supuesto", 3, at) for at in (hour, old)]
+    told += [wrong("crm", "note", "otro", 3, other), wrong("crm", "refusal", "", 1, hour)]
+    with engine.begin() as connection:
+        samples.insert(connection, samples.schema.quality, told)
+    made = paneling.build(engine, store_settings, contract, held, NOW)["llamadores"]
+    ((one,),) = (row["problemas"] for row in made)
+    assert (one["veces"], one["desde"], one["hasta"]) == (3, old + 1, hour + 2)
 
 
 def test_of_each_kind_the_last_findings_are_shown_and_their_course(
@@ -124,6 +168,9 @@ def test_of_each_kind_the_last_findings_are_shown_and_their_course(
     assert now["estimated", "payments"]["valor"] is None
     assert now["estimated", "payments"]["detalle"]["reason"] == samples.REASON
     assert now["realised", "auc"]["momento"] == NOW - 14 * 7 * DAY_MS
+    category = next(p for p in contract.parameters if p.is_category)
+    names = now["new_category", category.name]["detalle"]["values"]
+    assert names == [category.values[1], category.values[0]], "the most frequent first"
     estimated = [one for one in made["evolucion"] if one["clase"] == "estimated"]
     assert sum(one["tema"] == "auc" for one in estimated) == 17
     times = [one["momento"] for one in estimated]
@@ -140,7 +187,97 @@ def test_the_findings_of_another_version_are_not_those_of_now(
     with engine.begin() as connection:
         samples.findings(connection, "otra", NOW, contract)
     made = paneling.build(engine, store_settings, contract, held, NOW)
-    assert version != "otra" and made["vigilancia"] == []
+    assert version != "otra"
+    kinds = {one["clase"] for one in made["vigilancia"]}
+    assert kinds == {"realised", "calibration", "lift"}, "of a month, of whatever version"
+
+
+def measured(version: str, at: int, kind: str, value: float | None, **detail: Any) -> Measurement:
+    return Measurement(at, version, kind, "auc", value, detail=detail)
+
+
+def test_what_is_over_is_not_told_beside_what_was_found_last(
+    engine: Engine, store_settings: Settings, contract: Contract, held: Registry
+) -> None:
+    """A new category of last week that nobody sends any more is none."""
+    version = published(held, contract)
+    found = [measured(version, NOW - DAY_MS, kind, 0.1) for kind in ("drift", "new_category")]
+    found += [measured(version, NOW, kind, 0.2) for kind in ("drift", "estimated")]
+    with engine.begin() as connection:
+        measurements.write(connection, found)
+    made = paneling.build(engine, store_settings, contract, held, NOW)["vigilancia"]
+    assert [(one["clase"], one["valor"]) for one in made] == [("drift", 0.2), ("estimated", 0.2)]
+
+
+def test_what_came_of_a_month_is_told_of_the_version_that_answered_most_in_it(
+    engine: Engine, store_settings: Settings, contract: Contract, held: Registry
+) -> None:
+    published(held, contract)
+    july, august = NOW - 90 * DAY_MS, NOW - 60 * DAY_MS
+    found = [
+        measured("prueba", july, "realised", 0.5, rows=300, cohort="2026-01"),
+        measured("mayoria", july, "realised", 0.7, rows=900, cohort="2026-01"),
+        measured("mayoria", july - 30 * DAY_MS, "realised", 0.8, rows=5_000),
+        measured("mayoria", july, "lift", 2.0, rows=90),
+        measured("prueba", july, "lift", 1.0, rows=30),
+        measured("escasa", august, "realised", None, rows=12, reason="son pocos"),
+        measured("antigua", july - DAY_MS, "hindsight", 0.01),
+        measured("mayoria", july, "hindsight", 0.02),
+    ]
+    with engine.begin() as connection:
+        measurements.write(connection, found)
+    made = paneling.build(engine, store_settings, contract, held, NOW)["vigilancia"]
+    told = [(one["version"], one["clase"], one["valor"]) for one in made]
+    assert told == [
+        ("escasa", "realised", None),
+        ("mayoria", "lift", 2.0),
+        ("mayoria", "realised", 0.7),
+        ("mayoria", "hindsight", 0.02),
+    ]
+
+
+def test_of_a_model_that_was_replaced_since_all_that_came_is_told(
+    engine: Engine, store_settings: Settings, contract: Contract, held: Registry
+) -> None:
+    """As with a new model each month: the one that answers now never matures."""
+    table = synthetic.generate(1_200, 3)
+    columns, chances = watched.texts(contract, table), synthetic.chances(table.columns)
+    paid = np.random.default_rng(3).random(1_200) < chances
+    march = (watched.ms(2026, 3, 1), watched.ms(2026, 4, 1))
+    now = watched.NOW
+    ids = watched.answer(engine, contract, columns, chances, *march, version="marzo")
+    watched.pay(engine, ids, paid.astype(int), now - DAY_MS)
+    version = published(held, contract)
+    recent = (now - 20 * DAY_MS, now)
+    watched.answer(engine, contract, columns, chances, *recent, version=version)
+    monitoring.run(engine, store_settings, contract, held, now)
+    made = paneling.build(engine, store_settings, contract, held, now)
+    of = {(one["clase"], one["tema"]): one for one in made["vigilancia"]}
+    auc = of["realised", "auc"]
+    assert auc["valor"] == pytest.approx(stats.auc(paid.astype(int), chances))
+    assert (auc["version"], auc["detalle"]["cohort"]) == ("marzo", "2026-03")
+    assert {kind for kind, _ in of} >= {"realised", "calibration", "lift", "drift", "estimated"}
+    assert of["drift", "score"]["version"] == version
+    assert {one["clase"] for one in made["evolucion"]} == {"estimated", "realised", "maturity"}
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of this system cannot be set")
+def test_no_day_is_lost_where_one_has_less_than_24_hours(
+    engine: Engine,
+    store_settings: Settings,
+    contract: Contract,
+    held: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half an hour after midnight, a day after the clocks of Madrid went forward."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Europe/Madrid")
+        time.tzset()
+        now = int(datetime(2026, 3, 30, 0, 30).timestamp() * 1000)
+        days = paneling.build(engine, store_settings, contract, held, now)["dias"]
+    time.tzset()
+    assert len(days) == 30
+    assert [day for day, *_ in days[-3:]] == ["2026-03-28", "2026-03-29", "2026-03-30"]
 
 
 def test_a_model_answers_since_the_first_release_of_its_row(
@@ -171,6 +308,25 @@ def test_the_last_events_come_without_their_reasons_and_facts(
     assert "secreto" not in json.dumps(made) and "Juan" not in json.dumps(made)
 
 
+def test_outcomes_that_are_loaded_all_day_push_no_publication_out(
+    engine: Engine, store_settings: Settings, contract: Contract, held: Registry
+) -> None:
+    audit = Audit(store_settings.state)
+    for number in range(6):
+        audit.record("published", who=f"ana {number}", why="x", version="0123456789ab")
+    for _ in range(30):
+        audit.record("outcomes.loaded", who="caja", why="x", count=1)
+    for _ in range(20):
+        audit.record("keys.created", who="eva", why="x")
+    made = paneling.build(engine, store_settings, contract, held, NOW)["sucesos"]
+    counted = Counter(one["suceso"] for one in made)
+    assert counted == {"published": 4, "keys.created": 8}
+    assert [one["quien"] for one in made[-4:]] == ["ana 5", "ana 4", "ana 3", "ana 2"]
+    audit.record("outcomes.loaded", who="caja", why="x", count=1)
+    newest = paneling.build(engine, store_settings, contract, held, NOW)["sucesos"][0]
+    assert (newest["suceso"], newest["veces"]) == ("outcomes.loaded", 31)
+
+
 def test_the_snapshot_never_grows_beyond_a_bound(
     engine: Engine, store_settings: Settings, contract: Contract, held: Registry
 ) -> None:
@@ -181,7 +337,7 @@ def test_the_snapshot_never_grows_beyond_a_bound(
         windows = [
             at
             | {"version": version, "caller": f"c{n:04}" + "x" * 200, "count": 9}
-            | {"positive": 1, "probability": 3.0, "noted": n % 9}
+            | {"positive": 1, "noted": n % 9}
             for n in range(2_000)
         ]
         samples.insert(connection, samples.schema.windows, windows)
@@ -232,6 +388,8 @@ def test_what_was_left_is_read_without_a_database_and_nothing_else_is(tmp_path: 
     assert snapshot.read(tmp_path) is None
     snapshot.leave(tmp_path, {"momento": NOW})
     assert snapshot.read(tmp_path) == {"momento": NOW, "formato": snapshot.FORMAT}
+    if os.name == "posix":  # callers and who did what: not for every account of the machine
+        assert (tmp_path / snapshot.FILE).stat().st_mode & 0o777 == 0o600
     for written in (b"", b"[]", b'{"formato":99}', b'{"formato":1'):
         (tmp_path / snapshot.FILE).write_bytes(written)
         assert snapshot.read(tmp_path) is None

@@ -6,18 +6,22 @@ import json
 import shutil
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from answered import Desk, apart
 from sqlalchemy import Engine, event, func, select
+from sqlalchemy.exc import OperationalError
 
 from propensia import rights
 from propensia.audit import Audit, verify
 from propensia.contract import Contract
-from propensia.journal import records, references
+from propensia.journal import references
 from propensia.journal.writer import FOLDER
+from propensia.outcomes import checking
+from propensia.outcomes.checking import Outcome
 from propensia.settings import Settings
 from propensia.store import database, people, retention, schema
 from propensia.store.database import StoreError
@@ -34,12 +38,13 @@ def desk(store_settings: Settings, contract: Contract, engine: Engine) -> Desk:
     return made
 
 
-def pay(desk: Desk, answer: str | None, reference: str | None) -> None:
-    """Tell an outcome of today, as the route and the command do: by the journal."""
+def pay(desk: Desk, answer: str | None, reference: str | None, days: int = 0) -> None:
+    """Tell an outcome of so many days after today, as the route and the command do."""
     hashed = None if reference is None else desk.recorder.hashed(reference)
-    day = time.strftime("%Y-%m-%d", time.gmtime())
-    id = desk.serving.new_id()
-    desk.recorder.keep(records.outcome(id, "marcador", answer, hashed, True, 1234, day))
+    now_ms = time.time_ns() // 1_000_000
+    day = checking.day_of(now_ms) + timedelta(days)
+    outcome = Outcome(answer, reference, True, 1234, day)
+    desk.recorder.keep(checking.record(outcome, "marcador", hashed, now_ms))
 
 
 def asked(desk: Desk, id: str | None = None, reference: str | None = None) -> Person:
@@ -81,11 +86,11 @@ def test_all_that_is_known_under_a_reference_is_given_and_nothing_of_others(desk
     assert [row["valores"]["im"] for row in found["respuestas"]] == ["11", "13"]
     assert {row["respuesta"] for row in found["resultados"]} == {first.id, second.id}
     assert {row["importe"] for row in found["resultados"]} == {12.34}
-    assert len(found["comunicaciones"]) == 2
+    assert [row["estado"] for row in found["comunicaciones"]] == ["unido", "unido"]
     assert other.id not in json.dumps(found)
     (told,) = audit.tail(1)
     assert (told.event, told.who) == ("exported", "ana")
-    counts = {"answers": 2, "inputs": 2, "outcomes": 2, "events": 2}
+    counts = {"answers": 2, "inputs": 2, "refusals": 0, "outcomes": 2, "events": 2}
     assert told.facts == {"reference": person.reference} | counts
 
 
@@ -95,7 +100,7 @@ def test_all_that_is_known_under_an_id_is_that_answer_and_what_came_of_it(desk: 
     pay(desk, first.id, None)
     desk.ship()
     found = rights.known(desk.engine, asked(desk, id=first.id))
-    assert found.counts() == {"answers": 1, "inputs": 1, "outcomes": 1, "events": 1}
+    assert found.counts() == {"answers": 1, "inputs": 1, "refusals": 0, "outcomes": 1, "events": 1}
     assert found.answers[0].id == first.id
 
 
@@ -110,10 +115,11 @@ def test_nothing_of_an_erased_person_is_left_and_all_of_the_others(desk: Desk, b
     before, whole = sums(desk), rows(desk)
     person = asked(desk, **{by: theirs.id if by == "id" else "EXP-1"})
     counts = erase(desk, person)
-    assert counts == {"answers": 1, "inputs": 1, "outcomes": 1, "events": 1}
+    assert counts == {"answers": 1, "inputs": 1, "refusals": 0, "outcomes": 1, "events": 1}
     assert sums(desk) == before
     left = rows(desk)
-    assert [row["key"] for row in left.pop("erased")] == [person.key]
+    marks = {row["key"] for row in left.pop("erased")}
+    assert marks >= {person.key, theirs.id} and len(marks) == (2 if by == "id" else 3)
     text = repr(left)
     hashed = desk.recorder.hashed("EXP-1")
     for gone in (theirs.id, hashed, "111111"):
@@ -140,6 +146,51 @@ def test_what_the_journal_still_holds_does_not_come_back(desk: Desk, by: str) ->
     desk.recorder.open()  # lets its file go, as the end of a process does
     desk.ship()
     assert list((desk.settings.state / FOLDER).glob("*.journal")) == []
+
+
+def test_of_outcomes_it_counts_when_they_were_told_and_not_their_day(desk: Desk) -> None:
+    pay(desk, None, "EXP-1", days=1)  # a day may be that of tomorrow, where it has begun
+    apart()
+    erase(desk, asked(desk, reference="EXP-1"))
+    apart()
+    pay(desk, None, "EXP-1", days=-3)
+    desk.ship()
+    (event,) = rows(desk)["outcome_events"]
+    assert event["date"] == str(checking.day_of(event["told"]) - timedelta(3))
+
+
+@pytest.mark.parametrize("is_shipped", [True, False])
+def test_an_outcome_in_the_journal_that_names_an_erased_answer_does_not_come_back(
+    desk: Desk, is_shipped: bool
+) -> None:
+    """It names the answer alone, and the person was erased by the reference."""
+    theirs = desk.answer({"im": "11"}, "EXP-1")
+    if is_shipped:
+        desk.ship()
+    pay(desk, theirs.id, None)
+    apart()
+    erase(desk, asked(desk, reference="EXP-1"))
+    desk.ship()
+    apart()
+    pay(desk, theirs.id, None, days=-1)
+    pay(desk, None, "EXP-1")
+    desk.ship()
+    whole = rows(desk)
+    assert whole["answers"] == whole["outcomes"] == []
+    assert [row["answer"] for row in whole["outcome_events"]] == [None], "new, and of nobody yet"
+
+
+def test_what_was_told_and_erased_may_be_told_anew(desk: Desk) -> None:
+    """The same outcome has the same id."""
+    pay(desk, None, "EXP-1")
+    desk.ship()
+    apart()
+    erase(desk, asked(desk, reference="EXP-1"))
+    assert rows(desk)["outcome_events"] == []
+    apart()
+    pay(desk, None, "EXP-1")
+    desk.ship()
+    assert len(rows(desk)["outcome_events"]) == 1
 
 
 def test_who_is_erased_while_the_keeper_ships_does_not_come_back(desk: Desk) -> None:
@@ -197,15 +248,55 @@ def test_what_the_audit_log_cannot_tell_is_not_erased(desk: Desk) -> None:
     assert rows(desk) == before
 
 
+def test_an_erasure_that_is_not_committed_is_not_told_as_done(desk: Desk) -> None:
+    """The log is told first; when the database then fails, it is told that too."""
+    desk.answer({"im": "11"}, "EXP-1")
+    desk.ship()
+    person = asked(desk, reference="EXP-1")
+
+    def fails(_: Any) -> None:
+        raise OperationalError("COMMIT", {}, Exception("the disk is full"))
+
+    event.listen(desk.engine, "commit", fails)
+    with pytest.raises(OperationalError):
+        erase(desk, person)
+    event.remove(desk.engine, "commit", fails)
+    assert rights.known(desk.engine, person).counts()["answers"] == 1
+    second, first = Audit(desk.settings.state).tail(2)
+    assert (first.event, second.event) == ("erased", "erased")
+    assert second.facts == first.facts | {"unsure": True}
+    erase(desk, person)
+    assert "unsure" not in Audit(desk.settings.state).tail(1)[0].facts
+
+
+def test_an_erasure_by_a_fast_clock_swallows_no_answer_of_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.answer({"im": "11"}, "EXP-1")
+    waiting = desk.answer({"im": "12"}, "EXP-1")
+    person = asked(desk, reference="EXP-1")
+    now_ns = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns + 86_400 * 10**9)
+    erase(desk, person)
+    monkeypatch.undo()
+    desk.ship()
+    assert rights.known(desk.engine, person).counts()["answers"] == 0
+    assert "2 records of the journal were of erased people" in caplog.text
+    later_ms = now_ns // 10**6 + people.AHEAD_MS + 60_000
+    row = {"id": f"{later_ms:011x}{waiting.id[11:]}", "reference": person.reference}
+    with desk.engine.begin() as connection:
+        assert people.spared(connection, [row]) == [row]
+
+
 def test_who_was_erased_is_forgotten_too_when_nothing_could_come_back(desk: Desk) -> None:
     desk.answer({"im": "11"}, "EXP-1")
     desk.ship()
     erase(desk, asked(desk, reference="EXP-1"))
-    (mark,) = rows(desk)["erased"]
+    mark, _ = rows(desk)["erased"]  # the reference, and the answer
     kept_ms = desk.settings.keep_answers_days * retention.DAY_MS
     assert "erased" not in retention.purge(desk.engine, desk.settings, mark["at"] + kept_ms)
     gone = retention.purge(desk.engine, desk.settings, mark["at"] + kept_ms + 1)
-    assert gone["erased"] == 1
+    assert gone["erased"] == 2
     assert rows(desk)["erased"] == []
 
 
@@ -253,4 +344,4 @@ def test_a_record_without_a_reference_is_of_nobody_who_was_erased(desk: Desk) ->
     ]
     with desk.engine.begin() as connection:
         assert people.spared(connection, told) == told
-        assert connection.execute(select(func.count()).select_from(schema.erased)).scalar() == 1
+        assert connection.execute(select(func.count()).select_from(schema.erased)).scalar() == 2

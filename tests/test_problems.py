@@ -82,6 +82,7 @@ OF_NO_PARAMETER = {
     "json_demasiado_profundo",
     "objeto_esperado",
     "lista_esperada",
+    "falta_id_o_ref",
     "linea_no_valida",
     "nombre_repetido",
 }

@@ -14,10 +14,12 @@ from click.testing import CliRunner
 from desk import Desk, desk
 
 from propensia import audit as audits
-from propensia import files, reconciling
+from propensia import files, locks, reconciling
 from propensia.__main__ import cli
 from propensia.access import keys
 from propensia.audit import Audit, Record
+from propensia.journal.writer import Journal, JournalError
+from propensia.locks import Lock
 from propensia.registry import Registry, RegistryError
 from propensia.settings import load
 from propensia.terminal import Exit
@@ -103,6 +105,37 @@ def test_no_line_holds_a_key(told: Desk) -> None:
     assert keys.stored(told.state / "access")[-1].sha256.encode() not in data
 
 
+def test_a_file_of_outcomes_that_breaks_off_is_told_as_far_as_it_came(
+    told: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came before stays in the journal."""
+    row = f"{'0' * 29};sí;2026-01-31"
+    rows = ["id;pagado;fecha", *[row] * 1500, "x", *[row] * 1000]
+    (told.folder / "pagos.csv").write_text("\n".join(rows), encoding="utf-8")
+    real, calls = Journal.append, list[int]()
+
+    def append(journal: Journal, *records: bytes) -> None:
+        calls.append(len(records))
+        if len(calls) == 3:
+            raise JournalError("No space left on device")
+        real(journal, *records)
+
+    monkeypatch.setattr(Journal, "append", append)
+    told.run("outcomes", "pagos.csv", code=Exit.ENVIRONMENT)
+    last = log(told)[-1]
+    assert (last.event, calls) == ("outcomes.loaded", [1000, 1000, 500])
+    facts = {"accepted": 2000, "refused": 1, "file": "pagos.csv", "incomplete": True}
+    assert last.facts == facts
+    monkeypatch.undo()
+
+
+def test_a_file_of_which_nothing_is_taken_leaves_a_line_only_where_it_was_read(told: Desk) -> None:
+    before = len(log(told))
+    (told.folder / "otra.csv").write_text("a;b\n1;2\n", encoding="utf-8")
+    told.run("outcomes", "otra.csv", code=Exit.REFUSED)
+    assert len(log(told)) == before
+
+
 # A log that cannot be written
 
 
@@ -137,13 +170,8 @@ def test_a_key_that_must_go_goes_untold_and_is_found_later(told: Desk) -> None:
     assert reconcile(told) == 1
     last = log(told)[-1]
     assert (last.event, last.who) == ("found", "propensia")
-    assert last.facts == {
-        "kind": "key",
-        "key": key.id,
-        "name": "ana",
-        "role": "admin",
-        "revoked": True,
-    }
+    assert (last.facts["key"], last.facts["name"]) == (key.id, "ana")
+    assert last.facts["changed"] == {"revoked": {"from": False, "to": True}}
 
 
 def test_a_release_that_did_not_come_to_be_is_told_as_missing(
@@ -202,6 +230,42 @@ def test_a_key_by_hand_is_found_and_a_lost_one_is_missing(told: Desk) -> None:
     assert log(told)[-2].facts["name"] == "eva"
 
 
+BY_HAND = {
+    "role": "caller",
+    "expires": 4_000_000_000.5,
+    "networks": ["10.0.0.0/8"],
+    "routes": ["/prediccion"],
+    "in_path": True,
+    "name": "otra",
+    "sha256": "0" * 64,
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_what_is_changed_of_a_key_by_hand_is_found_by_name(name: str, told: Desk) -> None:
+    path = told.state / "access/keys.json"
+    table = json.loads(path.read_bytes())
+    table["keys"][0][name] = BY_HAND[name]
+    path.write_text(json.dumps(table), encoding="utf-8")
+    assert "cambiada" in told.run("audit", "verify", code=Exit.REFUSED)
+    assert reconcile(told) == 1
+    facts = log(told)[-1].facts
+    assert list(facts["changed"]) == ["mark" if name == "sha256" else name]
+    assert facts["key"] == table["keys"][0]["id"]
+    assert "0" * 64 not in Audit(told.state).path.read_text("ascii").replace(audits.FIRST, "", 1)
+    assert f"{next(iter(facts['changed']))}: " in told.run("audit", "list", "--event", "found")
+    assert reconcile(told) == 0
+
+
+def test_keys_that_commands_change_are_found_as_the_log_tells_them(told: Desk) -> None:
+    told.run("keys", "create", "eva", "--role", "caller", "--expires", "90d")
+    told.run("keys", "create", "leo", "--role", "caller", "--networks", "10.0.0.0/8,10.1.0.7")
+    told.run("keys", "rotate", "eva", "--overlap", "3d")
+    told.run("keys", "rotate", "ana", "--overlap", "0")
+    told.run("keys", "revoke", "leo")
+    assert reconcile(told) == 0
+
+
 def test_a_state_of_before_the_log_is_told_once(told: Desk) -> None:
     """As after an upgrade."""
     for path in (told.state / "audit").iterdir():
@@ -210,6 +274,70 @@ def test_a_state_of_before_the_log_is_told_once(told: Desk) -> None:
     assert reconcile(told) == 3 + 1  # two releases, a key, and the settings
     assert [record.facts.get("release") for record in log(told)[:2]] == [1, 2]
     told.run("audit", "verify")
+
+
+def test_a_key_that_is_being_made_is_neither_lost_nor_found(
+    told: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log tells it first, and then the file: the keeper looks in between, and waits."""
+    between, looked = threading.Event(), threading.Event()
+    found: list[int] = []
+    real = keys.stored
+
+    def second(folder: Path) -> list[keys.Key]:
+        looked.set()
+        return real(folder)
+
+    def keeper() -> None:
+        between.wait(30)
+        monkeypatch.setattr(keys, "stored", second)
+        found.append(reconcile(told))
+
+    def decide(known: list[keys.Key]) -> list[keys.Key]:
+        _, made = keys.new("eva", "admin", 1.0)
+        Audit(told.state).record("keys.created", who="ana", key=made.id, name="eva", role="admin")
+        between.set()
+        assert looked.wait(30), "the keeper looks while the key is not in the file"
+        return [*known, made]
+
+    thread = threading.Thread(target=keeper)
+    thread.start()
+    keys.change(told.state / "access", decide)
+    thread.join()
+    assert found == [0]
+    assert log(told)[-1].event == "keys.created"
+
+
+def test_somebody_who_holds_the_keys_for_long_is_told_and_nothing_is_recorded(
+    told: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "PATIENCE_S", 0.0)
+    _, stranger = keys.new("eva", "admin", 1.0)
+    keys.change(told.state / "access", lambda known: [*known, stranger])
+    count = len(log(told))
+    with Lock(told.state / "access" / keys.LOCK), pytest.raises(OSError, match="busy"):
+        reconcile(told)
+    assert len(log(told)) == count
+    assert reconcile(told) == 1
+
+
+def test_the_log_is_read_once_and_not_while_others_wait(
+    told: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is, nobody who publishes waits for that."""
+    lines = Audit(told.state).path.read_bytes().splitlines(keepends=True)
+    read: list[bytes] = []
+    real = reconciling.read
+
+    def noted(line: bytes) -> Record | None:
+        if len(read) < len(lines):
+            assert locks.is_free(told.state / "releases.lock")
+        read.append(line)
+        return real(line)
+
+    monkeypatch.setattr(reconciling, "read", noted)
+    assert reconcile(told) == 0
+    assert read == lines
 
 
 def test_a_damaged_file_of_keys_stops_nothing(told: Desk) -> None:
@@ -384,11 +512,11 @@ def test_the_keeper_tells_the_head_to_the_log_of_the_system(
 def test_a_registry_that_is_busy_is_told_and_tried_again(
     told: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def busy(registry: Registry) -> None:
+    def busy(*_: object) -> None:
         raise RegistryError("otro programa está publicando")
 
     auditor = reconciling.Auditor(load({}), told.registry)
     with monkeypatch.context() as patched:
-        patched.setattr(reconciling, "changes", busy)
+        patched.setattr(reconciling, "reconcile", busy)
         auditor.turn()
     assert auditor.problem is not None and os.linesep not in auditor.problem

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from journal_files import failing, paths, read_all
 
 from propensia import contract as contracts
 from propensia import files
+from propensia.audit import Audit
 from propensia.contract import Contract
 from propensia.journal import records
 from propensia.journal.references import NAME, References
@@ -26,6 +28,7 @@ from propensia.recording import Recorder
 from propensia.registry import Registry
 from propensia.scorer import Scorer
 from propensia.settings import Settings
+from propensia.store import database
 from propensia.web.app import create_app
 
 ROW = contracts.load("cobranza").example()
@@ -88,9 +91,12 @@ def test_an_answer_is_kept_with_all_that_made_it(state: Path) -> None:
         "reference": one["reference"],
         "probability": told["probabilidad"],
         "positive": told["pagador"],
-        "notes": [named(note["parametro"], note["codigo"]) for note in told["avisos"]],
+        "notes": [
+            [*named(note["parametro"], note["codigo"]), note["valor_usado"]]
+            for note in told["avisos"]
+        ],
     }
-    assert {"coma_decimal", "parametro_desconocido"} <= {code for _, code in one["notes"]}
+    assert {"coma_decimal", "parametro_desconocido"} <= {code for _, code, _ in one["notes"]}
     key = bytes.fromhex((state / NAME).read_text())
     full = hmac.new(key, "Ñandú 1".encode(), hashlib.sha256).hexdigest()
     assert one["reference"] == full[:32]
@@ -105,14 +111,14 @@ def test_every_form_of_an_answer_is_kept(state: Path, form: str) -> None:
 
 @given(
     st.lists(st.one_of(st.none(), st.text())),
-    st.lists(st.tuples(st.text(), st.text())),
+    st.lists(st.tuples(st.text(), st.text(), st.one_of(st.none(), st.text(), st.floats()))),
     st.text(),
     st.one_of(st.none(), st.text()),
     st.floats(0, 1),
 )
 def test_a_record_is_json_of_one_line_whatever_is_in_it(
     texts: list[str | None],
-    notes: list[tuple[str, str]],
+    notes: list[tuple[str, str, str | float | None]],
     caller: str,
     reference: str | None,
     probability: float,
@@ -121,7 +127,10 @@ def test_a_record_is_json_of_one_line_whatever_is_in_it(
     made = records.answer("00", rules, caller, reference, probability, True, texts, notes)
     found = json.loads(made)
     assert b"\n" not in made and b"\r" not in made
-    assert found["texts"] == texts and found["notes"] == [list(note) for note in notes]
+    assert found["texts"] == texts and found["notes"] == [
+        [name, code, None if isinstance(used, float) and not math.isfinite(used) else used]
+        for name, code, used in notes
+    ]
     assert (found["caller"], found["reference"]) == (caller, reference)
     assert found["probability"] == probability and found["model"] == 'un "modelo"\n'
 
@@ -298,3 +307,34 @@ def test_ids_stay_unique_and_the_order_is_that_of_the_file_when_the_clock_jumps(
     assert len(set(told)) == len(told)
     assert [row["id"] for row in kept(state)] == told
     assert [records.milliseconds(id) // 1000 - now for id in told[::3]] == jumps
+
+
+# What is told of outcomes
+
+
+def test_a_list_of_which_nothing_is_kept_leaves_no_line_in_the_audit_log(state: Path) -> None:
+    """Whoever may send outcomes could fill it, which is kept for ever."""
+    app, audit = client(state), Audit(state)
+    before = len(list(audit.all()))
+    bad = {"pagado": "quizás"}
+    for body in ([], [bad], [bad] * 1000):
+        reply = app.post("/resultados", json=body)
+        assert (reply.status_code, reply.json["aceptados"]) == (200, 0)
+    assert len(list(audit.all())) == before
+    good = {"ref": "EXP-1", "pagado": True, "fecha": "2026-01-31"}
+    assert app.post("/resultados", json=[good, bad]).json["aceptados"] == 1
+    (told,) = audit.tail(1)
+    assert (told.event, told.facts) == ("outcomes.loaded", {"accepted": 1, "refused": 1})
+
+
+@pytest.mark.parametrize("ref", ["\ud800", "a\x00b", "\u202ea"])
+@pytest.mark.parametrize("route", ["exportar", "borrar"])
+def test_a_reference_that_nobody_can_have_is_refused(state: Path, route: str, ref: str) -> None:
+    """Half a letter cannot be hashed, and is no damage of the key."""
+    app = client(state)
+    References(state)
+    database.open_store(Settings(state=state)).dispose()
+    body = json.dumps({"ref": ref} | ({"motivo": "pruebas"} if route == "borrar" else {}))
+    reply = app.post(f"/personas/{route}", data=body, content_type="application/json")
+    assert reply.status_code == 400
+    assert [one["codigo"] for one in reply.json["errores"]] == ["caracter_de_control"]

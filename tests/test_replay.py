@@ -130,8 +130,10 @@ def test_a_graph_that_is_another_now_is_told_with_the_probable_cause(desk: Desk)
         ({"probability": 1e-10}, ()),
         ({"probability": 1e-8}, ("probabilidad",)),
         ({"positive": True}, ("clasificacion",)),
-        ({"notes": '[["im","coma_decimal"]]'}, ("avisos",)),
-        ({"notes": '[["x","parametro_desconocido"]]'}, ("avisos",)),
+        ({"notes": '[["im","coma_decimal",1.5]]'}, ("avisos",)),
+        ({"notes": '[["ed","valor_supuesto","18-25"]]'}, ("avisos",)),
+        ({"notes": '[["ed","valor_supuesto","51-65"],["","parametro_desconocido",null]]'}, ()),
+        ({"notes": '[["","parametro_desconocido",null]]'}, ("avisos",)),
     ],
 )
 def test_every_difference_is_told_and_rounding_is_none(

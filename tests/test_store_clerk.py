@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tiny_models
+import watched
 from journals import answers, holds_exactly, write
+from sqlalchemy import Engine, select
 from stores import Postgresql
 
 from propensia import clerk as clerks
@@ -24,7 +29,8 @@ from propensia.contract import Contract
 from propensia.journal.lines import line
 from propensia.registry import Registry
 from propensia.settings import Settings
-from propensia.store import database
+from propensia.store import database, schema
+from propensia.store.shipping import Shipper
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
@@ -181,20 +187,98 @@ def test_what_was_kept_too_long_goes_and_the_audit_log_says_how_much(
     assert row["facts"] == {"inputs": 20, "answers": 20}
 
 
+def test_a_keeper_that_starts_with_a_clock_far_ahead_removes_nothing_and_says_so(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms, ahead_ms = time.time_ns() // 1_000_000, [0]
+    monkeypatch.setattr(clerks, "_now_ms", lambda: now_ms + ahead_ms[0])
+    monkeypatch.setattr(clerks, "PURGE_S", 0.02)
+    chosen = Settings(state=tmp_path)
+    engine = database.open_store(chosen)
+    write(tmp_path / "journal", recent(20))
+    Shipper(engine, tmp_path / "journal", 90).turn()
+    clerk = Clerk(chosen, contract, Registry(tmp_path))
+    assert clerk._purge(engine) is None
+    ahead_ms[0] = 365 * 86_400_000
+    with at_work(chosen, contract) as working:
+        wait_for(lambda: any("reloj" in problem for problem in working.problems))
+    with engine.connect() as connection:
+        assert len(connection.execute(select(schema.inputs)).all()) == 20
+    # Were it the right time after all, a day later they go.
+    ahead_ms[0] += 86_400_000
+    assert clerk._purge(engine) is None
+    with engine.connect() as connection:
+        assert connection.execute(select(schema.inputs)).all() == []
+    engine.dispose()
+
+
+def test_the_answers_are_examined_again_once_there_is_more_to_find_but_not_all_the_time(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time, on a store that was empty, keeps nobody waiting for hours; nor do a new
+    release and new outcomes."""
+    minute, now_ms, runs = 60_000, [watched.NOW], list[int]()
+    real = monitoring.run
+    monkeypatch.setattr(clerks, "_now_ms", lambda: now_ms[0])
+    monkeypatch.setattr(
+        monitoring, "run", lambda *given: (runs.append(now_ms[0]), real(*given))[1]
+    )
+    chosen = Settings(state=tmp_path)
+    engine, registry = database.open_store(chosen), Registry(tmp_path)
+    registry.prepare()
+    clerk = Clerk(chosen, contract, registry)
+    learnt = watched.learnt(contract, 1_000)
+
+    def after(minutes: int) -> bool:
+        """Whether it examines after so many minutes."""
+        now_ms[0] += minutes * minute
+        clerk._monitor(engine)
+        return runs[-1:] == [now_ms[0]]
+
+    def answered(score: float) -> None:
+        model, told = tiny_models.constant(score), watched.told(contract, learnt)
+        version = tiny_models.add(registry, contract, model, told=told)
+        registry.publish(version, cause="prueba", who="ana")
+        span = (now_ms[0] - 5 * minute, now_ms[0])
+        watched.answer(engine, contract, learnt.columns, learnt.chances, *span, version=version)
+        row = {"hour": span[1] // 3_600_000 * 3_600_000, "version": version, "caller": "crm"}
+        sums = {"count": 1_000, "positive": 300, "noted": 0}
+        with engine.begin() as connection:
+            connection.execute(schema.windows.insert(), [row | sums])
+
+    assert after(0) and not after(1), "an empty store"
+    answered(0.2)
+    assert not after(1) and after(9), "the first answers"
+    assert not after(11) and not after(300)
+    answered(0.3)
+    assert after(1) and not after(11), "another release"
+    ids = [f"{now_ms[0]:011x}-1-{place:06d}" for place in range(20)]
+    watched.pay(engine, ids, np.ones(20, dtype=int), now_ms[0])
+    assert after(1) and not after(11), "new outcomes"
+    assert not after(300) and after(60), "and after six hours in any case"
+    engine.dispose()
+
+
 def test_the_answers_are_examined_once_in_monitor_hours_also_by_the_next_keeper(
     tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clerks, "MONITOR_S", 0.01)
-    chosen, runs = Settings(state=tmp_path, monitor_hours=6.0), list[int]()
+    chosen, runs, turns = Settings(state=tmp_path, monitor_hours=6.0), list[int](), list[int]()
     now_ms = [time.time_ns() // 1_000_000]
-    real = monitoring.run
+    real, real_turn = monitoring.run, Clerk._monitor
     monkeypatch.setattr(clerks, "_now_ms", lambda: now_ms[0])
 
     def counted(*given: Any) -> Any:
         runs.append(given[-1])
         return real(*given)
 
+    def turn(clerk: Clerk, engine: Engine) -> Any:
+        told = real_turn(clerk, engine)
+        turns.append(now_ms[0])
+        return told
+
     monkeypatch.setattr(monitoring, "run", counted)
+    monkeypatch.setattr(Clerk, "_monitor", turn)
     write(tmp_path / "journal", recent(40))
     with at_work(replace(chosen, monitor_hours=0.1), contract):
         wait_for(lambda: not list((tmp_path / "journal").glob("*.journal")))
@@ -204,6 +288,53 @@ def test_the_answers_are_examined_once_in_monitor_hours_also_by_the_next_keeper(
     for hours, more in ((5.9, 0), (0.2, 1), (-48, 2)):  # and the clock set back
         now_ms[0] += round(hours * 3_600_000)
         with at_work(chosen, contract):
-            time.sleep(0.3)
-            wait_for(lambda: len(runs) >= done + more)  # noqa: B023 - used at once
+            wait_for(lambda: turns.count(now_ms[0]) > 5)
         assert len(runs) == done + more, hours
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+def test_a_database_that_is_removed_is_told_and_nothing_later_is_lost(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clerks, "SHIP_S", 0.02)
+    monkeypatch.setattr(clerks, "PANEL_S", 0.02)
+    told, folder = recent(60), tmp_path / "journal"
+    write(folder, told[:20], number=1)
+    with at_work(Settings(state=tmp_path), contract) as clerk:
+        wait_for(lambda: not list(folder.glob("*.journal")))
+        for path in tmp_path.glob("store.db*"):
+            path.unlink()
+        write(folder, told[20:], number=2)
+        wait_for(lambda: not list(folder.glob("*.journal")))
+        wait_for(lambda: clerk.problems == [clerks.LOST])
+    engine = database.open_store(Settings(state=tmp_path))
+    holds_exactly(engine, told[20:])
+    engine.dispose()
+    assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_journal_that_cannot_be_listed_is_told_and_the_keeper_lives(
+    tmp_path: Path, contract: Contract
+) -> None:
+    (tmp_path / "journal").write_text("in the way", encoding="utf-8")
+    clerk = Clerk(Settings(state=tmp_path), contract, Registry(tmp_path))
+    assert clerk.journal() == {}
+    (problem,) = clerk.problems
+    assert problem.startswith("no se puede leer el diario (")
+    (tmp_path / "journal").unlink()
+    assert clerk.journal()["pendiente_bytes"] == 0
+    assert clerk.problems == []
+
+
+def test_a_file_that_cannot_be_shipped_is_a_problem_by_name(
+    tmp_path: Path, contract: Contract
+) -> None:
+    told, folder = recent(5), tmp_path / "journal"
+    write(folder, told, owner=3)
+    (folder / f"{0:016x}-000001.journal").mkdir()
+    with at_work(Settings(state=tmp_path), contract) as clerk:
+        wait_for(lambda: not (folder / f"{3:016x}-000001.journal").exists())
+        name = f"{0:016x}-000001.journal"
+        said = f"ficheros del diario que no se envían: {name}: no es un fichero"
+        wait_for(lambda: said in clerk.problems)
+        assert clerk.journal()["pendiente_bytes"] == 0

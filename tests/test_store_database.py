@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from importlib import resources
 from pathlib import Path
 
@@ -17,15 +18,19 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from desk import Desk, desk
 from journals import answers, holds_exactly, write
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from stores import Postgresql
 
 from propensia.settings import Settings, as_environment
-from propensia.store import database, schema
+from propensia.store import database, looking, schema
 from propensia.store.database import StoreError
 from propensia.store.shipping import Shipper
+from propensia.terminal import Exit
+
+__all__ = ["desk"]
 
 # pg8000 leaves the socket of a connection that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -156,7 +161,8 @@ def test_deleted_values_are_not_in_the_files_any_more(tmp_path: Path) -> None:
     ("url", "said"),
     [
         ("no es una url", "no es una dirección"),
-        ("oracle+nothing://x", "falta el programa"),
+        ("postgresql+nothing://x", "falta el programa"),
+        ("mysql://ana:secreta@127.0.0.1/base", "es de mysql, y solo se admite PostgreSQL"),
         ("postgresql://ana:secreta@127.0.0.1:1/base", "no responde"),
     ],
 )
@@ -166,6 +172,44 @@ def test_a_store_that_cannot_be_opened_is_told_without_a_secret(
     with pytest.raises(StoreError, match=said) as failed:
         database.open_store(Settings(state=tmp_path, database_url=url))
     assert "secreta" not in str(failed.value)
+
+
+@pytest.mark.parametrize("command", [("outcomes", "--status"), ("monitor",)])
+def test_who_only_looks_makes_no_database_that_the_service_could_not_write(
+    desk: Desk, command: tuple[str, ...]
+) -> None:
+    said = desk.run(*command, code=Exit.ENVIRONMENT)
+    assert "la hace el servicio al arrancar" in said
+    assert not (desk.state / database.SQLITE).exists()
+
+
+def test_the_tables_are_made_without_a_word_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    database.open_store(Settings(state=tmp_path)).dispose()
+    assert [record.name for record in caplog.records] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://127.0.0.1:1/base?user=ana&password=secreta",
+        "postgresql://ana:mi@secreta@127.0.0.1:1/base",
+        "postgresql://ana:secreta/y@127.0.0.1:1/base",
+        "postgresql://ana:secreta@127.0.0.1:secreta/base",
+        "postgresql://127.0.0.1:1/base?secreta=1",
+        "postgresql://ana:secreta@[::1/base",
+    ],
+)
+def test_no_part_of_a_password_is_told_however_the_url_is_wrong(tmp_path: Path, url: str) -> None:
+    chosen = Settings(state=tmp_path, database_url=url)
+    for asks in (database.open_store, lambda chosen: looking.look(chosen, 0)):
+        with pytest.raises(StoreError) as failed:
+            asks(chosen)
+        assert "secreta" not in "".join(traceback.format_exception(failed.value))
+    del failed
+    gc.collect()
 
 
 def test_a_wrong_password_and_an_unknown_database_are_told_apart(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from journals import START_MS, answers, holds_exactly, refusals, table, write
 from sqlalchemy import Engine, event
 from stores import Postgresql
 
-from propensia.journal import records
+from propensia.journal import reader, records
 from propensia.journal.lines import line
 from propensia.locks import Lock
 from propensia.settings import Settings, as_environment
@@ -64,6 +65,93 @@ def test_a_file_goes_when_nobody_writes_it_and_all_of_it_is_in_the_store(
     holds_exactly(engine, answers(5) + answers(6, seed=1))
 
 
+def held(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Path]:
+    """As on Windows, where a file that another thread reads cannot be removed."""
+    refused: list[Path] = []
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if len(refused) < times:
+            refused.append(path)
+            raise PermissionError(13, "it is in use by another process", str(path))
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    return refused
+
+
+def test_a_file_that_is_read_at_this_moment_goes_a_moment_later(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, answers(5))
+    refused = held(monkeypatch, 2)
+    assert shipper(engine, tmp_path).turn() == 5
+    assert refused == [path, path]
+    assert not path.exists()
+    assert table(engine, schema.positions) == []
+
+
+def test_a_file_of_what_was_set_aside_goes_a_moment_later_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside.keep(tmp_path, [b"1", b"2"])
+    (path,) = tmp_path.glob("*.rejected")
+    os.utime(path, (0, 0))
+    refused = held(monkeypatch, 2)
+    assert aside.forget(tmp_path, 1) == 2
+    assert refused == [path, path]
+    assert not path.exists()
+
+
+def test_what_nobody_may_open_at_this_moment_stops_no_look_at_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows says so of a file that is being removed."""
+    going = write(tmp_path, answers(5), owner=1)
+    staying = write(tmp_path, answers(5), owner=2)
+    size, real = staying.stat().st_size, Path.stat
+
+    def stat(path: Path, **more: bool) -> os.stat_result:
+        if path == going:
+            raise PermissionError(13, "it is being removed", str(going))
+        return real(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    found = shipping.waiting(tmp_path, {}, START_MS + 60_000)
+    assert found == shipping.Waiting(size, 60.0)
+
+
+def test_to_say_what_waits_one_record_of_each_process_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked every second, and most of all while the database is away."""
+    told = answers(400)
+    for number in range(20):
+        for owner in (1, 2):
+            write(tmp_path, told[20 * number : 20 * number + 20], owner, number + 1)
+    torn = write(tmp_path, [], owner=3)
+    torn.write_bytes(line(told[0])[:-9])
+    read: list[tuple[str, int]] = []
+    real = reader.first
+
+    def first(segment: reader.Segment, start: int) -> bytes | None:
+        read.append((segment.path.name, start))
+        return real(segment, start)
+
+    monkeypatch.setattr(reader, "first", first)
+    sizes = {path.name: path.stat().st_size for path in tmp_path.glob("*.journal")}
+    done = f"{1:016x}-000001.journal"
+    places = {done: sizes[done], f"{1:016x}-000002.journal": len(line(told[20]))}
+    found = shipping.waiting(tmp_path, places, START_MS + 60_000)
+    assert read == [
+        (f"{1:016x}-000002.journal", len(line(told[20]))),
+        (f"{2:016x}-000001.journal", 0),
+        (torn.name, 0),
+    ]
+    assert found.seconds == 60.0  # of the first record of the second process
+    assert found.bytes == sum(sizes.values()) - sum(places.values()) - sizes[torn.name]
+
+
 def test_a_torn_end_is_counted_and_does_not_keep_a_file_for_ever(
     engine: Engine, tmp_path: Path
 ) -> None:
@@ -99,8 +187,8 @@ def odd_records() -> list[bytes]:
         changed(some[7], texts="er"),
         some[8].replace(b'"probability":', b'"probability":NaN,"was":'),
         changed(refusals(1)[0], faults=[["er", 3]]),
-        records.outcome("f" * 20, "yo", None, None, True, 2**70, "2026-01-31"),
-        records.outcome("e" * 20, "yo", "a" * 12, None, True, 1, "31/01/2026"),
+        records.outcome("f" * 20, "yo", None, None, True, 2**70, "2026-01-31", 0),
+        records.outcome("e" * 20, "yo", "a" * 12, None, True, 1, "31/01/2026", 0),
     ]
 
 
@@ -170,7 +258,7 @@ def test_a_transaction_that_a_dead_keeper_left_behind_is_waited_for(
 ) -> None:
     """The server may still commit it; an outcome that is told again would be counted again."""
     told = [
-        records.outcome(f"{n:032x}", "yo", "f" * 40, None, True, 100, "2026-01-31")
+        records.outcome(f"{n:032x}", "yo", "f" * 40, None, True, 100, "2026-01-31", 0)
         for n in range(20)
     ]
     folder = tmp_path / "diario"
@@ -289,3 +377,80 @@ def test_a_long_backlog_is_shipped_in_bounded_memory(store_settings: Settings) -
     found = json.loads(done.stdout)
     assert found["records"] == 300_000
     assert found["mib"] < 200
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes, and links need rights there")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "lock"])
+def test_what_cannot_be_read_is_named_and_keeps_no_other_waiting(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = database.open_store(Settings(state=tmp_path))
+    folder, told = tmp_path / "journal", answers(6)
+    path = write(folder, told, owner=5)
+    bad = folder / f"{0:016x}-000001.journal"
+    if kind == "folder":
+        bad.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(bad)
+    elif kind == "link":
+        bad.symlink_to(tmp_path / "nothing")
+    else:
+        bad = write(folder, answers(3, seed=8), owner=0)
+        told += answers(3, seed=8)
+        bad.with_name(f"{0:016x}.lock").unlink()
+        bad.with_name(f"{0:016x}.lock").mkdir()
+    one = shipper(engine, folder)
+    for _ in range(2):
+        one.turn()
+    holds_exactly(engine, told)
+    assert not path.exists() and os.path.lexists(bad)
+    assert [text.partition(":")[0] for text in one.wrong] == [
+        f"{0:016x}.lock" if kind == "lock" else bad.name
+    ]
+    assert caplog.text.count("is left out") == 1
+    assert shipping.waiting(folder, one.places, START_MS) == shipping.Waiting(0, 0.0)
+    engine.dispose()
+
+
+def test_a_file_goes_only_when_the_database_says_so(engine: Engine, tmp_path: Path) -> None:
+    """It may be an older one by now, from a copy: what that one lacks is shipped again."""
+    path, told = write(tmp_path, answers(30)), answers(30)
+    one = shipper(engine, tmp_path)
+    with Lock(tmp_path / f"{1:016x}.lock"):
+        one.turn()
+    with engine.begin() as connection:
+        for of in (schema.positions, *schema.METADATA.sorted_tables):
+            connection.execute(of.delete())
+    one.turn()
+    assert path.exists()
+    one.turn()
+    assert not path.exists()
+    holds_exactly(engine, told)
+    assert table(engine, schema.positions) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_into_a_file_that_is_not_there_any_more_nothing_is_shipped(
+    tmp_path: Path, how: str
+) -> None:
+    chosen = Settings(state=tmp_path)
+    engine = database.open_store(chosen)
+    folder = tmp_path / "journal"
+    write(folder, answers(3), number=1)
+    one = shipper(engine, folder)
+    one.turn()
+    for path in tmp_path.glob("store.db*"):
+        path.rename(path.with_name(f"old-{path.name}"))
+    if how == "replaced":
+        database.open_store(chosen).dispose()
+    path = write(folder, answers(9), number=2)
+    with pytest.raises(database.Replaced):
+        one.turn()
+    engine.dispose()
+    assert path.exists()
+    assert (tmp_path / "store.db").exists() == (how == "replaced"), "made by who opens a store"
+    again = database.open_store(chosen)
+    shipper(again, folder).turn()
+    holds_exactly(again, answers(9))
+    again.dispose()

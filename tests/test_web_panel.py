@@ -17,12 +17,13 @@ import pytest
 import tiny_models
 from flask.testing import FlaskClient
 
-from propensia import heartbeat, paneling, snapshot
+from propensia import heartbeat, months, paneling, snapshot
+from propensia.alerts import conditions
 from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings
 from propensia.store import database
-from propensia.web import panel, panel_page
+from propensia.web import panel, panel_charts, panel_page
 from propensia.web.app import create_app
 from propensia.web.door import Seen
 from propensia.web.panel import Pace, quantile_ms
@@ -90,9 +91,74 @@ def test_the_page_says_the_figures_of_its_data(full: Settings) -> None:
     assert "AUC estimada 0,7" in text
     assert "La puntuación 0,410 ha cambiado: revise el modelo" in text
     assert f"No se da: {samples.REASON}" in text
-    assert "coma_decimal \N{MULTIPLICATION SIGN}812" in text
+    assert "valor_supuesto \N{MULTIPLICATION SIGN}812" in text
+    assert "Sensibilidad Estimado" in text and "Pagos recibidos Real" in text
+    assert " 35 " in text, "refused requests"
+    assert "El servicio funciona. Alertas abiertas: deriva." in text
+    assert "Todo funciona." not in text
     assert f"publicado {data['datos']['modelo']['version']} ana" in text
     assert "La puntuación ha cambiado (PSI 0,41, límite 0,25)." in text
+
+
+def test_a_month_is_named_and_its_points_stand_inside_of_it(full: Settings) -> None:
+    client = app(full)
+    data = client.get("/panel/datos").json
+    assert data is not None
+    version = data["datos"]["modelo"]["version"]
+    (auc,) = (
+        one
+        for one in data["datos"]["vigilancia"]
+        if (one["clase"], one["tema"]) == ("realised", "auc")
+    )
+    month = auc["detalle"]["cohort"]
+    for language in ("es", "en"):
+        reply = client.get(f"/panel?idioma={language}")
+        named = months.named(month, language)
+        text = words(Page(reply.text))
+        assert f"AUC Real {named} {version} 0." in text.replace(",", "."), language
+        assert f"{named} ({ {'es': 'versión', 'en': 'version'}[language] } {version})" in text
+        charts = dict(re.findall(r'data-chart="(\w+)">(.*?)</script>', reply.text, re.DOTALL))
+        assert json.loads(charts["auc"])["x"][1][-1] == f"{month}-15 12:00"
+        names = json.loads(charts["maturity"])["names"]
+        assert all(re.fullmatch(r"\w+ (de )?20\d\d", name) for name in names)
+
+
+def test_new_categories_are_named_and_reasons_are_in_the_language(
+    full: Settings, contract: Contract
+) -> None:
+    category = next(p for p in contract.parameters if p.is_category)
+    client = app(full)
+    text = words(shown(client))
+    label = category.label["es"]
+    assert f"{label} {category.name} : {category.values[1]}, {category.values[0]}" in text
+    english = words(shown(client, "/panel?idioma=en"))
+    assert f"Not given: {samples.REASON_EN}" in english and samples.REASON not in english
+
+
+def test_of_two_versions_in_a_month_the_share_that_paid_is_that_of_all_answers() -> None:
+    """Each with its own share: 0.2 of 300 and 0.6 of 100 are 0.3 of 400."""
+    told = panel_charts.Words({key: es for key, (es, _) in PANEL.items()}, "es")
+    course = [
+        {"clase": "maturity", "tema": "30", "valor": share, "momento": 5, "version": version}
+        | {"detalle": {"cohort": "2026-07", "rows": rows}}
+        for version, share, rows in (("a", 0.2, 300), ("b", 0.6, 100))
+    ]
+    made = panel_charts.maturity(course, told)
+    assert made is not None
+    assert made["chart"]["series"] == [[0, pytest.approx(30.0)]]
+    assert made["chart"]["names"] == ["julio de 2026"]
+
+
+def test_one_is_told_in_the_singular() -> None:
+    for place, language in enumerate(("es", "en")):
+        told = panel_charts.Words({key: pair[place] for key, pair in PANEL.items()}, language)
+        data = {"puntuaciones": {"cuentas": [1], "entrenamiento": None, "dias": 1}, "modelo": None}
+        caption = (panel_charts.scores(data, told) or {})["title"]
+        assert ("el último día (1 respuesta " if place == 0 else "last day (1 answer ") in caption
+        pace = {"minutos": 1, "respuestas": 0, "fallos": 1, "p50_ms": None}
+        empty, failed = panel_page._speed(pace, told)["more"]
+        assert empty.endswith(("en el último minuto", "in the last minute"))
+        assert failed.startswith(("1 fallo nuestro", "1 failure of"))
 
 
 def test_every_number_of_a_chart_is_in_its_table(full: Settings) -> None:
@@ -132,7 +198,8 @@ def test_an_empty_installation_says_what_to_do(settings: Settings, contract: Con
         "Deje un fichero .pkl en la carpeta de modelos.",
         "Aún no se ha respondido nada.",
         "Aún no hay resultados: envíelos con propensia outcomes FICHERO",
-        "Se calcula sola; para hacerlo ya: propensia monitor.",
+        "Aún no se ha calculado para esta versión. Se calcula sola a los pocos minutos de que "
+        "empiece a responder, y después cada 6 h.",
         "Nadie ha llamado aún.",
         "Alertas abiertas Ninguna.",
     ):
@@ -182,8 +249,16 @@ def test_every_text_of_the_panel_has_both_languages_and_is_used() -> None:
     for key, (spanish, english) in PANEL.items():
         blanks = [sorted(re.findall(r"{\w+}", text)) for text in (spanish, english)]
         assert spanish and english and blanks[0] == blanks[1], key
-        known = key.startswith(("metric_", "verdict_"))
+        known = key.startswith(("metric_", "verdict_", "alert_"))
+        key = key.removesuffix("_one")
         assert known or re.search(rf'(t\.|"){key}\b', used), key
+
+
+def test_every_kind_of_alert_has_a_name_on_the_panel() -> None:
+    kinds = {value for name, value in vars(conditions).items() if name.isupper()}
+    kinds = {kind for kind in kinds if isinstance(kind, str)}
+    assert len(kinds) == 7
+    assert {f"alert_{kind}" for kind in kinds} == {k for k in PANEL if k.startswith("alert_")}
 
 
 # --- how it is asked --------------------------------------------------------------------

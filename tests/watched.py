@@ -165,23 +165,22 @@ def pay(
             "paid": True,
             "cents": round(100 * euros),
             "date": str(records.day(id) + timedelta(days=int(day))),
+            "first_paid": str(records.day(id) + timedelta(days=int(day))),
             "source": "caja",
             "event": f"{told_at:011x}-2-{place:06d}",
         }
         for place, (id, label, day) in enumerate(zip(ids, labels, days, strict=True))
         if label
     ]
+    common = {"until": f"{told_at:011x}", "told": told_at, "times": 1, "state": "matched"}
+    names = ("answer", "paid", "cents", "date", "source")
+    told = [
+        common
+        | {name: row[name] for name in names}
+        | {"id": row["event"], "matched": row["answer"]}
+        for row in paid
+    ]
     with engine.begin() as connection:
         for first in range(0, len(paid), CHUNK):
             connection.execute(insert(schema.outcomes), paid[first : first + CHUNK])
-        last = {name: paid[-1][name] for name in ("answer", "paid", "cents", "date", "source")}
-        connection.execute(
-            insert(schema.events).values(
-                **last,
-                id=f"{told_at:011x}-3-000000",
-                until=f"{told_at:011x}",
-                times=1,
-                matched=last["answer"],
-                state="matched",
-            )
-        )
+            connection.execute(insert(schema.events), told[first : first + CHUNK])

@@ -15,6 +15,7 @@ import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,28 @@ def new(name: str, role: str, created: float, **more: Any) -> tuple[str, Key]:
     id = secrets.token_hex(4)
     shown = f"{PREFIX}{id}_{secrets.token_urlsafe(32)}"
     return shown, Key(id, hashlib.sha256(shown.encode()).hexdigest(), name, role, created, **more)
+
+
+def audited(key: Key) -> dict[str, Any]:
+    """What the audit log tells of a key, by which a later change of its row is found. Times in
+    UTC. ``mark`` stands for its hash: of 256 random bits nobody finds anything by it."""
+    return {
+        "key": key.id,
+        "name": key.name,
+        "role": key.role,
+        "expires": ends(key),
+        "networks": [str(network) for network in key.networks],
+        "routes": sorted(key.routes),
+        "in_path": key.in_path,
+        "mark": hashlib.sha256(f"mark {key.sha256}".encode("ascii")).hexdigest()[:32],
+    }
+
+
+def ends(key: Key) -> str | None:
+    """Until when a key is meant to be good, in ISO 8601, UTC."""
+    if key.expires is None:
+        return None
+    return datetime.fromtimestamp(key.expires, UTC).isoformat(timespec="milliseconds")
 
 
 def lost(folder: Path) -> bool:

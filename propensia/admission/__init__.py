@@ -126,7 +126,8 @@ def admit(
         "layers": outcome.manifest["layers"],
     }
     unfinished = refusal is not None and refusal.code == "fichero_incompleto"
-    if not unfinished:  # nothing is decided about what is still being copied
+    # Nothing is decided about what is still being copied.
+    if not unfinished and not _is_told(verdict, outcome, dropped, contract, registry):
         facts = {name: verdict[name] for name in ("version", "model", "sha256", "code")}
         facts["signed_by"] = (verdict["signed_by"] or {}).get("key")
         registry.audit.record("refused" if refusal else "admitted", who=who, **facts)
@@ -146,6 +147,23 @@ def is_admitted(dropped: Dropped, contract: Contract, registry: Registry) -> boo
     accepted = verdict is not None and verdict["accepted"]
     same = verdict is not None and verdict["contract"] == contract.fingerprint
     return accepted and same and registry.fits(dropped.version, contract) is None
+
+
+def _is_told(
+    verdict: dict[str, Any],
+    outcome: Outcome,
+    dropped: Dropped,
+    contract: Contract,
+    registry: Registry,
+) -> bool:
+    """Whether the same was found of the same file before: whoever publishes one and the keeper,
+    who sees it in the folder, may judge it at the same time, and it was accepted once."""
+    held = registry.verdict(dropped.sha256)
+    if held is None or not verdict["accepted"] or not is_admitted(dropped, contract, registry):
+        return False
+    same = all(held.get(name) == verdict[name] for name in ("program", "signed_by", "layers"))
+    graph = registry.manifest(dropped.version)["onnx_sha256"]
+    return same and graph == outcome.manifest["onnx_sha256"]
 
 
 def _check_identity(dropped: Dropped, registry: Registry) -> None:

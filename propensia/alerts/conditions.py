@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from propensia import months
 from propensia.files import shown
 from propensia.settings import Settings
 from propensia.spanish import number, percent
@@ -22,8 +23,8 @@ OLD, JOURNAL, AUDIT = "old_model", "journal", "audit"
 HERE = frozenset({JOURNAL, AUDIT})
 """Kinds that each machine sees of itself; their subject is its name."""
 
-AUC = {"estimated": ("estimado", "estimated"), "realised": ("realizado", "realised")}
-"""Kinds of findings that tell an AUC, and how they are called."""
+AUC = ("estimated", "realised")
+"""Kinds of findings that tell an AUC."""
 
 ONCE = frozenset({BLIND})
 """Kinds that are told when they begin and when they end, and not again in between: nothing gets
@@ -50,7 +51,7 @@ LONGEST = 64
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Something that is wrong. The sentences name no value of a debtor; ``version`` is empty where
-    it is not about a model."""
+    it is not about one model alone."""
 
     kind: str
     subject: str
@@ -67,7 +68,8 @@ class Condition:
 
 
 def measured(found: Iterable[Finding], settings: Settings) -> Iterator[Condition]:
-    """What is wrong with the answers of a version, by what was found of it last."""
+    """What is wrong with the answers of a version, by what was found of it last, and of the newest
+    month of which it is known what came of it, whatever its version."""
     found = list(found)
     tests = {one.subject: one.value for one in found if one.kind == "drift_test"}
     for one in found:
@@ -94,21 +96,28 @@ def _drift(one: Finding, limit: float) -> Iterator[Condition]:
 
 
 def _quality(one: Finding, limit: float) -> Iterator[Condition]:
-    spanish, english = AUC[one.kind]
     if one.value is None and one.kind == "estimated" and one.detail.get("rows", 0) >= ENOUGH_ROWS:
         reason = str(one.detail.get("reason", "?"))
+        why = one.detail.get("reason_en", "a precondition does not hold; see propensia monitor")
         yield Condition(
             *(BLIND, one.kind, one.version, None, None),
             f"No se puede estimar cómo de bueno es el modelo: {reason}.",
-            "How good the model is cannot be estimated, because a precondition does not hold; "
-            "see propensia monitor.",
+            f"How good the model is cannot be estimated: {why}.",
         )
     if one.value is not None and one.value < limit:
         value, least = number(one.value, 3), number(limit, 3)
+        spanish, english = "estimado del modelo", "estimated AUC of the model"
+        version = one.version
+        if one.kind == "realised":
+            # Of a month, whose model may be another one each time: it is one thing that goes on.
+            month = str(one.detail.get("cohort", ""))
+            spanish = f"realizado de la versión {version} en {months.named(month, 'es')}"
+            english = f"realised AUC of version {version} in {months.named(month, 'en')}"
+            version = ""
         yield Condition(
-            *(QUALITY, one.kind, one.version, one.value, limit),
-            f"El AUC {spanish} del modelo es {value}, y se avisa por debajo de {least}.",
-            f"The {english} AUC of the model is {one.value:.3f}, alert below {limit:.3f}.",
+            *(QUALITY, one.kind, version, one.value, limit),
+            f"El AUC {spanish} es {value}, y se avisa por debajo de {least}.",
+            f"The {english} is {one.value:.3f}, alert below {limit:.3f}.",
         )
 
 
@@ -127,9 +136,9 @@ def careless_callers(days: Iterable[Refused], weeks: Iterable[Refused]) -> Itera
         name, share = shown(one.caller), percent(one.share)
         yield Condition(
             *(CALLER, one.caller[:LONGEST], "", one.share, limit),
-            f"A «{name}» se le rechaza en un día al menos el {share} de lo que pide "
+            f"A «{name}» se le rechaza en un día el {share} de lo que pide "
             f"({one.refused} de {count}); antes, el {percent(before.get(one.caller, 0.0))}.",
-            f"Of what «{name}» asks for in a day, at least {one.share:.0%} is refused "
+            f"Of what «{name}» asks for in a day, {one.share:.0%} is refused "
             f"({one.refused} of {count}); before, {before.get(one.caller, 0.0):.0%}.",
         )
 

@@ -51,7 +51,7 @@ def raise_from(
         ]
         for state, alert in changed:
             said = payload(alert, state, now_ms)
-            store.post(connection, alert.id, channels(settings), said, now_ms)
+            store.post(connection, channels(settings), said, now_ms)
     for state, alert in changed:
         level = logging.INFO if state == ENDS else logging.WARNING
         log.log(level, "alert, %s: %s", state, alert.english)

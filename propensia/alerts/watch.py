@@ -22,7 +22,6 @@ from propensia.store import alerts as store
 from propensia.store import overview
 from propensia.store.schema import HOUR_MS
 
-KINDS = ("drift", "drift_test", "estimated", "realised")
 DAY_MS = 24 * HOUR_MS
 AUDIT_S = 3600.0
 """The whole log is read for it."""
@@ -69,8 +68,10 @@ class Watch:
         hour = now_ms // HOUR_MS * HOUR_MS + HOUR_MS
         with engine.connect() as connection:
             if release is not None:
-                last = overview.last(connection, KINDS, release.version)
-                yield from conditions.measured(last, self._settings)
+                yield from conditions.measured(
+                    overview.last(connection, release.version), self._settings
+                )
+            yield from conditions.measured(overview.matured(connection), self._settings)
             days = store.refused(connection, hour - DAY_MS, hour)
             weeks = store.refused(connection, hour - 8 * DAY_MS, hour - DAY_MS)
         yield from conditions.careless_callers(days, weeks)

@@ -57,7 +57,7 @@ class Audit:
                 self._append(handle, line, head)
             finally:
                 os.close(handle)
-                self._hand_over()
+                files.hand_over(self.folder, *self.folder.iterdir(), like=self.folder.parent)
         return head
 
     def head(self) -> Head | None:
@@ -79,13 +79,15 @@ class Audit:
         found = (records.read(line) for line in reversed(lines))
         return [record for record in found if record is not None]
 
-    def lines(self) -> Iterator[bytes]:
-        """Every line, oldest first, with its end; the last may be half. Raises ``OSError``."""
+    def lines(self, start: int = 0) -> Iterator[bytes]:
+        """Every line from that place on, oldest first, with its end; the last may be half. Raises
+        ``OSError``."""
         try:
             stream = files.open_regular(self.path)
         except FileNotFoundError:
             return
         with stream:
+            stream.seek(start)
             yield from stream
 
     def all(self) -> Iterator[Record]:
@@ -125,15 +127,6 @@ class Audit:
             self._append(handle, line, head)
             return head
         return before
-
-    def _hand_over(self) -> None:
-        """What root has just made must not keep the service's own account from going on."""
-        if not hasattr(os, "geteuid") or os.geteuid() != 0:
-            return
-        owner = self.folder.parent.stat()
-        for path in (self.folder, *self.folder.iterdir()):
-            if path.stat().st_uid != owner.st_uid:
-                os.chown(path, owner.st_uid, owner.st_gid)
 
     def _append(self, handle: int, line: bytes, head: Head) -> None:
         size = os.fstat(handle).st_size

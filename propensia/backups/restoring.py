@@ -31,6 +31,8 @@ from propensia.backups.manifest import (
     Say,
     checked,
 )
+from propensia.journal import references
+from propensia.journal.writer import FOLDER as JOURNAL_FOLDER
 
 BESIDE = "restored"
 
@@ -40,13 +42,16 @@ class Restored:
     """What was restored, and where; ``aside`` is where the state of before is kept, if there was
     one. ``keys_again``: the API keys that the copy makes good, or good for longer than they were
     in the state of before. ``erased_again``: how often somebody was erased since the copy, who is
-    in it."""
+    in it. ``journal``: how many files of the journal of before came along, and ``journal_left``
+    how many did not."""
 
     manifest: Manifest
     into: Path
     aside: Path | None
     keys_again: list[Key]
     erased_again: int
+    journal: int
+    journal_left: int
 
 
 def restore(source: Path, into: Path, force: bool, say: Say, who: str = "propensia") -> Restored:
@@ -54,9 +59,10 @@ def restore(source: Path, into: Path, force: bool, say: Say, who: str = "propens
 
     What is no state (``propensia.toml``, model files) lies in the folder ``restored`` in it
     afterwards. With ``force`` a state that is there already gets another name; its audit log goes
-    on in the new one, where it is the same up to the copy, and tells that ``who`` restored. Only
-    the account itself may read the folder. Raises ``BackupError`` and ``OSError``; then nothing
-    has changed.
+    on in the new one, where it is the same up to the copy, and tells that ``who`` restored. So
+    does its journal, where the copy is of the same installation: what was answered and is not in
+    the database yet. Only the account itself may read the folder. Raises ``BackupError`` and
+    ``OSError``; then nothing has changed.
     """
     into = into.resolve()  # what is renamed is the folder itself, not a link to it
     _refuse_running(into)  # first: with --force it would be refused all the same
@@ -73,13 +79,14 @@ def restore(source: Path, into: Path, force: bool, say: Say, who: str = "propens
             checking = Progress("comprobados", say, manifest.size)
             for name, part in manifest.parts.items():
                 _unpack(archive, name, part, None, checking)
-            aside, erased = _put(archive, manifest, into, is_there, say, who)
+            aside, erased, (came, left) = _put(archive, manifest, into, is_there, say, who)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise BackupError(
             f"{files.shown(source.name)} está dañada o no es una copia de Propensia; use otra. / "
             "It is damaged or no backup of Propensia; use another."
         ) from error
-    return Restored(manifest, into, aside, _keys_again(into, aside, time.time()), erased)
+    again = _keys_again(into, aside, time.time())
+    return Restored(manifest, into, aside, again, erased, came, left)
 
 
 def _keys_again(into: Path, aside: Path | None, now: float) -> list[Key]:
@@ -146,9 +153,9 @@ def _unpack(
 
 def _put(
     archive: ZipFile, manifest: Manifest, into: Path, is_there: bool, say: Say, who: str
-) -> tuple[Path | None, int]:
-    """Write the files beside ``into``, then give both folders their names; where the old is, and
-    how often somebody was erased since the copy."""
+) -> tuple[Path | None, int, tuple[int, int]]:
+    """Write the files beside ``into``, then give both folders their names; where the old is, how
+    often somebody was erased since the copy, and what became of the journal."""
     into.parent.mkdir(parents=True, exist_ok=True)
     temporary = into.with_name(f".{into.name}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir(mode=0o700)
@@ -164,9 +171,10 @@ def _put(
                 os.fsync(target.fileno())
         _refuse_running(into)  # once more: the checks took their time
         erased = _go_on(Audit(into), Audit(temporary))
+        journal = _bring_journal(into, temporary)
         facts: dict[str, Any] = {"created": manifest.created, "release": manifest.release}
         Audit(temporary).record("restored", who=who, **facts, version=manifest.version)
-        return _swap(temporary, into, is_there), erased
+        return _swap(temporary, into, is_there), erased, journal
     finally:
         files.remove_tree(temporary)
 
@@ -185,6 +193,34 @@ def _go_on(before: Audit, copied: Audit) -> int:
             files.write(copied.folder / path.name, files.read(path), private=True)
     since = (record for record in copied.all() if record.number > head.number)
     return sum(record.event == "erased" for record in since)
+
+
+def _bring_journal(before: Path, copied: Path) -> tuple[int, int]:
+    """Copy the files of the journal that nobody will ship any more where they are; how many, and
+    how many were left. Whether a record of them is in the store already its id tells.
+
+    Not to the state of another installation, whose answers these are not: the key of references
+    tells, which each makes for itself.
+    """
+    found = sorted((before / JOURNAL_FOLDER).glob("*.journal"))
+    if not found:
+        return 0, 0
+    if _key_of(before) != _key_of(copied):
+        return 0, len(found)
+    (copied / JOURNAL_FOLDER).mkdir(mode=0o700, exist_ok=True)
+    for path in found:
+        target = copied / JOURNAL_FOLDER / path.name
+        # Files only grow: of the same one in the copy this is the rest.
+        if not target.exists() or target.stat().st_size < path.stat().st_size:
+            files.write(target, files.read(path), private=True)
+    return len(found), 0
+
+
+def _key_of(state: Path) -> bytes | None:
+    try:
+        return files.read(state / references.NAME, 1024)
+    except FileNotFoundError:
+        return None
 
 
 def _swap(temporary: Path, into: Path, is_there: bool) -> Path | None:

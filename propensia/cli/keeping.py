@@ -17,10 +17,14 @@ from propensia import settings
 from propensia.audit import EVENTS
 from propensia.cli.words import SpanishCommand, SpanishGroup, fail, told, who
 from propensia.files import shown
+from propensia.journal import references
 from propensia.terminal import Exit
 
 if TYPE_CHECKING:
     from propensia.backups import Restored
+
+CODES = {spanish: code for code, (spanish, _) in EVENTS.items()}
+"""What a list shows of an event -> its code."""
 
 
 @click.command(cls=SpanishCommand, short_help="Copia en un zip todo lo que es del programa.")
@@ -84,6 +88,19 @@ def restore(file: Path, into: Path | None, force: bool) -> None:
     )
     if done.aside is not None:
         click.echo(f"La carpeta de antes está en {done.aside}")
+    if done.journal:
+        click.echo(
+            f"Su diario ({done.journal} ficheros) está también en la restaurada: lo que no había "
+            "llegado a la base de datos entra al arrancar el servicio."
+        )
+    if done.journal_left:
+        click.echo(
+            f"Atención: {done.journal_left} ficheros de su diario se quedan allí, porque la copia "
+            f"es de otra instalación ({references.NAME}). Si no lo es, con el servicio parado "
+            f"copie {done.aside}/journal/*.journal a {done.into}/journal. / Files of its journal "
+            "stay there: the backup belongs to another installation. If not, copy them.",
+            err=True,
+        )
     if done.keys_again:
         _warn_of_keys(done)
     if done.erased_again:
@@ -131,7 +148,12 @@ def audit() -> None:
 @click.option(
     "--since", metavar="CUÁNDO", help="Desde 2026-01-31, 2026-01-31T09:30, o hace 24h, 7d."
 )
-@click.option("--event", metavar="SUCESO", type=click.Choice(list(EVENTS)), help="Solo ese.")
+@click.option(
+    "--event",
+    metavar="SUCESO",
+    type=click.Choice([*EVENTS, *CODES]),
+    help=f"Solo ese, por su palabra o su código: {', '.join(map(' = '.join, CODES.items()))}.",
+)
 @click.option(
     "--format",
     "form",
@@ -142,10 +164,7 @@ def audit() -> None:
 )
 @told
 def show(since: str | None, event: str | None, form: str) -> None:
-    """Muestra lo anotado, de lo más antiguo a lo más nuevo.
-
-    SUCESO es una de las palabras de la columna «event» de --format json: published, refused…
-    """
+    """Muestra lo anotado, de lo más antiguo a lo más nuevo. Las horas son las de esta máquina."""
     from propensia import answering, auditing
     from propensia.access.typed import WrongUse
 
@@ -153,7 +172,8 @@ def show(since: str | None, event: str | None, form: str) -> None:
         since_ms = None if since is None else answering.moment_ms("--since", since)
     except WrongUse as error:
         fail(str(error), Exit.WRONG_USE)
-    sys.exit(auditing.show(settings.load(), since_ms, event, form))
+    code = None if event is None else CODES.get(event, event)
+    sys.exit(auditing.show(settings.load(), since_ms, code, form))
 
 
 @audit.command(short_help="Dice si el registro está íntegro.")

@@ -60,7 +60,9 @@ def answers(
     """Lista las respuestas guardadas, de la primera a la última, con los valores que llegaron.
 
     De VERSIÓN basta el principio de su identificador. Los valores se guardan menos días que las
-    respuestas (ajustes keep_inputs_days y keep_answers_days). Son datos personales.
+    respuestas (ajustes keep_inputs_days y keep_answers_days). Son datos personales: salvo con
+    --format ids, en la auditoría queda quién los listó y cuántos. Las horas son las de esta
+    máquina. Con --id se ve también por qué se rechazó una petición.
     """
     from propensia import answering
     from propensia.store.answers import Wanted
@@ -77,7 +79,7 @@ def answers(
         of_ref = answering.wanted_by(parts.settings, wanted, _typed(ref))
         if of_ref is None:
             fail(answering.NOBODY, Exit.REFUSED)
-        sys.exit(answering.listing(parts, of_ref, form, out))
+        sys.exit(answering.listing(parts, of_ref, form, out, who().shown))
 
 
 @click.command(cls=SpanishCommand, short_help="Puntúa otra vez una respuesta guardada.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +19,22 @@ from propensia.locks import Lock
 
 _NAME = re.compile(r"([0-9a-f]{16})-([0-9]{6,})\.journal").fullmatch
 MOST_BYTES = 4 << 20
+YOUNG_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A file of the journal; ``finished``: nobody will write it any more."""
+    """A file of the journal; ``finished``: nobody will write it any more. ``wrong``: why nobody
+    can know that, for a person."""
 
     path: Path
     finished: bool
+    wrong: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Which process wrote it."""
+        return self.path.name.partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +49,40 @@ class Part:
 
 
 def segments(folder: Path) -> list[Segment]:
-    """The files of all processes, oldest of each first. Raises ``OSError``."""
+    """The files of all processes, oldest of each first; one that cannot be read is there, too.
+    Raises ``OSError`` where the folder cannot be listed."""
     found: dict[str, list[tuple[int, Path]]] = {}
-    for path in folder.glob("*.journal") if folder.is_dir() else ():
-        if name := _NAME(path.name):
-            found.setdefault(name[1], []).append((int(name[2]), path))
+    try:
+        names = os.listdir(folder)  # unlike ``glob``, it tells what it is not allowed
+    except FileNotFoundError:
+        return []
+    for told in names:
+        if name := _NAME(told):
+            found.setdefault(name[1], []).append((int(name[2]), folder / told))
     listed = []
     for owner, numbered in sorted(found.items()):
-        # Asked after the listing: of a process that has ended since, a file may not be in it.
-        ended = locks.is_free(_lock(folder, owner))
         numbered.sort()
+        # Asked after the listing: of a process that has ended since, a file may not be in it.
+        ended, wrong = _has_ended(_lock(folder, owner), numbered[-1][1])
         for number, path in numbered:
-            listed.append(Segment(path, ended or number < numbered[-1][0]))
+            listed.append(Segment(path, ended or number < numbered[-1][0], wrong))
     return listed
+
+
+def _has_ended(lock: Path, last: Path) -> tuple[bool, str]:
+    """Whether the owner of a lock writes no more, or why nobody can know.
+
+    A lock that is missing says nothing while the ``last`` file is young: somebody may have
+    removed it while its owner lives, who finds out at its next tick and leaves that file.
+    """
+    try:
+        if lock.exists():
+            return locks.is_free(lock), ""
+        return abs(time.time() - last.lstat().st_mtime) > YOUNG_S, ""
+    except FileNotFoundError:  # removed this moment
+        return False, ""
+    except OSError as error:
+        return False, f"{lock.name}: {error.strerror or error}"
 
 
 def read(segment: Segment, start: int, most_bytes: int = MOST_BYTES) -> Part:
@@ -85,6 +115,19 @@ def read(segment: Segment, start: int, most_bytes: int = MOST_BYTES) -> Part:
     return Part(found, start + end, passed)
 
 
+def first(segment: Segment, start: int) -> bytes | None:
+    """The first whole record from place ``start`` on, and no more read than it takes; ``None``
+    where none begins within the bytes of the longest line. Raises ``OSError``."""
+    left = LONGEST
+    with files.open_regular(segment.path) as stream:
+        stream.seek(start)
+        while left > 0 and (found := stream.readline(left)):
+            if (one := record(found)) is not None:
+                return one
+            left -= len(found)
+    return None
+
+
 def forget(folder: Path, owner: str) -> None:
     """Remove the lock of a process that has ended and left no file. Raises ``OSError``.
 
@@ -107,10 +150,11 @@ def forget(folder: Path, owner: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """``forget`` all that can be forgotten. Raises ``OSError``."""
+    """``forget`` all that can be forgotten, and that this account may remove."""
     for path in folder.glob("*.lock"):
         if _NAME(f"{path.stem}-000001.journal") and not any(folder.glob(f"{path.stem}-*.journal")):
-            forget(folder, path.stem)
+            with contextlib.suppress(OSError):
+                forget(folder, path.stem)
 
 
 def _lock(folder: Path, owner: str) -> Path:

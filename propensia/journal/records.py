@@ -6,6 +6,7 @@ It must never write the reference that a caller gave, only its keyed hash.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -44,22 +45,29 @@ def answer(
     probability: float,
     positive: bool,
     texts: Sequence[str | None],
-    notes: Iterable[tuple[str, str]],
+    notes: Iterable[tuple[str, str, str | float | None]],
 ) -> bytes:
     """The record of one answer. ``rules``: ``Rules.written()``; ``reference``: its keyed hash;
     ``texts`` as they were sent, in the order of the contract's parameters, ``None`` for one that
-    was not; ``notes``: parameter and code. Times are in the id."""
+    was not; ``notes``: parameter, code and the value that was used. Times are in the id."""
+    told = ",".join([f"[{_text(name)},{_text(code)},{_used(used)}]" for name, code, used in notes])
     return (
         f'{{"kind":"answer","id":"{id}",{rules},"caller":{_text(caller)},'
         f'"reference":{_text(reference)},"probability":{probability!r},'
         f'"positive":{"true" if positive else "false"},"texts":[{",".join(map(_text, texts))}],'
-        f'"notes":[{",".join([f"[{_text(name)},{_text(code)}]" for name, code in notes])}]}}'
+        f'"notes":[{told}]}}'
     ).encode("ascii")
 
 
 def _text(text: str | None) -> str:
     """JSON of a text: an encoder takes longer to set out than for all the texts of an answer."""
     return "null" if text is None else encode_basestring_ascii(text)
+
+
+def _used(value: str | float | None) -> str:
+    if value is None or isinstance(value, str):
+        return _text(value)
+    return repr(float(value)) if math.isfinite(value) else "null"  # JSON knows no infinity
 
 
 def refusal(id: str, caller: str, faults: Iterable[tuple[str, str]]) -> bytes:
@@ -77,17 +85,27 @@ def outcome(
     paid: bool,
     cents: int | None,
     date: str,
+    told: int,
 ) -> bytes:
     """The record of what a debtor did after a score: of the ``answer`` of that id, or of the last
     one with that keyed hash of a ``reference``. ``cents``: euros times 100; ``date``: YYYY-MM-DD;
-    ``source``: who told."""
-    told = {"answer": answer, "reference": reference, "paid": paid, "cents": cents, "date": date}
-    table = {"kind": OUTCOME, "id": id, "source": source} | told
+    ``source``: who told; ``told``: when, in ms since 1970, for its id does not say it."""
+    table = {
+        "kind": OUTCOME,
+        "id": id,
+        "source": source,
+        "answer": answer,
+        "reference": reference,
+        "paid": paid,
+        "cents": cents,
+        "date": date,
+        "told": told,
+    }
     return _encoded(table).encode("ascii")
 
 
 def milliseconds(id: str) -> int:
-    """When a record was made, in ms since 1970, as its id tells."""
+    """When an answer or a refusal was made, in ms since 1970, as its id tells."""
     return int(id[:11], 16)
 
 
@@ -102,5 +120,5 @@ def first_of_day(day: date) -> str:
 
 
 def day(id: str) -> date:
-    """The day, in UTC, on which a record was made."""
+    """The day, in UTC, on which an answer was made."""
     return datetime.fromtimestamp(milliseconds(id) / 1000, UTC).date()

@@ -33,6 +33,7 @@ class References:
         with Lock(state / f"{NAME}.lock", patience_s=10.0):
             if not path.exists():
                 files.write(path, secrets.token_hex(KEY_BYTES).encode(), private=True)
+                files.hand_over(path, state / f"{NAME}.lock", like=state)
             self._key = _read(path)
 
     def hashed(self, reference: str) -> str:

@@ -14,9 +14,10 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from propensia import files
+from propensia import files, locks
 from propensia.journal.lines import HEAD, LONGEST, line
 from propensia.locks import Lock
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "journal"
 RIGHTS = 0o600
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 ROOM_BYTES = 64 << 20
 """Room that the journal leaves on its disk, so that what the keeper, the audit log and a release
@@ -114,6 +115,8 @@ class Journal:
         """Bring to the disk what has waited; leave a file that is old enough; look for room, and
         after a failure whether it is over. One thread calls it, every ``sync_s`` / 2 or more
         often. Raises ``JournalError``."""
+        with self._syncing, self._writing:
+            self._see_to_names()
         with self._writing:
             if self.failure is not None:
                 self._recover()
@@ -174,6 +177,8 @@ class Journal:
         self._number += 1
         path = self._folder / f"{self._owner}-{self._number:06d}.journal"
         self._file, self._path = os.open(path, _FLAGS, RIGHTS), path
+        lock_path = self._folder / f"{self._owner}.lock"
+        files.hand_over(self._folder, lock_path, path, like=self._folder.parent)
         self._size, self._opened_at, self._is_new = 0, time.monotonic(), True
 
     def _cut(self) -> None:
@@ -200,6 +205,28 @@ class Journal:
             log.error("the journal cannot be written: %s", told)
         self.failure, self._again_at = told, time.monotonic() + AGAIN_S
         return JournalError(told)
+
+    def _see_to_names(self) -> None:
+        """What somebody removes while it is written, nobody would ship: it is written again,
+        under another name. Without the name of the lock, others take this process for dead: it
+        goes on as another owner, whose files are its own. Raises ``JournalError``."""
+        lost = self._file >= 0 and not _has_name(lambda: locks.has_name(self._file, self._path))
+        if lost:
+            try:
+                self._again.append(_whole(self._file))
+            except OSError as error:
+                raise self._failed(error) from error
+            _let_go(self._file)
+            self._file = -1
+            self._written += 1  # so that it is brought to the disk once more
+        if self._lock is not None and not _has_name(self._lock.has_name):
+            if self._file >= 0:
+                self._leave()
+            self._release()
+            log.error("the lock of the journal was removed: another one is made")
+        if lost:
+            log.error("a file of the journal was removed: it is written again")
+            self._recover()
 
     def _look_for_room(self) -> None:
         try:
@@ -287,6 +314,21 @@ class Journal:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _has_name(asked: Callable[[], bool]) -> bool:
+    """Whether a name is there, as far as anybody can know."""
+    try:
+        return asked()
+    except OSError:
+        return True
+
+
+def _whole(file: int) -> bytes:
+    """All bytes of an open file. Raises ``OSError``."""
+    with open(file, "rb", closefd=False) as stream:
+        stream.seek(0)
+        return stream.read()
 
 
 def _let_go(file: int) -> None:

@@ -6,6 +6,7 @@ reason. Sources and formulas are in ``docs/memoria.md``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +15,26 @@ from sqlalchemy import Connection, Engine
 from propensia import registry as registries
 from propensia.contract import Contract
 from propensia.features import Features
-from propensia.monitoring import callers, cohorts, drift, estimation, realised, reference
-from propensia.monitoring.answers import Judged, judged
+from propensia.journal import records
+from propensia.monitoring import (
+    callers,
+    cohorts,
+    drift,
+    estimation,
+    realised,
+    reasons,
+    reference,
+)
+from propensia.monitoring.answers import judged
 from propensia.monitoring.cohorts import DAY_MS, Cohort
 from propensia.monitoring.estimation import Live, Window
+from propensia.monitoring.reasons import Reason
 from propensia.monitoring.reference import Known
 from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings
 from propensia.store import measurements
 from propensia.store import scored as store
 from propensia.store.measurements import Measurement
-from propensia.store.scored import Scored
 
 __all__ = ["Findings", "Measurement", "examine", "run"]
 
@@ -50,10 +60,16 @@ class _Watch:
     registry: Registry
     now: int
     since: int
+    keep: bool
+    """Whether first answers that become a reference are kept."""
 
     def months(self) -> list[Cohort]:
         """The months whose answers are all kept, newest first."""
         return cohorts.months(self.now, self.settings.keep_answers_days)
+
+    def within(self) -> int:
+        """The most days after an answer at which anybody looks for a payment."""
+        return max(*cohorts.HORIZONS, self.settings.outcome_days)
 
 
 def run(
@@ -63,7 +79,10 @@ def run(
 
     Raises ``SQLAlchemyError`` or ``OSError``.
     """
-    found = examine(engine, settings, contract, registry, now_ms)
+    since = now_ms - settings.monitor_days * DAY_MS
+    with engine.connect() as connection:
+        watch = _Watch(connection, settings, contract, registry, now_ms, since, keep=True)
+        found = _examine(watch, None)
     with engine.begin() as connection:
         measurements.write(connection, found.measurements)
     return found
@@ -79,25 +98,32 @@ def examine(
     version: str | None = None,
 ) -> Findings:
     """What there is to say now, of the answers of the last ``days`` [``monitor_days``] and of one
-    ``version`` or all that answered; nothing is written but the first answers of a version that
-    came without a reference.
+    ``version`` or all that answered; nothing is written.
 
     Raises ``SQLAlchemyError`` or ``OSError``.
     """
     since = now_ms - (days or settings.monitor_days) * DAY_MS
     with engine.connect() as connection:
-        watch = _Watch(connection, settings, contract, registry, now_ms, since)
-        found = []
-        last_outcome = store.last_outcome(connection)
-        live: dict[str, Live] = {}
-        for cohort in watch.months():
-            for one in _versions(watch, cohort.since, cohort.until, version):
-                found += _month(watch, cohort, one, last_outcome, live)
-        for one in _versions(watch, since, now_ms, version):
-            found += _window(watch, one, live.get(one))
-            found += _hindsight(watch, one, last_outcome)
-        found += callers.measure(connection, since, now_ms)
-    return Findings(now_ms, tuple(found))
+        watch = _Watch(connection, settings, contract, registry, now_ms, since, keep=False)
+        return _examine(watch, version)
+
+
+def _examine(watch: _Watch, version: str | None) -> Findings:
+    found: list[Measurement] = []
+    last_outcome = store.last_outcome(watch.connection)
+    live: dict[str, Live] = {}
+    judged_ones = set()
+    for cohort in watch.months():
+        for one in _versions(watch, cohort.since, cohort.until, version):
+            measured = _month(watch, cohort, one, last_outcome, live)
+            judged_ones |= {each.version for each in measured if each.kind == "realised"}
+            found += measured
+    for one in _versions(watch, watch.since, watch.now, version):
+        found += _window(watch, one, live.get(one))
+        found += [] if one in judged_ones else _never_judged(watch, one)
+    found += _hindsights(watch, version, last_outcome)
+    found += callers.measure(watch.connection, watch.since, watch.now)
+    return Findings(watch.now, tuple(found))
 
 
 def _versions(watch: _Watch, since: int, until: int, only: str | None) -> list[str]:
@@ -116,9 +142,8 @@ def _month(
     days = watch.settings.outcome_days
     if not cohort.matured(min(*cohorts.HORIZONS, days), last_outcome):
         return []
-    found = realised.came(
-        *store.matured(watch.connection, version, cohort.since, cohort.until, MOST_ROWS)
-    )
+    span = (cohort.since, cohort.until, MOST_ROWS, watch.within())
+    found = realised.came(*store.matured(watch.connection, version, *span))
     measured = realised.maturity(version, cohort, found, last_outcome)
     if not cohort.matured(days, last_outcome):
         return measured
@@ -127,29 +152,38 @@ def _month(
     return measured + realised.measure(version, cohort, found, days)
 
 
+def _never_judged(watch: _Watch, version: str) -> list[Measurement]:
+    """That no month of a version can be judged, where its answers go too soon."""
+    kept, days = watch.settings.keep_answers_days, watch.settings.outcome_days
+    needed = days + cohorts.LONGEST
+    if kept >= needed:
+        return []
+    detail = {"days": days} | reasons.kept_too_short(kept, needed, days).detail()
+    return [Measurement(watch.now, version, "realised", "auc", None, detail=detail)]
+
+
 def _window(watch: _Watch, version: str, live: Live | None) -> list[Measurement]:
     """Drift, and what is expected of the answers of the window."""
-    scored = _scored(watch, version, watch.since, watch.now)
-    mine = judged(Features(watch.contract), scored)
-    known = _known(watch, version, mine)
-    window = Window(version, watch.since, watch.now)
-    measured: list[Measurement] = []
-    region = None
-    if known is not None:
-        measured = drift.measure(watch.now, version, watch.contract, known, mine)
-        region = drift.region(watch.now, version, watch.contract, known, mine)
-        measured += [region] if region is not None else []
+    contract, now = watch.contract, watch.now
+    count, rules = len(contract.parameters), contract.fingerprint
+    span = (watch.since, now, MOST_ROWS)
+    scored = store.scored(watch.connection, version, rules, count, *span)
+    mine = judged(Features(contract), scored)
+    since = records.milliseconds(scored.first) if scored.first else watch.since
+    window = Window(version, since, now, scored.first, rules)
+    known = _known(watch, version)
+    if isinstance(known, Reason):
+        unknown = drift.refused(now, version, known, {"rows": len(mine)})
+        return [unknown, *estimation.measure(window, None, mine, None, live)]
+    measured = drift.measure(now, version, contract, known, mine)
+    region = drift.region(now, version, contract, known, mine)
+    measured += [region] if region is not None else []
     return measured + estimation.measure(window, known, mine, region, live)
 
 
-def _scored(watch: _Watch, version: str, since: int, until: int) -> Scored:
-    contract = watch.contract
-    count, rules = len(contract.parameters), contract.fingerprint
-    return store.scored(watch.connection, version, rules, count, since, until, MOST_ROWS)
-
-
-def _known(watch: _Watch, version: str, mine: Judged) -> Known | None:
-    """What a version is held against: its training, else its own first answers."""
+def _known(watch: _Watch, version: str) -> Known | Reason:
+    """What a version is held against: its training, else its own first answers; or why there is
+    nothing."""
     contract, state = watch.contract, watch.settings.state
     try:
         manifest = watch.registry.manifest(version)
@@ -158,32 +192,52 @@ def _known(watch: _Watch, version: str, mine: Judged) -> Known | None:
     except (RegistryError, KeyError):  # pruned, or of an older program
         known = None
     known = known or reference.kept(state, version, contract)
-    if known is not None or len(mine) < reference.FIRST_ANSWERS:
-        return known
-    first = np.arange(reference.FIRST_ANSWERS)
-    values = {name: column[first] for name, column in mine.values.items()}
-    described = reference.of_answers(contract, values, mine.chances[first], mine.missing)
-    reference.keep(state, version, described)
-    return reference.from_answers(described, contract)
+    return known or _from_first(watch, version)
 
 
-def _hindsight(watch: _Watch, version: str, last_outcome: int | None) -> list[Measurement]:
-    """How right the newest estimate was of which everything is known by now."""
-    days = watch.settings.outcome_days
-    oldest = watch.now - watch.settings.keep_answers_days * DAY_MS
+def _from_first(watch: _Watch, version: str) -> Known | Reason:
+    """The first answers of a version as its reference: always the same ones, whatever window is
+    looked at."""
+    contract = watch.contract
+    count, rules = len(contract.parameters), contract.fingerprint
+    scored = store.first(watch.connection, version, rules, count, MOST_ROWS)
+    places = np.sort(np.unique(scored.debtors, return_index=True)[1])
+    if len(places) < reference.FIRST_ANSWERS:
+        return reasons.few_first_answers(len(places), reference.FIRST_ANSWERS)
+    first = scored.head(int(places[reference.FIRST_ANSWERS - 1]) + 1)
+    one = judged(Features(contract), first)
+    described = reference.of_answers(contract, one.values, one.chances, one.missing)
+    if watch.keep:
+        reference.keep(watch.settings.state, version, described)
+    known = reference.from_answers(described, contract)
+    assert known is not None  # described under this contract just now
+    return known
+
+
+def _hindsights(
+    watch: _Watch, only: str | None, last_outcome: int | None
+) -> Iterator[Measurement]:
+    """Of every version that an estimate is kept of, whether it answers still or not."""
     if last_outcome is None:
-        return []
-    told = measurements.read(
-        watch.connection, "estimated", version, oldest, last_outcome - days * DAY_MS + 1
-    )
+        return
+    oldest = watch.now - watch.settings.keep_answers_days * DAY_MS
+    until = last_outcome - watch.settings.outcome_days * DAY_MS + 1
+    for version in measurements.versions(watch.connection, "estimated", oldest, until):
+        if only in (None, version):
+            yield from _hindsight(watch, version, oldest, until)
+
+
+def _hindsight(watch: _Watch, version: str, oldest: int, until: int) -> list[Measurement]:
+    """How right the newest estimate with ``at`` before ``until`` was, of the same answers."""
+    days = watch.settings.outcome_days
+    told = measurements.read(watch.connection, "estimated", version, oldest, until)
     told = [one for one in told if one.value is not None and one.detail["since"] >= oldest]
     if not told:
         return []
-    newest = told[-1].at
-    window = Cohort("", int(told[-1].detail["since"]), newest)
-    found = realised.came(
-        *store.matured(watch.connection, version, window.since, window.until, MOST_ROWS)
-    )
+    newest, detail = told[-1].at, told[-1].detail
+    span = (int(detail["since"]), newest, MOST_ROWS, watch.within())
+    same = (str(detail["first_id"]), str(detail["rules"]))
+    found = realised.came(*store.matured(watch.connection, version, *span, *same))
     labels = found.paid(days)
     if not 0 < int(labels.sum()) < len(labels):
         return []

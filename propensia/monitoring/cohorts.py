@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 DAY_MS = 86_400_000
+LONGEST = 31
+"""Days of a month."""
 HORIZONS = (30, 60, 90)
 """Days since the answer at which a maturity curve is looked at."""
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from propensia import distributions, stats
 from propensia.contract import Contract, Parameter
-from propensia.monitoring import formulas
+from propensia.monitoring import formulas, reasons
 from propensia.monitoring.answers import Judged
+from propensia.monitoring.reasons import Reason
 from propensia.monitoring.reference import Known
 from propensia.spanish import number
 from propensia.store.measurements import Measurement
@@ -47,8 +48,7 @@ def measure(
     count = len(judged)
     common = {"rows": count, "reference": known.source, "reference_rows": known.rows}
     if count < LEAST_ROWS:
-        reason = f"hay {count} respuestas y hacen falta {LEAST_ROWS}"
-        return [Measurement(at, version, "drift", SCORE, None, detail={"reason": reason} | common)]
+        return [refused(at, version, reasons.few_answers(count, LEAST_ROWS), common)]
     moved = list(_moved(contract, known, judged))
     tests = [formulas.two_samples(m.before * m.rows_before, m.now * count) for m in moved]
     chances = np.array([formulas.chi_square_tail(x, free) if free else 1.0 for x, free in tests])
@@ -74,6 +74,12 @@ def measure(
         *_new(at, version, contract, known, judged),
         *_missing(at, version, contract, known, judged),
     ]
+
+
+def refused(at: int, version: str, reason: Reason, common: Mapping[str, Any]) -> Measurement:
+    """That no drift is told of a version, and why."""
+    detail = reason.detail() | dict(common)
+    return Measurement(at, version, "drift", SCORE, None, detail=detail)
 
 
 def region(

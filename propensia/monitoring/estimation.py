@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from propensia.monitoring import formulas
+from propensia import steps
+from propensia.monitoring import formulas, reasons
 from propensia.monitoring.answers import Judged
 from propensia.monitoring.formulas import Promise
+from propensia.monitoring.reasons import Reason
 from propensia.monitoring.reference import TRAINING, Known
-from propensia.spanish import number, percent
 from propensia.store.measurements import Measurement
 
 Vector = npt.NDArray[np.float64]
@@ -41,22 +43,22 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What an estimate is of: a version's answers in [since, until), in ms since 1970."""
+    """What an estimate is of: a version's answers in [since, until), in ms since 1970, from the id
+    ``first`` on, under the contract with the fingerprint ``rules``."""
 
     version: str
     since: int
     until: int
+    first: str
+    rules: str
 
 
 def refusal(
     known: Known | None, judged: Judged, region: Measurement | None, live: Live | None
-) -> str | None:
-    """Why no figure would be true, in Spanish; ``None`` where all preconditions hold."""
+) -> Reason | None:
+    """Why no figure would be true; ``None`` where all preconditions hold."""
     if known is None or known.source != TRAINING:
-        return (
-            "no se sabe con qué datos se entrenó la versión: su ficha no trae referencia "
-            "(propensia train la escribe)"
-        )
+        return reasons.UNKNOWN_TRAINING
     checks = (_enough(judged), _calibrated(known, live), _in_range(known, judged, region))
     return next((reason for reason in checks if reason is not None), None)
 
@@ -70,26 +72,16 @@ def measure(
 ) -> list[Measurement]:
     """The expected figures with their intervals, or each refused with the same reason."""
     reason = refusal(known, judged, region, live)
-    detail = {"rows": len(judged), "since": window.since, "until": window.until}
+    detail: dict[str, Any] = {"rows": len(judged), "since": window.since, "until": window.until}
     if reason is not None or known is None:
         return [
-            Measurement(
-                window.until,
-                window.version,
-                "estimated",
-                name,
-                None,
-                detail=detail | {"reason": reason},
-            )
-            for name in FIGURES
+            _refused(window, name, detail, reason or reasons.UNKNOWN_TRAINING) for name in FIGURES
         ]
+    detail |= {"first_id": window.first, "rules": window.rules}
     found = []
     for name, promise in promises(judged.chances, judged.positive).items():
         if promise is None:
-            no_one = detail | {"reason": "nadie llega al umbral"}
-            found.append(
-                Measurement(window.until, window.version, "estimated", name, None, detail=no_one)
-            )
+            found.append(_refused(window, name, detail, reasons.NOBODY_CHOSEN))
             continue
         figure = formulas.interval(promise, judged.chances, known.calibrated)
         told = detail if known.calibrated else detail | {"calibration_noise": False}
@@ -108,6 +100,11 @@ def measure(
     return found
 
 
+def _refused(window: Window, name: str, detail: dict[str, Any], reason: Reason) -> Measurement:
+    told = detail | reason.detail()
+    return Measurement(window.until, window.version, "estimated", name, None, detail=told)
+
+
 def promises(chances: Vector, chosen: npt.NDArray[np.bool_]) -> Mapping[str, Promise | None]:
     """Every figure of ``FIGURES`` as its formula gives it; ``None`` where none is chosen."""
     some = bool(chosen.any())
@@ -120,51 +117,36 @@ def promises(chances: Vector, chosen: npt.NDArray[np.bool_]) -> Mapping[str, Pro
     }
 
 
-def _enough(judged: Judged) -> str | None:
+def _enough(judged: Judged) -> Reason | None:
     if len(judged) < LEAST_ROWS:
-        return f"hay {len(judged)} respuestas y hacen falta {LEAST_ROWS}"
+        return reasons.few_answers(len(judged), LEAST_ROWS)
     expected = float(judged.chances.sum())
     if min(expected, len(judged) - expected) < LEAST_OF_CLASS:
-        return f"se esperan menos de {LEAST_OF_CLASS} de una de las dos clases"
+        return reasons.few_of_a_class(LEAST_OF_CLASS)
     return None
 
 
-def _calibrated(known: Known, live: Live | None) -> str | None:
+def _calibrated(known: Known, live: Live | None) -> Reason | None:
     if live is not None:  # what came is worth more than what training thought
         if live.error > MOST_ERROR and live.beyond_chance:
-            return (
-                f"en {live.cohort} las probabilidades se alejaron {number(100 * live.error, 1)} "
-                f"puntos de lo que pasó (límite {number(100 * MOST_ERROR, 0)})"
-            )
+            return reasons.was_badly_calibrated(live.cohort, 100 * live.error, 100 * MOST_ERROR)
         return None
     if known.error is None:
-        return "la ficha no dice cómo de calibradas están las probabilidades (ece_sin_sesgo)"
+        return reasons.UNKNOWN_CALIBRATION
     if known.error.value > MOST_ERROR:
-        return (
-            f"al entrenar, las probabilidades se alejaban {number(100 * known.error.value, 1)} "
-            f"puntos de lo que pasó (límite {number(100 * MOST_ERROR, 0)})"
-        )
+        return reasons.badly_calibrated(100 * known.error.value, 100 * MOST_ERROR)
     return None
 
 
-def _in_range(known: Known, judged: Judged, region: Measurement | None) -> str | None:
+def _in_range(known: Known, judged: Judged, region: Measurement | None) -> Reason | None:
     if known.region is None or region is None or region.value is None:
-        return (
-            "la ficha no trae la cobertura del entrenamiento, y no se sabe si lo que llega cae "
-            "dentro"
-        )
+        return reasons.UNKNOWN_REGION
     limit = known.region.outside + MOST_OUTSIDE
     if region.value > limit:
         pairs = region.detail["pairs"]
-        where = f", sobre todo por {' y '.join(pairs[0][:2])}" if pairs else ""
-        return (
-            f"el {percent(region.value, 1)} cae fuera de lo que el entrenamiento conoció{where} "
-            f"(límite {percent(limit, 1)})"
-        )
+        return reasons.outside(region.value, pairs[0][:2] if pairs else [], limit)
     if known.steps is not None:
-        count = len(known.steps)
-        steps = np.minimum((judged.chances * count).astype(np.intp), count - 1)
-        share = float((~known.steps[steps]).mean())
+        share = float((~known.steps[steps.places(judged.chances, len(known.steps))]).mean())
         if share > MOST_OUTSIDE:
-            return f"el {percent(share, 1)} tiene una puntuación que no hubo al entrenar"
+            return reasons.new_scores(share)
     return None

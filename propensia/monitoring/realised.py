@@ -13,31 +13,45 @@ import numpy as np
 import numpy.typing as npt
 
 from propensia import stats
-from propensia.monitoring import formulas
+from propensia.monitoring import formulas, reasons
 from propensia.monitoring.answers import last_of_each
 from propensia.monitoring.cohorts import HORIZONS, Cohort
 from propensia.monitoring.estimation import Live
 from propensia.monitoring.formulas import Figure
 from propensia.store.measurements import Measurement
-from propensia.store.scored import Outcomes, Scored
+from propensia.store.scored import Payments, Scored
 
 Vector = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+Whole = npt.NDArray[np.int64]
 LEAST_ROWS = 200
 LEAST_OF_CLASS = 20
-ONE_CLASS = "no consta ningún pago, o todos pagaron: no se puede medir"
+FAR = 1 << 24
+"""More days since 1970 than any date has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Payments in the order of debtor and day: ``keys`` ``(m,)``, as ``_key`` makes them, and
+    ``cents`` paid in all by then."""
+
+    keys: Whole
+    cents: Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What came of n debtors: ``chances`` and ``positive`` of their last answer, each ``(n,)``;
-    ``days`` from the answer that was paid first to that payment, infinite for none; ``cents``
-    paid."""
+    """What came of n debtors, each ``(n,)``: ``chances`` and ``positive`` of their last answer;
+    ``days`` from an answer to the first payment after it, the fewest of all their answers,
+    infinite for none; ``first`` and ``last``: the keys in ``amounts`` of the days of their first
+    and their last answer."""
 
     chances: Vector
     positive: npt.NDArray[np.bool_]
     days: Vector
-    cents: Vector
+    first: Whole
+    last: Whole
+    amounts: Told
 
     def __len__(self) -> int:
         return len(self.chances)
@@ -47,17 +61,57 @@ class Came:
         labels: Labels = (self.days <= days).astype(np.int64)
         return labels
 
+    def cents(self, days: int) -> Vector:
+        """What those who paid within so many days had paid by then in all, ``(n,)``: the amount
+        that was told last; 0 where nobody said."""
+        of = self.amounts
+        if not len(of.keys):
+            return np.zeros(len(self))
+        place = np.searchsorted(of.keys, self.last + days, side="right") - 1
+        known = (place >= 0) & (of.keys[place] >= self.first) & (self.days <= days)
+        cents: Vector = np.where(known, of.cents[place], 0.0)
+        return cents
 
-def came(scored: Scored, outcomes: Outcomes) -> Came:
-    """Each debtor once: the chance of the last answer, and the payment of any of them."""
+
+def came(scored: Scored, payments: Payments) -> Came:
+    """Each debtor once: the chance of the last answer, and the first payment after any of them,
+    whichever answer it was told of."""
+    debtors, order = np.unique(scored.debtors, return_inverse=True)
+    own = np.isin(payments.debtors, debtors)
+    whose = np.searchsorted(debtors, payments.debtors[own])
+    keys, cents = _key(whose, payments.days[own]), payments.cents[own]
+    answered = _key(order, scored.days)
+    days = np.full(len(debtors), np.inf)
+    np.minimum.at(days, order, _wait(answered, np.sort(keys)))
+    first = np.full(len(debtors), np.iinfo(np.int64).max)
+    np.minimum.at(first, order, answered)
+    told = np.flatnonzero(~np.isnan(cents))
+    ordered = told[np.lexsort((cents[told], keys[told]))]
     places = last_of_each(scored.debtors)
-    order = np.unique(scored.debtors, return_inverse=True)[1]
-    count = int(order.max()) + 1 if len(order) else 0
-    days = np.full(count, np.inf)
-    np.minimum.at(days, order, outcomes.days)
-    cents = np.bincount(order, outcomes.cents, count).astype(np.float64)
     of_last = order[places]
-    return Came(scored.chances[places], scored.positive[places], days[of_last], cents[of_last])
+    return Came(
+        scored.chances[places],
+        scored.positive[places],
+        days[of_last],
+        first[of_last],
+        answered[places],
+        Told(keys[ordered], cents[ordered]),
+    )
+
+
+def _key(whose: npt.NDArray[np.intp], days: Whole) -> Whole:
+    """One number for a debtor and a day, in the order of both."""
+    keys: Whole = whose.astype(np.int64) * FAR + days
+    return keys
+
+
+def _wait(answered: Whole, paid: Whole) -> Vector:
+    """Days from each answer to the first payment of its debtor on its day or later."""
+    place = np.searchsorted(paid, answered, side="left")
+    following = np.append(paid, np.iinfo(np.int64).max)[place]
+    same = following // FAR == answered // FAR
+    days: Vector = np.where(same, following - answered, np.inf)
+    return days
 
 
 def maturity(
@@ -70,7 +124,7 @@ def maturity(
             continue
         labels = found.paid(days)
         share = _share(float(labels.sum()), len(found))
-        euros = float(found.cents[labels == 1].sum()) / 100
+        euros = float(found.cents(days).sum()) / 100
         detail = {"cohort": cohort.name, "rows": len(found), "euros": round(euros, 2)}
         measured.append(_told(version, cohort, "maturity", str(days), share, detail))
     return measured
@@ -85,9 +139,9 @@ def measure(version: str, cohort: Cohort, found: Came, days: int) -> list[Measur
     labels = found.paid(days)
     fewest = min(int(labels.sum()), len(labels) - int(labels.sum()))
     if len(found) < LEAST_ROWS or fewest < LEAST_OF_CLASS:
-        few = f"hay {len(found)} deudores, y {fewest} de la clase menor: son pocos"
-        reason = few if fewest or not len(found) else ONE_CLASS
-        refused = detail | {"reason": reason}
+        few = reasons.few_debtors(len(found), fewest)
+        reason = few if fewest or not len(found) else reasons.ONE_CLASS
+        refused = detail | reason.detail()
         return [Measurement(cohort.until, version, "realised", "auc", None, detail=refused)]
     measured = [
         _told(version, cohort, "realised", name, figure, detail)
@@ -150,7 +204,8 @@ def _calibration(
             Figure(float(rate), float(least), float(most)),
             detail | {"chance": round(float(chance), 6), "rows": int(count)},
         )
-        for place, (rate, least, most, chance, count) in enumerate(parts, 1)
+        # The tenth with the highest chances is the first, as in a lift.
+        for place, (rate, least, most, chance, count) in enumerate(reversed(list(parts)), 1)
     ]
     plain, true = stats.calibration_error(labels, chances)
     whole = Measurement(
@@ -168,8 +223,7 @@ def _lift(
     version: str, cohort: Cohort, labels: Labels, found: Came, detail: dict[str, Any]
 ) -> list[Measurement]:
     gains = stats.gains(labels, found.chances)
-    paid = np.where(labels == 1, found.cents, 0.0)
-    cuts = stats.cuts(paid, found.chances)
+    cuts = stats.cuts(found.cents(detail["days"]), found.chances)
     borders = np.append(0.0, np.cumsum(gains.count))
     euros = np.diff(np.interp(borders, np.append(0.0, cuts.rows), np.append(0.0, cuts.sums))) / 100
     low, high = stats.wilson(gains.positives, gains.count)

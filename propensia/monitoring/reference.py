@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from propensia import distributions, files
+from propensia import distributions, files, steps
 from propensia.contract import Contract
 from propensia.decision import Decision
 from propensia.distributions import Region
@@ -185,8 +185,7 @@ def _steps(scores: Mapping[str, Any], decision: Decision) -> npt.NDArray[np.bool
     if count != distributions.HISTOGRAM_BINS:
         raise ValueError("these are no steps")
     limits = np.clip(decision.probabilities(np.linspace(0, 1, count + 1)), 0, 1)
-    first = np.minimum((limits[:-1] * count).astype(int), count - 1)
-    last = np.minimum((limits[1:] * count).astype(int), count - 1)
+    first, last = steps.places(limits[:-1], count), steps.places(limits[1:], count)
     reached = np.zeros(count, dtype=bool)
     for place in np.flatnonzero(own):
         # An end that falls on a limit belongs to the step before it.

@@ -5,7 +5,9 @@ It judges by the settings alone; it measures nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from propensia.monitoring.estimation import MOST_ERROR
@@ -19,6 +21,9 @@ one to act on."""
 
 SURE = 0.05
 
+JUDGED = ("drift", "estimated", "realised")
+"""Kinds that are right or wrong."""
+
 
 def wrong(found: Sequence[Measurement], settings: Settings) -> list[Measurement]:
     """What somebody has to look at; of months that matured, only the last of each version."""
@@ -31,6 +36,17 @@ def wrong(found: Sequence[Measurement], settings: Settings) -> list[Measurement]
         for one in found
         if is_wrong(one, settings) and (one.kind != "realised" or one.at == last[one.version])
     ]
+
+
+def missing(found: Sequence[Measurement]) -> dict[str, int]:
+    """How many of the figures that could be wrong are not given, by ``JUDGED`` kind."""
+    refused = Counter(one.kind for one in found if one.value is None)
+    return {kind: refused[kind] for kind in JUDGED if refused[kind]}
+
+
+def any_judged(found: Sequence[Measurement]) -> bool:
+    """Whether there is any figure that could be wrong."""
+    return any(one.kind in JUDGED and one.value is not None for one in found)
 
 
 def is_wrong(one: Measurement, settings: Settings) -> bool:
@@ -118,11 +134,16 @@ def _hindsight(one: Measurement, settings: Settings) -> str:
 
 def _caller(one: Measurement, settings: Settings) -> str:
     worst = [
-        f"{each['parameter']} {each['code']} ({each['count']})"
+        f"{each['parameter']} {each['code']} ({each['count']}, desde el {_day(each['first'])})"
         for each in one.detail["troubles"][:2]
     ]
     refused = f"{one.detail['refused']} rechazadas" if one.detail["refused"] else ""
     return "; ".join(part for part in (refused, ", ".join(worst)) if part)
+
+
+def _day(milliseconds: int) -> str:
+    """The day of a moment where this machine stands."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone():%d/%m/%Y}"
 
 
 SENTENCES = {

@@ -28,6 +28,7 @@ _ID = re.compile(r"[0-9a-f]{29}").fullmatch
 # Three decimals could be thousands; more of them are the rest of a sum in floating point.
 _EUROS = re.compile(r"(-?)([0-9]{1,12})(?:[.,]([0-9]{1,2}|[0-9]{4,20}))?").fullmatch
 _THOUSANDS = re.compile(r"(-?)([0-9]{1,3}(?:\.[0-9]{3}){1,3}),([0-9]{1,2})").fullmatch
+_UNCERTAIN = re.compile(r"-?[0-9]{1,12}[.,][0-9]{3}").fullmatch
 _ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})").fullmatch
 _SPANISH = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})").fullmatch
 # What a spreadsheet makes of a long number, or of digits with one e among them.
@@ -47,9 +48,9 @@ class Outcome:
     day: date
 
 
-def today() -> date:
-    """The day, in UTC."""
-    return datetime.now(UTC).date()
+def day_of(milliseconds: int) -> date:
+    """The day, in UTC, of a moment in ms since 1970."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).date()
 
 
 def check(texts: Mapping[str, str], today: date) -> Outcome:
@@ -61,7 +62,7 @@ def check(texts: Mapping[str, str], today: date) -> Outcome:
     faults: list[Fault] = []
     answer, reference = _answer(texts, faults), _reference(texts, faults)
     if not texts.get("id") and not texts.get("ref"):
-        faults.append(Fault("id", "parametro_ausente", "id, ref"))
+        faults.append(Fault("id", "falta_id_o_ref"))
     paid = _paid(texts, faults)
     cents = _cents(texts, faults)
     if paid is False and cents:
@@ -74,19 +75,20 @@ def check(texts: Mapping[str, str], today: date) -> Outcome:
     return Outcome(answer, reference, paid, cents if paid else None, day)
 
 
-def record(outcome: Outcome, source: str, hashed: str | None) -> bytes:
+def record(outcome: Outcome, source: str, hashed: str | None, told_ms: int) -> bytes:
     """The journal's record of an outcome; ``source``: who told it; ``hashed``: the keyed hash of
-    its reference.
+    its reference; ``told_ms``: when it was told, in ms since 1970.
 
     Its id is made of the day and of all that it says, so that the same outcome of the same source
-    is the same record, however often it is told.
+    has the same id, however often it is told.
     """
     source = source[:SOURCE_LETTERS]
     day = outcome.day.isoformat()
-    told = [source, outcome.answer, hashed, outcome.paid, outcome.cents, day]
-    digest = hashlib.sha256(json.dumps(told).encode("ascii")).hexdigest()
+    said = [source, outcome.answer, hashed, outcome.paid, outcome.cents, day]
+    digest = hashlib.sha256(json.dumps(said).encode("ascii")).hexdigest()
     id = records.first_of_day(outcome.day) + digest[:18]
-    return records.outcome(id, source, outcome.answer, hashed, outcome.paid, outcome.cents, day)
+    paid, cents = outcome.paid, outcome.cents
+    return records.outcome(id, source, outcome.answer, hashed, paid, cents, day, told_ms)
 
 
 def _answer(texts: Mapping[str, str], faults: list[Fault]) -> str | None:
@@ -125,7 +127,8 @@ def _cents(texts: Mapping[str, str], faults: list[Fault]) -> int | None:
         return None
     found = _EUROS(text) or _THOUSANDS(text)
     if found is None:
-        faults.append(Fault("importe", "numero_no_valido"))
+        code = "miles_o_decimales" if _UNCERTAIN(text) else "numero_no_valido"
+        faults.append(Fault("importe", code))
         return None
     decimals = (found[3] or "").ljust(3, "0")
     cents = int(found[2].replace(".", "") + decimals[:2]) + (decimals[2] >= "5")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from propensia import files
@@ -24,12 +23,12 @@ TOGETHER = 1000
 """Records in one write."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loaded:
-    """How many lines of a file were taken, and how many were not."""
+    """How many lines of a file were taken so far, and how many were not."""
 
-    accepted: int
-    refused: int
+    accepted: int = 0
+    refused: int = 0
 
 
 def load(
@@ -37,35 +36,41 @@ def load(
     source: str,
     journal: Journal,
     references: References,
-    today: date,
+    now_ms: int,
     tell: Callable[[int, Fault], None],
-) -> Loaded:
-    """Put the good lines of a file into the journal; ``tell`` is called with the number of a
-    line and each of its faults, in their order.
+    done: Loaded,
+) -> None:
+    """Put the good lines of a file into the journal, as told at ``now_ms`` (since 1970); ``tell``
+    is called with the number of a line and each of its faults, in their order; ``done`` counts
+    the lines, and is right also where this raises.
 
     The same file again adds nothing that was not known. Raises ``TableError`` where the file is
-    no table of outcomes, ``OSError`` where it cannot be read, or ``JournalError``: then what came
-    before is kept.
+    no table of outcomes or has no row, ``OSError`` where it cannot be read, or ``JournalError``:
+    then what came before is kept.
     """
-    accepted = refused = 0
     waiting: list[bytes] = []
     with files.open_regular(path) as data:
         encoding = table_encoding(data, path.name)
         with io.TextIOWrapper(data, encoding=encoding, newline="") as text:
             for number, found in _rows(text, path.name):
                 try:
-                    waiting.append(_record(found, source, references, today))
+                    waiting.append(_record(found, source, references, now_ms))
                 except BadRow as bad:
-                    refused += 1
+                    done.refused += 1
                     for fault in bad.faults:
                         tell(number, fault)
                 if len(waiting) == TOGETHER:
                     journal.append(*waiting)
-                    accepted += len(waiting)
+                    done.accepted += len(waiting)
                     waiting = []
     if waiting:
         journal.append(*waiting)
-    return Loaded(accepted + len(waiting), refused)
+        done.accepted += len(waiting)
+    if not done.accepted + done.refused:
+        raise TableError(
+            f"{files.shown(path.name)}: no hay ninguna fila después de la cabecera. / There is no "
+            "row after the heading."
+        )
 
 
 def _rows(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, dict[str, str] | None]]:
@@ -87,11 +92,11 @@ def _rows(text: io.TextIOWrapper, name: str) -> Iterator[tuple[int, dict[str, st
 
 
 def _record(
-    found: dict[str, str] | None, source: str, references: References, today: date
+    found: dict[str, str] | None, source: str, references: References, now_ms: int
 ) -> bytes:
     if found is None:
         raise BadRow([Fault("", "linea_no_valida")])
-    outcome = checking.check(found, today)
+    outcome = checking.check(found, checking.day_of(now_ms))
     reference = outcome.reference
     hashed = None if reference is None else references.hashed(reference)
-    return checking.record(outcome, source, hashed)
+    return checking.record(outcome, source, hashed, now_ms)

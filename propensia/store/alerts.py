@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Update, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from propensia.journal.records import first_id
-from propensia.store import schema
+from propensia.store import schema, sums
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 
@@ -54,7 +54,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """How many requests of a caller were answered, and how many were refused, at least."""
+    """How many requests of a caller were answered, and how many were refused."""
 
     caller: str
     answers: int
@@ -75,19 +75,14 @@ def new_id(now_ms: int) -> str:
 
 
 def refused(connection: Connection, since: int, until: int) -> list[Refused]:
-    """What became of the requests of each caller in the hours from ``since`` to before ``until``.
-
-    From sums: of an hour, the fault that came most often tells how many requests were refused,
-    for one request may have several faults.
-    """
+    """What became of the requests of each caller in the hours from ``since`` to before ``until``,
+    of those who had any refused."""
     of, answered = schema.quality.c, schema.windows.c
-    hours = (
-        select(of.caller, func.max(of.count).label("most"))
-        .where(of.kind == "fault", of.hour >= since, of.hour < until)
-        .group_by(of.caller, of.hour)
-        .subquery()
+    faults = (
+        select(of.caller, func.sum(of.count))
+        .where(of.kind == sums.REFUSAL, of.hour >= since, of.hour < until)
+        .group_by(of.caller)
     )
-    faults = select(hours.c.caller, func.sum(hours.c.most)).group_by(hours.c.caller)
     counts = (
         select(answered.caller, func.sum(answered.count))
         .where(answered.hour >= since, answered.hour < until)
@@ -95,8 +90,8 @@ def refused(connection: Connection, since: int, until: int) -> list[Refused]:
     )
     answers = {caller: int(count) for caller, count in connection.execute(counts)}
     return [
-        Refused(caller, answers.get(caller, 0), int(most))
-        for caller, most in connection.execute(faults)
+        Refused(caller, answers.get(caller, 0), int(count))
+        for caller, count in connection.execute(faults)
     ]
 
 
@@ -105,16 +100,8 @@ def refused(connection: Connection, since: int, until: int) -> list[Refused]:
 
 def going_on(connection: Connection) -> list[Alert]:
     """What is wrong now, the newest first."""
-    return _alerts(connection, schema.alerts.c.ended == 0)
-
-
-def newest(connection: Connection, most: int) -> list[Alert]:
-    """The last alerts, the newest first, whether they ended or not."""
-    return _alerts(connection, schema.alerts.c.id > "", most)
-
-
-def _alerts(connection: Connection, which: Any, most: int | None = None) -> list[Alert]:
-    wanted = select(schema.alerts).where(which).order_by(schema.alerts.c.id.desc()).limit(most)
+    of = schema.alerts
+    wanted = select(of).where(of.c.ended == 0).order_by(of.c.id.desc())
     return [Alert(**row) for row in connection.execute(wanted).mappings()]
 
 
@@ -135,14 +122,11 @@ def change(connection: Connection, old: Alert, new: Alert) -> bool:
 # Messages
 
 
-def post(
-    connection: Connection, alert: str, channels: Iterable[str], payload: str, now_ms: int
-) -> None:
+def post(connection: Connection, channels: Iterable[str], payload: str, now_ms: int) -> None:
     """Have a message sent over each channel."""
     rows = [
         {
             "id": new_id(now_ms),
-            "alert": alert,
             "channel": channel,
             "payload": payload,
             "state": WAITING,

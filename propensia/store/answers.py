@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Row, Select, select
+from sqlalchemy import Column, Connection, Engine, Row, Select, func, select
 
+from propensia.faults import Note
 from propensia.journal import records
-from propensia.store.schema import answers, inputs
+from propensia.store.schema import answers, inputs, refusals
 
 PAGE_ROWS = 5_000
 
@@ -21,7 +22,7 @@ PAGE_ROWS = 5_000
 @dataclass(frozen=True, slots=True)
 class Stored:
     """One answer as it was given. ``rules``: the fingerprint of its contract; ``reference``: the
-    keyed hash; ``probability`` and ``threshold`` in [0, 1]; ``notes``: parameter and code;
+    keyed hash; ``probability`` and ``threshold`` in [0, 1]; ``notes``: what was told beside it;
     ``texts`` as they were received, in the order of the contract's parameters, ``None`` for one
     that was not sent, and ``None`` for all once they are purged."""
 
@@ -35,13 +36,23 @@ class Stored:
     probability: float
     threshold: float
     positive: bool
-    notes: list[tuple[str, str]]
+    notes: list[Note]
     texts: list[str | None] | None
 
     @property
     def milliseconds(self) -> int:
         """When it was given, in ms since 1970."""
         return records.milliseconds(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that could not be scored. ``faults``: parameter (of the contract, or empty) and
+    code."""
+
+    id: str
+    caller: str
+    faults: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,10 @@ class Wanted:
     version: str = ""
     id: str | None = None
     reference: str | None = None
+
+    def filters(self) -> list[str]:
+        """By what it chooses, without the values."""
+        return [row.name for row in fields(self) if getattr(self, row.name) not in (None, "")]
 
     def of(self, statement: Select[Any]) -> Select[Any]:
         """The statement, for these answers only."""
@@ -83,6 +98,15 @@ def find(connection: Connection, id: str) -> Stored | None:
     return None if row is None else _stored(row)
 
 
+def refusal(connection: Connection, id: str) -> Refusal | None:
+    """What was refused under that id, if it was."""
+    row = connection.execute(select(refusals).where(refusals.c.id == id)).one_or_none()
+    if row is None:
+        return None
+    faults = [(parameter, code) for parameter, code in json.loads(row.faults)]
+    return Refusal(row.id, row.caller, faults)
+
+
 def listed(connection: Connection, wanted: Wanted) -> list[Stored]:
     """All of them, oldest first: for one id or reference, of which there are few."""
     found = connection.execute(wanted.of(_WITH_TEXTS).order_by(answers.c.id))
@@ -97,6 +121,15 @@ def iterate(engine: Engine, wanted: Wanted) -> Iterator[Stored]:
 def ids(engine: Engine, wanted: Wanted) -> Iterator[str]:
     """Their ids alone, oldest first, in constant memory."""
     return (row.id for row in _paged(engine, wanted, select(answers.c.id)))
+
+
+def count(engine: Engine, wanted: Wanted) -> int:
+    """How many they are now."""
+    with engine.connect() as connection:
+        found: int = connection.execute(
+            wanted.of(select(func.count()).select_from(answers))
+        ).scalar_one()
+    return found
 
 
 def rules(engine: Engine, wanted: Wanted) -> list[str]:
@@ -124,6 +157,6 @@ def _paged(engine: Engine, wanted: Wanted, statement: Select[Any]) -> Iterator[R
 
 def _stored(row: Row[Any]) -> Stored:
     told = dict(row._mapping)
-    told["notes"] = [(parameter, code) for parameter, code in json.loads(row.notes)]
+    told["notes"] = [Note(*note) for note in json.loads(row.notes)]
     told["texts"] = None if row.texts is None else json.loads(row.texts)
     return Stored(**told)

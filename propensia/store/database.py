@@ -6,9 +6,11 @@ It never says the password that a URL may hold, nor a value that a statement car
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
@@ -21,6 +23,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from propensia import files
 from propensia.settings import Settings
 from propensia.store.schema import REVISION
 
@@ -31,6 +34,9 @@ CONNECT_S = 60
 STATEMENT_S = 300
 """A server gives up a statement by itself after so long, should nobody listen any more. Reading
 a million answers takes less."""
+FILE = "propensia_file"
+"""Of a connection to SQLite: which file it has opened."""
+Identity = tuple[int, int] | None
 STREAM = "propensia_stream"
 """The execution option that holds the parts of what a COPY of PostgreSQL reads."""
 WAL_BYTES = 64 << 20
@@ -52,28 +58,50 @@ class StoreError(Exception):
     """The database cannot be used; the text, Spanish first, says why and what to do."""
 
 
+class Replaced(StoreError):
+    """The file of SQLite that was opened is not there any more: what is written into it is lost,
+    and the engine has to be made anew."""
+
+
 def url_of(settings: Settings) -> URL:
     """Where the store is. Raises ``StoreError``."""
     if not settings.database_url:
         return URL.create("sqlite", database=str(settings.state / SQLITE))
     try:
         url = make_url(settings.database_url)
-    except ArgumentError:
+    except (ArgumentError, ValueError, TypeError):  # whose text may hold a part of the password
         raise StoreError(
             "el ajuste 'database_url' no es una dirección de base de datos, como "
             "postgresql://usuario:clave@host/base. / It is not the URL of a database."
         ) from None
+    if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
+        raise StoreError(
+            f"el ajuste 'database_url' es de {url.get_backend_name()}, y solo se admite "
+            "PostgreSQL (postgresql://usuario:clave@host/base), o nada: SQLite. / Only "
+            "PostgreSQL is supported, or nothing: SQLite."
+        )
+    if url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}":
+        raise StoreError(
+            "el ajuste 'database_url' tiene una @ de más; en una clave se escribe %40. / It has "
+            "an @ too many; in a password it is written %40."
+        )
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+pg8000")
     return url
 
 
-def open_store(settings: Settings) -> Engine:
+def place(url: URL) -> str:
+    """Where that is, fit to be shown: a password may also stand among the options."""
+    return files.masked(url.set(query={}).render_as_string(hide_password=True))
+
+
+def open_store(settings: Settings, connect_s: float | None = None) -> Engine:
     """The database, with the tables of now. Safe for threads; several processes may open one at
-    the same time. Raises ``StoreError``."""
+    the same time. A server that is silent for ``connect_s`` (``CONNECT_S``) while somebody
+    connects is given up. Raises ``StoreError``."""
     url = url_of(settings)
     try:
-        engine = _engine(url)
+        engine = _engine(url, connect_s or CONNECT_S)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise StoreError(
             f"falta el programa para esa base de datos ({error.args[0]}): uv sync --extra "
@@ -87,8 +115,14 @@ def open_store(settings: Settings) -> Engine:
     except (SQLAlchemyError, OSError) as error:
         engine.dispose()
         raise StoreError(
-            f"no se puede usar la base de datos {url.render_as_string()}: {reason(error)}"
+            f"no se puede usar la base de datos {place(url)}: {reason(error)}"
         ) from error
+    except (TypeError, ValueError):  # of a driver, which may repeat what it does not know
+        engine.dispose()
+        raise StoreError(
+            f"no se puede usar la base de datos {place(url)}: su dirección tiene una opción que "
+            "no se conoce. / Its URL has an unknown option."
+        ) from None
     except StoreError:
         engine.dispose()
         raise
@@ -96,9 +130,10 @@ def open_store(settings: Settings) -> Engine:
 
 
 @contextlib.contextmanager
-def using(settings: Settings) -> Iterator[Engine]:
+def using(settings: Settings, connect_s: float | None = None) -> Iterator[Engine]:
     """The database for a while, for whoever only looks into it now and then: one that the service
-    has made. Raises ``StoreError``, also for what fails meanwhile."""
+    has made. ``connect_s``: as for ``open_store``. Raises ``StoreError``, also for what fails
+    meanwhile."""
     url = url_of(settings)
     if url.get_backend_name() == "sqlite" and not os.path.exists(str(url.database)):
         # Whoever makes the file owns it, and the service may not be able to write into it then.
@@ -106,12 +141,12 @@ def using(settings: Settings) -> Iterator[Engine]:
             f"no hay base de datos en {url.database}: la hace el servicio al arrancar. / There is "
             "no database yet: the service makes it when it starts."
         )
-    engine = open_store(settings)
+    engine = open_store(settings, connect_s)
     try:
         yield engine
     except SQLAlchemyError as error:
         raise StoreError(
-            f"no se puede usar la base de datos {url.render_as_string()}: {reason(error)}"
+            f"no se puede usar la base de datos {place(url)}: {reason(error)}"
         ) from error
     finally:
         engine.dispose()
@@ -142,6 +177,8 @@ def upgrade(engine: Engine) -> None:
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
+    # What it tells of itself, from its import on, is of no use to whoever reads our log.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     # Heavy, and needed once: not by each process that looks into a store.
     from alembic import command, config, util
 
@@ -170,11 +207,11 @@ def settle(engine: Engine) -> None:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, connect_s: float) -> Engine:
     arguments: dict[str, Any] = {"hide_parameters": True}
     if url.get_driver_name() == "pg8000":
         arguments["connect_args"] = {
-            "timeout": CONNECT_S,
+            "timeout": connect_s,
             "application_name": "propensia",
             "startup_params": {
                 "statement_timeout": str(STATEMENT_S * 1000),
@@ -183,13 +220,39 @@ def _engine(url: URL) -> Engine:
         }
     engine = create_engine(url, **arguments)
     if engine.dialect.name == "sqlite":
+        path = Path(str(url.database))
+        event.listen(engine, "do_connect", lambda *_: _must_be(path, _identity(path)))
         event.listen(engine, "connect", _pragmas)
+        event.listen(engine, "connect", lambda _, record: _note(record, path))
+        event.listen(engine, "checkout", lambda _, record, __: _must_be(path, record.info[FILE]))
     else:
         event.listen(engine, "do_connect", _connected)
         event.listen(engine, "checkout", _living)
         event.listen(engine, "handle_error", _lost)
         event.listen(engine, "do_execute", _streamed)
     return engine
+
+
+def _must_be(path: Path, opened: Identity) -> None:
+    """Raise ``Replaced`` unless that file is still the one of the name. Windows removes no file
+    that is open."""
+    if opened is None or _identity(path) != opened:
+        raise Replaced(
+            "el fichero de la base de datos se ha borrado o cambiado; se abre el que haya. / The "
+            "file of the database was removed or replaced."
+        )
+
+
+def _note(record: Any, path: Path) -> None:
+    record.info[FILE] = _identity(path)
+
+
+def _identity(path: Path) -> Identity:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _streamed(cursor: Any, statement: str, _: Any, context: ExecutionContext) -> bool:
@@ -206,9 +269,12 @@ def _streamed(cursor: Any, statement: str, _: Any, context: ExecutionContext) ->
 
 def _connected(dialect: Any, _: Any, place: Any, named: Any) -> Any:
     try:
-        return dialect.connect(*place, **named)
+        made = dialect.connect(*place, **named)
+        # Who has let us in may take longer over a statement; the driver knows one time for both.
+        made._usock.settimeout(CONNECT_S)
     except OSError as error:
         raise dialect.loaded_dbapi.InterfaceError("network error") from error
+    return made
 
 
 def _living(connection: Any, *_: Any) -> None:
@@ -233,6 +299,7 @@ def _lost(context: ExceptionContext) -> DBAPIError | None:
 def _make_private(path: str) -> None:
     """An empty database that only this account can read. Raises ``FileExistsError``."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    files.hand_over(Path(path), like=Path(path).parent)  # SQLite does so with what it adds
 
 
 def _revision(connection: Connection) -> str | None:

@@ -37,7 +37,7 @@ class Look:
 def look(settings: Settings, now_ms: int) -> Look:
     """How the database is now. Raises ``StoreError`` where nobody can know."""
     url = database.url_of(settings)
-    where = url.render_as_string()
+    where = database.place(url)
     if url.get_backend_name() == "sqlite" and not os.path.exists(str(url.database)):
         return Look(where)
     try:
@@ -48,6 +48,8 @@ def look(settings: Settings, now_ms: int) -> Look:
         raise StoreError(f"falta el programa para esa base de datos ({error.args[0]})") from None
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"{where}: {database.reason(error)}") from error
+    except (TypeError, ValueError):  # as in ``open_store``
+        raise StoreError(f"{where}: su dirección tiene una opción que no se conoce") from None
 
 
 def _look(connection: Connection, where: str, now_ms: int) -> Look:

@@ -4,7 +4,8 @@ No value of a caller is ever in a measurement, but for categories that the contr
 
 The measurements, by ``kind`` and ``subject``. ``at`` is the end of the answers that one is of, so
 that measuring a month again replaces what was found before. ``value`` is ``None`` where a number
-would not be true; ``detail.reason`` says why, in Spanish.
+would not be true; ``detail`` says why: ``reason`` in Spanish, ``reason_en``, and a ``code`` that
+stays.
 
 ====================== =========================== ==========================================
 kind                   subject                     value
@@ -16,7 +17,7 @@ new_category           parameter                   share of rows with values nev
 missing                parameter                   share without data
 estimated, realised    ``auc``, ``brier``, …       the figure, with its interval
 maturity               days since the answer       share that had paid
-calibration            ``1`` … ``10``, ``ece``     rate of the decile, lowest chances first
+calibration            ``1`` … ``10``, ``ece``     rate of the decile, highest chances first
 lift                   ``1`` … ``10``              lift of the decile, highest chances first
 caller                 caller                      share of answers with something assumed
 hindsight              ``auc``, ``brier``, …       estimated minus realised
@@ -33,10 +34,18 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, tuple_
 
 from propensia.journal import records
-from propensia.store import schema
+from propensia.store import schema, sums
 
 SUBJECT = 64
 """Letters of a subject; a longer name of a caller is cut."""
+
+TOGETHER = (
+    frozenset({"drift", "drift_test", "region", "new_category", "missing", "estimated"}),
+    frozenset({"realised", "maturity", "calibration", "lift"}),
+    frozenset({"hindsight"}),
+    frozenset({"caller"}),
+)
+"""Kinds that are measured together: those of one time and version are all new, or none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +107,23 @@ def traffic(connection: Connection, since: int, until: int) -> dict[str, Traffic
 
 
 def troubles(connection: Connection, since: int, until: int) -> list[Trouble]:
-    """What came wrong in the hours of [since, until), the most frequent first."""
+    """What came wrong in the hours of [since, until), the most frequent first; ``first``: in all
+    the hours that are kept."""
     wrong = schema.quality.c
-    count = func.sum(wrong.count)
+    key, count = (wrong.caller, wrong.kind, wrong.parameter, wrong.code), func.sum(wrong.count)
+    of_values = wrong.kind != sums.REFUSAL
+    ever = connection.execute(select(*key, func.min(wrong.first)).where(of_values).group_by(*key))
+    first = {tuple(row[:4]): int(row[4]) for row in ever}
     rows = connection.execute(
-        select(
-            wrong.caller,
-            wrong.kind,
-            wrong.parameter,
-            wrong.code,
-            count,
-            func.min(wrong.first),
-            func.max(wrong.last),
-        )
-        .where(wrong.hour >= _hour(since), wrong.hour < until)
-        .group_by(wrong.caller, wrong.kind, wrong.parameter, wrong.code)
-        .order_by(count.desc())
+        select(*key, count, func.max(wrong.last))
+        .where(of_values, wrong.hour >= _hour(since), wrong.hour < until)
+        .group_by(*key)
+        .order_by(count.desc(), *key)
     )
-    return [Trouble(*row[:4], *map(int, row[4:])) for row in rows]
+    return [
+        Trouble(*row[:4], count=int(row[4]), first=first[tuple(row[:4])], last=int(row[5]))
+        for row in rows
+    ]
 
 
 def _hour(moment: int) -> int:
@@ -123,16 +131,32 @@ def _hour(moment: int) -> int:
 
 
 def write(connection: Connection, found: Sequence[Measurement]) -> None:
-    """Keep measurements; one of the same time, version, kind and subject gives way."""
+    """Keep measurements; all that was measured ``TOGETHER`` at the same time gives way, also what
+    is found no more."""
     if not found:
         return
-    of = schema.measurements
-    keys = [(one.at, one.version, one.kind, one.subject) for one in found]
+    if connection.dialect.name == "postgresql":
+        # Two machines may have measured the same month: the later one waits, and replaces all.
+        connection.exec_driver_sql("LOCK TABLE measurements IN SHARE ROW EXCLUSIVE MODE")
+    of = schema.measurements.c
+    kinds = {kind: together for together in TOGETHER for kind in together}
+    keys = sorted({(one.at, one.version, kind) for one in found for kind in kinds[one.kind]})
     for start in range(0, len(keys), 100):  # a statement takes a limited number of values
-        connection.execute(
-            delete(of).where(tuple_(*of.primary_key).in_(keys[start : start + 100]))
-        )
-    connection.execute(insert(of), [_row(one) for one in found])
+        same = tuple_(of.at, of.version, of.kind).in_(keys[start : start + 100])
+        connection.execute(delete(schema.measurements).where(same))
+    connection.execute(insert(schema.measurements), [_row(one) for one in found])
+
+
+def versions(connection: Connection, kind: str, since: int, until: int) -> list[str]:
+    """The versions with a measurement of a kind with ``at`` in [since, until)."""
+    of = schema.measurements.c
+    rows = connection.execute(
+        select(of.version)
+        .where(of.kind == kind, of.at >= since, of.at < until)
+        .distinct()
+        .order_by(of.version)
+    )
+    return list(rows.scalars())
 
 
 def read(

@@ -11,28 +11,31 @@ by the end of its day. Its state:
 - ``superseded``: of an earlier day than what is known now;
 - ``contradictory``: of the same day, but it says another thing;
 - ``unknown``: there is no such answer yet; it waits;
-- ``before``: its day is before that of the answer;
+- ``before``: its day is before that of the answer, or of all answers with its reference;
 - ``late``: its day is more than ``horizon_days`` after that of the answer;
 - ``mismatched``: its id and its reference are of different answers.
 
 Of those about one answer, that of the latest day counts; of the same day the one that says paid,
-then the larger amount, then the larger id, which holds a hash of all that it says.
+then the larger amount, then the larger id, which holds a hash of all that it says. Where that one
+says paid, the day of the first payment is kept beside it: of the earliest that says so after the
+last day of which it counts that nobody paid.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Row, delete, exists, func, or_, select
 
 from propensia.journal import records
 from propensia.settings import Settings
 from propensia.store import database, schema
+from propensia.store.rows import OUTCOME_COLUMNS
 from propensia.store.upserts import insert_new, upsert
 
 MATCHED, REPEATED, SUPERSEDED = "matched", "repeated", "superseded"
@@ -46,9 +49,36 @@ STATES = (
 CHUNK = 2000
 """Names in one statement."""
 
+SHOWN = 1000
+"""Of one state, as a list."""
+
 Event = Row[Any]
+TAKING = 0x70726F6F
+"""The advisory lock of PostgreSQL under which one keeper at a time takes outcomes."""
+
 _events, _answers = schema.events, schema.answers
 _NAMES = _events.c.keys()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One outcome that was told: first at ``at``, in ms since 1970, by ``source``, of the day
+    ``date`` (YYYY-MM-DD); the ``answer`` that it names or is about, and the keyed hash of the
+    ``reference`` that it names."""
+
+    at: int
+    source: str
+    date: str
+    answer: str | None
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How many outcomes there are of one state, and the last ``SHOWN`` of them."""
+
+    count: int
+    told: list[Told]
 
 
 def take(
@@ -59,6 +89,10 @@ def take(
 ) -> None:
     """Take the records of one batch, in the transaction that ships them: ``outcomes`` told, and
     ``answers`` that are in the store already, for which earlier outcomes may have waited."""
+    if connection.dialect.name == "postgresql":
+        # Keepers of several machines: each has to see all that the others have told, or neither
+        # would bring an answer and its outcome together. SQLite has one writer anyway.
+        connection.execute(select(func.pg_advisory_xact_lock(TAKING)))
     touched = _insert(connection, outcomes)
     touched |= _waiting(connection, answers)
     about = _match(connection, touched, horizon_days)
@@ -78,16 +112,22 @@ def counted(connection: Connection) -> dict[str, int]:
 
 def status(settings: Settings) -> dict[str, int]:
     """As ``counted``, of that store. Raises ``StoreError``."""
-    engine = database.open_store(settings)
-    try:
-        with engine.connect() as connection:
-            return counted(connection)
-    except SQLAlchemyError as error:
-        raise database.StoreError(
-            f"la base de datos no responde ({type(error).__name__}). / It does not answer."
-        ) from error
-    finally:
-        engine.dispose()
+    with database.using(settings) as engine, engine.connect() as connection:
+        return counted(connection)
+
+
+def listed(settings: Settings, state: str) -> Listed:
+    """The outcomes of that state in that store, those that were told last first. Raises
+    ``StoreError``."""
+    of = _events.c
+    wanted = select(_events).where(of.state == state).order_by(of.told.desc(), of.id).limit(SHOWN)
+    with database.using(settings) as engine, engine.connect() as connection:
+        count = connection.execute(select(func.count()).where(of.state == state)).scalar() or 0
+        told = [
+            Told(row.told, row.source, row.date, row.answer or row.matched, row.reference)
+            for row in connection.execute(wanted)
+        ]
+    return Listed(count, told)
 
 
 def _insert(connection: Connection, outcomes: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -95,16 +135,15 @@ def _insert(connection: Connection, outcomes: Sequence[Mapping[str, Any]]) -> se
     if not outcomes:
         return set()
     times = Counter(row["id"] for row in outcomes)
-    told = {row["id"]: row for row in outcomes}
-    names = ("id", "source", "answer", "reference", "paid", "cents", "date")
+    told = {row["id"]: row for row in sorted(outcomes, key=lambda row: -row["told"])}
     rows = [
-        {name: row[name] for name in names}
+        {name: row[name] for name in OUTCOME_COLUMNS}
         | {"until": _until(row["date"]), "times": times[id], "matched": None, "state": UNKNOWN}
         for id, row in sorted(told.items())
     ]
     new = {row["id"] for row in insert_new(connection, _events, rows)}
     again = [row for row in rows if row["id"] not in new]
-    upsert(connection, _events, again, ("times",), add=True)
+    upsert(connection, _events, again, ("times",), add=True, least=("told",))
     return new
 
 
@@ -124,8 +163,11 @@ def _waiting(connection: Connection, answers: Sequence[Mapping[str, Any]]) -> se
     found = {row.id for row in connection.execute(by_id) if row.answer in ids}
     references = {row["reference"] for row in answers if row["reference"] is not None}
     for chunk in _chunks(references):
+        # One that waits may be before all of these: it need not wait any more.
         by_reference = select(_events.c.id).where(
-            _events.c.reference.in_(chunk), _events.c.until > first, _events.c.answer.is_(None)
+            _events.c.reference.in_(chunk),
+            _events.c.answer.is_(None),
+            or_(_events.c.until > first, _events.c.state == UNKNOWN),
         )
         found |= {row.id for row in connection.execute(by_reference)}
     return found
@@ -138,7 +180,9 @@ def _match(connection: Connection, ids: Iterable[str], horizon_days: int) -> set
         .where(_answers.c.reference == _events.c.reference, _answers.c.id < _events.c.until)
         .scalar_subquery()
     )
-    wanted = select(_events, func.coalesce(_events.c.answer, last).label("target"))
+    met = exists().where(_answers.c.reference == _events.c.reference)
+    target = func.coalesce(_events.c.answer, last)
+    wanted = select(_events, target.label("target"), met.label("met"))
     about: set[str] = set()
     for chunk in _chunks(ids):
         events = connection.execute(wanted.where(_events.c.id.in_(chunk))).all()
@@ -157,10 +201,10 @@ def _match(connection: Connection, ids: Iterable[str], horizon_days: int) -> set
 
 
 def _state(event: Event, own: Mapping[str, str | None], horizon_days: int) -> str:
-    """The state of an outcome by itself: ``matched`` to its ``target``, or why it is not.
-    ``own``: the references of the answers that there are."""
+    """The state of an outcome by itself: ``matched`` to its ``target``, or why it is not; ``met``:
+    whether any answer has its reference. ``own``: the references of the answers that there are."""
     if event.target not in own:
-        return UNKNOWN
+        return BEFORE if event.target is None and event.met else UNKNOWN
     if event.answer is not None and event.reference not in (None, own[event.target]):
         return MISMATCHED
     days = (date.fromisoformat(event.date) - records.day(event.target)).days
@@ -179,7 +223,7 @@ def _settle(connection: Connection, about: Iterable[str]) -> None:
         for answer, group in sorted(groups.items()):
             winner = max(group, key=_rank)
             known.append(
-                {"answer": answer, "event": winner.id}
+                {"answer": answer, "event": winner.id, "first_paid": _first_paid(group)}
                 | {name: getattr(winner, name) for name in ("paid", "cents", "date", "source")}
             )
             for event in group:
@@ -187,7 +231,7 @@ def _settle(connection: Connection, about: Iterable[str]) -> None:
                 if state != event.state:
                     changed.append(_row(event) | {"state": state})
         _write(connection, changed)
-        columns = ("paid", "cents", "date", "source", "event")
+        columns = ("paid", "cents", "date", "first_paid", "source", "event")
         upsert(connection, schema.outcomes, known, columns)
         gone = set(chunk) - groups.keys()
         if gone:
@@ -197,6 +241,13 @@ def _settle(connection: Connection, about: Iterable[str]) -> None:
 
 def _rank(event: Event) -> tuple[str, bool, int, str]:
     return event.date, event.paid, -1 if event.cents is None else event.cents, event.id
+
+
+def _first_paid(group: Iterable[Event]) -> str | None:
+    """The day of the first payment that no later day denies; of one day, who says paid counts."""
+    paid = {event.date for event in group if event.paid}
+    denied = max((event.date for event in group if event.date not in paid), default="")
+    return min((day for day in paid if day > denied), default=None)
 
 
 def _beside(event: Event, winner: Event) -> str:

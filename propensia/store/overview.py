@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Column, ColumnElement, Connection, func, literal_column, select
 
-from propensia.store import schema
+from propensia.store import schema, sums
 
-ASSUMED, REFUSED = "note", "fault"
-"""The kinds of what was wrong with the data of a caller, as ``quality_windows`` has them."""
+WINDOW = ("drift", "drift_test", "region", "new_category", "missing", "estimated")
+"""Kinds of findings about the answers of a version until now: one examination writes them all,
+with one ``at``."""
+
+MONTH = ("realised", "calibration", "lift")
+"""Kinds of findings about a month of which it is known what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +83,62 @@ def traffic(connection: Connection, since: int) -> list[Traffic]:
     ]
 
 
-def callers(connection: Connection, since: int) -> dict[str, tuple[int, int]]:
-    """Caller -> how many answers from ``since`` on, and how many with something assumed."""
-    of = schema.windows.c
+def callers(connection: Connection, since: int) -> dict[str, tuple[int, int, int]]:
+    """Caller -> from ``since`` on: how many answers, how many of them with something assumed, and
+    how many requests that were refused."""
+    of, wrong = schema.windows.c, schema.quality.c
     rows = connection.execute(
         select(of.caller, func.sum(of.count), func.sum(of.noted))
         .where(of.hour >= since)
         .group_by(of.caller)
     )
-    return {caller: (int(count), int(noted)) for caller, count, noted in rows}
-
-
-def troubles(connection: Connection, since: int, most: int) -> list[Trouble]:
-    """What came wrong most often from ``since`` on, ``most`` rows of it, the most frequent first;
-    ``first`` is that of those hours."""
-    of = schema.quality.c
-    key = (of.caller, of.kind, of.parameter, of.code)
-    total = func.sum(of.count)
-    rows = connection.execute(
-        select(*key, total, func.min(of.first), func.max(of.last))
-        .where(of.hour >= since)
-        .group_by(*key)
-        .order_by(total.desc(), *key)
-        .limit(most)
+    found = {caller: (int(count), int(noted), 0) for caller, count, noted in rows}
+    caller = _unindexed(wrong.caller)
+    refused = connection.execute(
+        select(caller, func.sum(wrong.count))
+        .where(wrong.hour >= since, wrong.kind == sums.REFUSAL)
+        .group_by(caller)
     )
-    return [
-        Trouble(caller, kind, parameter, code, int(count), first, last)
-        for caller, kind, parameter, code, count, first, last in rows
-    ]
+    for caller, count in refused:
+        answers, noted, _ = found.get(caller, (0, 0, 0))
+        found[caller] = (answers, noted, int(count))
+    return found
+
+
+def troubles(
+    connection: Connection, since: int, callers: Sequence[str], each: int
+) -> list[Trouble]:
+    """What came wrong most often from ``since`` on: of each of the ``callers`` and each kind,
+    ``each`` at most, the most frequent first; ``first`` is that of all times."""
+    of = schema.quality.c
+    caller = _unindexed(of.caller)
+    total = func.sum(of.count)
+    place = func.row_number().over(
+        partition_by=(caller, of.kind), order_by=(total.desc(), of.parameter, of.code)
+    )
+    told = (
+        select(caller.label("caller"), of.kind, of.parameter, of.code)
+        .add_columns(total.label("count"), func.max(of.last).label("last"), place.label("place"))
+        .where(of.hour >= since, of.kind.in_((sums.NOTE, sums.FAULT)), caller.in_(callers))
+        .group_by(caller, of.kind, of.parameter, of.code)
+        .subquery()
+    )
+    names = [told.c[name] for name in ("caller", "kind", "parameter", "code")]
+    ever = schema.quality.alias().c
+    same = [ever[column.name] == column for column in names]
+    first = select(func.min(ever.first)).where(*same).scalar_subquery()
+    rows = connection.execute(
+        select(*names, told.c.count, first, told.c.last)
+        .where(told.c.place <= each)
+        .order_by(told.c.count.desc(), *names)
+    )
+    return [Trouble(*row[:4], *map(int, row[4:])) for row in rows]
+
+
+def _unindexed(column: Column[str]) -> ColumnElement[str]:
+    """The same value, which no index holds: SQLite does not know how many rows there are, and
+    would walk through all hours in the order of callers instead of through the last ones."""
+    return column.concat(literal_column("''"))
 
 
 def scores(connection: Connection, version: str, since: int) -> list[int]:
@@ -123,16 +155,49 @@ def scores(connection: Connection, version: str, since: int) -> list[int]:
     return counts
 
 
-def last(connection: Connection, kinds: Sequence[str], version: str) -> list[Finding]:
-    """What the monitoring found of a version, of each kind the last time that it looked."""
+def last(connection: Connection, version: str) -> list[Finding]:
+    """What was found about the answers of a version when they were examined last."""
     of = schema.measurements.c
-    found: list[Finding] = []
-    for kind in kinds:
-        own = (of.kind == kind) & (of.version == version)
-        at = connection.execute(select(func.max(of.at)).where(own)).scalar()
-        if at is not None:
-            found += _findings(connection, own & (of.at == at))
-    return found
+    own = of.kind.in_(WINDOW) & (of.version == version)
+    at = connection.execute(select(func.max(of.at)).where(own)).scalar()
+    return [] if at is None else _findings(connection, own & (of.at == at))
+
+
+def matured(connection: Connection) -> list[Finding]:
+    """What came of the newest month that tells a figure, of whatever version: where models are
+    replaced each month, the one that answers now has none. Of several versions of that month, the
+    one that answered most. Where a later month was refused, why, comes first."""
+    of = schema.measurements.c
+    realised = of.kind == "realised"
+    told = _newest(connection, realised & of.value.is_not(None))
+    later = realised & of.value.is_(None)
+    if told is None:
+        refused = _newest(connection, later)
+        return [] if refused is None else [refused]
+    refused = _newest(connection, later & (of.at > told.at))
+    same = (of.at == told.at) & (of.version == told.version)
+    return [
+        *([] if refused is None else [refused]),
+        *_findings(connection, of.kind.in_(MONTH) & same),
+    ]
+
+
+def hindsight(connection: Connection) -> list[Finding]:
+    """How right the newest estimate was of which everything is known, of whatever version."""
+    of = schema.measurements.c
+    kind = of.kind == "hindsight"
+    newest = _newest(connection, kind)
+    if newest is None:
+        return []
+    return _findings(connection, kind & (of.at == newest.at) & (of.version == newest.version))
+
+
+def _newest(connection: Connection, chosen: ColumnElement[bool]) -> Finding | None:
+    """One of the newest findings that are ``chosen``, of the version that has most rows."""
+    of = schema.measurements.c
+    at = connection.execute(select(func.max(of.at)).where(chosen)).scalar()
+    found = [] if at is None else _findings(connection, chosen & (of.at == at))
+    return max(found, key=lambda one: one.detail.get("rows", 0), default=None)
 
 
 def course(
@@ -162,6 +227,18 @@ def has_outcomes(connection: Connection) -> bool:
     return connection.execute(select(schema.outcomes.c.answer).limit(1)).first() is not None
 
 
-def examined_at(connection: Connection) -> int | None:
-    """When the answers were examined last, in ms since 1970."""
-    return connection.execute(select(func.max(schema.measurements.c.at))).scalar()
+def examined_at(connection: Connection, version: str | None = None) -> int | None:
+    """When answers were examined last, in ms since 1970; of one ``version``: and enough was there
+    to find something."""
+    of = schema.measurements.c
+    chosen: ColumnElement[bool] = of.kind.in_(("drift", "estimated"))
+    if version is not None:
+        chosen = (of.kind == "drift") & (of.version == version) & of.value.is_not(None)
+    return connection.execute(select(func.max(of.at)).where(chosen)).scalar()
+
+
+def answered(connection: Connection, version: str, since: int) -> bool:
+    """Whether a version gave any answer from ``since`` on."""
+    of = schema.windows.c
+    own = select(of.hour).where(of.hour >= since, of.version == version).limit(1)
+    return connection.execute(own).first() is not None

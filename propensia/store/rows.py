@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,18 @@ def _pairs(value: Any) -> bool:
     return type(value) is list and all(
         type(pair) is list and len(pair) == 2 and all(map(_code, pair)) for pair in value
     )
+
+
+def _notes(value: Any) -> bool:
+    """Whether it is a list of parameter, code and the value that was used."""
+    return type(value) is list and all(
+        type(note) is list and len(note) == 3 and all(map(_code, note[:2])) and _used(note[2])
+        for note in value
+    )
+
+
+def _used(value: Any) -> bool:
+    return value is None or type(value) is str or _is_finite(value)
 
 
 def _check(column: Column[Any]) -> Check:
@@ -103,13 +115,14 @@ def _checks(table: Table, names: Iterable[str]) -> list[tuple[str, Check]]:
 
 def _checks_of_answers() -> list[tuple[str, Check]]:
     plain = [c.name for c in schema.answers.c if c.name not in ("id", "notes")]
-    own: list[tuple[str, Check]] = [("id", _id), ("notes", _pairs), ("texts", _texts)]
+    own: list[tuple[str, Check]] = [("id", _id), ("notes", _notes), ("texts", _texts)]
     return own + _checks(schema.answers, plain)
 
 
 _ANSWER = _checks_of_answers()
 _REFUSAL = [("id", _id), ("faults", _pairs), *_checks(schema.refusals, ["caller"])]
-_OUTCOME = _checks(schema.events, ["id", "answer", "reference", "paid", "cents", "date", "source"])
+OUTCOME_COLUMNS = ("id", "answer", "reference", "paid", "cents", "date", "source", "told")
+_OUTCOME = _checks(schema.events, OUTCOME_COLUMNS)
 
 
 def read(lines: Iterable[bytes]) -> Batch:
@@ -135,3 +148,9 @@ def read(lines: Iterable[bytes]) -> Batch:
         row["record"] = line
         rows.append(row)
     return batch
+
+
+def made(row: Mapping[str, Any]) -> int:
+    """When the record of a row was made, in ms since 1970: of an outcome, when it was told."""
+    told: int | None = row.get("told")
+    return records.milliseconds(row["id"]) if told is None else told

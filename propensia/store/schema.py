@@ -26,7 +26,7 @@ REVISION = "0001"
 ID = String(40)
 
 # One row per answer. ``rules``: the fingerprint of the contract; ``notes``: JSON, [[parameter,
-# code], …].
+# code, value that was used], …].
 answers = Table(
     "answers",
     METADATA,
@@ -72,7 +72,8 @@ refusals = Table(
     sqlite_with_rowid=False,
 )
 
-# What came of an answer, as far as it is known now. ``date``: YYYY-MM-DD.
+# What came of an answer, as far as it is known now. ``date``: YYYY-MM-DD; ``first_paid``: of the
+# first payment that nothing later denies, as long as it is known as paid.
 outcomes = Table(
     "outcomes",
     METADATA,
@@ -80,13 +81,14 @@ outcomes = Table(
     Column("paid", Boolean, nullable=False),
     Column("cents", BigInteger),
     Column("date", String(10), nullable=False),
+    Column("first_paid", String(10)),
     Column("source", String(255), nullable=False),
     Column("event", ID, nullable=False),
 )
 
-# Every outcome that was told, how many ``times``, and what became of it (``state``, as
-# ``store.outcomes`` says): the answer that it is about is ``matched``. ``until``: the first id of
-# the day after ``date``.
+# Every outcome that was ``told``, when first and how many ``times``, and what became of it
+# (``state``, as ``store.outcomes`` says): the answer that it is about is ``matched``. ``until``:
+# the first id of the day after ``date``.
 events = Table(
     "outcome_events",
     METADATA,
@@ -98,10 +100,18 @@ events = Table(
     Column("date", String(10), nullable=False),
     Column("source", String(255), nullable=False),
     Column("until", String(11), nullable=False),
+    Column("told", BigInteger, nullable=False),
     Column("times", Integer, nullable=False),
     Column("matched", ID),
     Column("state", String(16), nullable=False),
     Index("outcome_events_by_state", "state", "answer"),
+    # Whoever erases somebody looks here, and holds up all others meanwhile.
+    Index(
+        "outcome_events_by_answer",
+        "answer",
+        sqlite_where=text("answer IS NOT NULL"),
+        postgresql_where=text("answer IS NOT NULL"),
+    ),
     Index("outcome_events_by_reference", "reference", "until"),
     Index("outcome_events_by_match", "matched"),
 )
@@ -115,8 +125,7 @@ windows = Table(
     Column("caller", String(255), primary_key=True),
     Column("count", BigInteger, nullable=False),
     Column("positive", BigInteger, nullable=False),
-    Column("probability", Double, nullable=False),
-    Column("noted", BigInteger, nullable=False),
+    Column("noted", BigInteger, nullable=False),  # in how many a value was assumed
 )
 scores = Table(
     "score_windows",
@@ -127,7 +136,8 @@ scores = Table(
     Column("count", BigInteger, nullable=False),
 )
 
-# What was assumed (``note``) or refused (``fault``), by whom, since when.
+# What was told beside answers (``note``), why requests were refused (``fault``), and how many were
+# (``refusal``, without parameter and code); by whom, since when.
 quality = Table(
     "quality_windows",
     METADATA,
@@ -139,6 +149,8 @@ quality = Table(
     Column("count", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
+    # Since when, of all times.
+    Index("quality_windows_by_cause", "caller", "kind", "parameter", "code", "first"),
 )
 
 # Whom the store has to forget: an id, or the keyed hash of a reference, and since when. What the
@@ -148,6 +160,15 @@ erased = Table(
     METADATA,
     Column("key", ID, primary_key=True),
     Column("at", BigInteger, nullable=False),
+)
+
+# When it was last looked for what is too old, and since when the clock has not jumped: one row.
+looks = Table(
+    "looks",
+    METADATA,
+    Column("name", String(16), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
 )
 
 # How far each file of the journal was shipped.
@@ -191,13 +212,12 @@ alerts = Table(
     Column("told", BigInteger, nullable=False),
     Column("seen", BigInteger, nullable=False),
     Column("ended", BigInteger, nullable=False),
-    Index("alerts_once", "kind", "subject", "version", "ended", unique=True),
+    Index("alerts_once", "ended", "kind", "subject", "version", unique=True),
 )
 outbox = Table(
     "outbox",
     METADATA,
     Column("id", ID, primary_key=True),
-    Column("alert", ID, nullable=False),
     Column("channel", String(16), nullable=False),
     Column("payload", Text, nullable=False),
     Column("state", String(8), nullable=False),

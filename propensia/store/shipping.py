@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +17,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from propensia.journal import reader, records
+from propensia import files
+from propensia.journal import reader
 from propensia.store import aside, database, outcomes, people, rows, schema, sums
 from propensia.store.upserts import insert_new, upsert
 
 log = logging.getLogger(__name__)
 
-LOOK_BYTES = 256 << 10
 Row = dict[str, Any]
 ANSWER_COLUMNS = tuple(schema.answers.c.keys())
 
@@ -38,23 +40,39 @@ class Waiting:
 class Shipper:
     """Ships what the processes of this machine wrote. One at a time: the keeper's.
 
-    ``damaged``: how many lines of the journal it could not read since it was made.
+    ``damaged``: how many lines of the journal it could not read since it was made. ``wrong``:
+    the files that it could not read or remove in its last turn, and why, for a person.
     """
 
     def __init__(self, engine: Engine, folder: Path, horizon_days: int) -> None:
         self.places: dict[str, int] = {}
         self.damaged = 0
+        self.wrong: list[str] = []
         self._engine = engine
         self._folder = folder
         self._horizon_days = horizon_days
 
     def turn(self, ended: Callable[[], bool] = lambda: False) -> int:
-        """Ship what is there now, or until ``ended``; how many records. Raises
-        ``SQLAlchemyError`` or ``OSError``, and then what was shipped before stays shipped."""
+        """Ship what is there now, or until ``ended``; how many records. A file that cannot be
+        read or removed keeps no other waiting. Raises ``StoreError`` or ``SQLAlchemyError``, and
+        then what was shipped before stays shipped; ``OSError`` where the folder cannot be listed.
+        """
         shipped = 0
+        wrong: dict[str, str] = {}
         for segment in reader.segments(self._folder):
-            if not ended():
+            name = segment.path.name
+            if ended():
+                break
+            if segment.wrong:
+                wrong[name] = segment.wrong
+            try:
                 shipped += self._segment(segment, ended)
+            except OSError as error:
+                if os.path.lexists(segment.path):  # else another has shipped and removed it
+                    wrong[name] = f"{name}: {error.strerror or 'no es un fichero'}"
+        for text in sorted(set(wrong.values()) - set(self.wrong)):
+            log.error("a file of the journal is left out: %s", text)
+        self.wrong = sorted(set(wrong.values()))
         return shipped
 
     def _segment(self, segment: reader.Segment, ended: Callable[[], bool]) -> int:
@@ -95,25 +113,42 @@ class Shipper:
         return len(part.records)
 
     def _remove(self, segment: reader.Segment) -> None:
-        """Remove a file that nobody writes and that is shipped to its end. Its place goes last:
-        without it the file would be shipped again."""
+        """Remove a file that nobody writes and that is shipped to its end, as the database says:
+        it may be an older one by now, and then all that it lacks is shipped again. The place goes
+        last: without it the file would be shipped again."""
         name = segment.path.name
-        segment.path.unlink(missing_ok=True)
         with self._engine.begin() as connection:
-            connection.execute(delete(schema.positions).where(schema.positions.c.file == name))
+            if _place(connection, name, locked=True) >= _size(segment.path):
+                # Windows removes no file that another thread reads at this moment (``waiting``).
+                files.retry(lambda: segment.path.unlink(missing_ok=True))
+                own = schema.positions.c.file == name
+                connection.execute(delete(schema.positions).where(own))
         del self.places[name]
 
 
 def waiting(folder: Path, places: Mapping[str, int], now_ms: int) -> Waiting:
-    """What is not shipped, as far as the ``places`` tell that were reached. Raises ``OSError``."""
+    """What is not shipped, as far as the ``places`` tell that were reached. Asked every second:
+    of the files of a process, it reads one record. Raises ``OSError``."""
     size, oldest = 0, now_ms
+    begun: set[str] = set()
     for segment in reader.segments(folder):
         place = places.get(segment.path.name, 0)
-        with contextlib.suppress(FileNotFoundError):  # shipped and removed this moment
-            left = segment.path.stat().st_size - place
-            if left > 0 and (found := reader.read(segment, place, LOOK_BYTES).records):
-                size += left
-                oldest = min([oldest, *_moments(found[0])])
+        # Shipped and removed this moment; while that lasts, Windows lets nobody open it.
+        with contextlib.suppress(OSError):
+            there = segment.path.stat()
+            left = there.st_size - place if stat.S_ISREG(there.st_mode) else 0
+            if left > 0 and segment.owner not in begun:
+                try:
+                    found = reader.first(segment, place)
+                except PermissionError:  # it waits until somebody lets us read it
+                    moments = [round(there.st_mtime * 1000)]
+                else:
+                    if found is None:
+                        continue  # half a line, of which there may be more soon, or never
+                    begun.add(segment.owner)
+                    moments = _moments(found)
+                oldest = min([oldest, *moments])
+            size += max(0, left)
     return Waiting(size, (now_ms - oldest) / 1000)
 
 
@@ -123,10 +158,18 @@ def places(engine: Engine) -> dict[str, int]:
         return {row.file: row.place for row in connection.execute(select(schema.positions))}
 
 
+def _size(path: Path) -> int:
+    """Of a file in bytes; 0 where it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _moments(record: bytes) -> list[int]:
     """When a record was made, if it can be read."""
     batch = rows.read([record])
-    return [records.milliseconds(row["id"]) for row in batch.answers + batch.refusals]
+    return [rows.made(row) for row in batch.answers + batch.refusals + batch.outcomes]
 
 
 def _place(connection: Connection, name: str, locked: bool = False) -> int:

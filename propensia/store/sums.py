@@ -8,14 +8,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from sqlalchemy import Connection
 
+from propensia import steps
 from propensia.journal import records
 from propensia.store import schema
 from propensia.store.upserts import Row, upsert
 
-NOTE, FAULT = "note", "fault"
-"""The kinds of ``quality_windows``: what was assumed in answers, and why requests were refused."""
+NOTE, FAULT, REFUSAL = "note", "fault", "refusal"
+"""The kinds of ``quality_windows``: what was told beside answers, why requests were refused, and
+how many were, without parameter and code: one request may have several faults."""
+
+_ASSUMED = ',"valor_supuesto",'
+"""How the JSON of ``rows`` writes the code in the middle of a note; within a text the quotes would
+be escaped."""
 
 
 def hour_of(milliseconds: int) -> int:
@@ -23,25 +30,20 @@ def hour_of(milliseconds: int) -> int:
     return milliseconds - milliseconds % schema.HOUR_MS
 
 
-def bin_of(probability: float) -> int:
-    """Which of the ``schema.SCORE_BINS`` a score is in."""
-    return max(0, min(int(probability * schema.SCORE_BINS), schema.SCORE_BINS - 1))
-
-
 def count_answers(connection: Connection, rows: Sequence[Row]) -> None:
     """Count new answers, rows of ``schema.answers``."""
-    windows: dict[tuple[int, str, str], list[float]] = {}
+    windows: dict[tuple[int, str, str], list[int]] = {}
     scores: dict[tuple[int, str, int], int] = {}
-    for row in rows:
-        hour, probability = hour_of(records.milliseconds(row["id"])), row["probability"]
-        sums = windows.setdefault((hour, row["version"], row["caller"]), [0, 0, 0.0, 0])
+    bins = steps.places(np.array([row["probability"] for row in rows]), schema.SCORE_BINS)
+    for row, place in zip(rows, bins.tolist(), strict=True):
+        hour = hour_of(records.milliseconds(row["id"]))
+        sums = windows.setdefault((hour, row["version"], row["caller"]), [0, 0, 0])
         sums[0] += 1
         sums[1] += row["positive"]
-        sums[2] += probability
-        sums[3] += row["notes"] != "[]"
-        key = (hour, row["version"], bin_of(probability))
+        sums[2] += _ASSUMED in row["notes"]
+        key = (hour, row["version"], place)
         scores[key] = scores.get(key, 0) + 1
-    summed = ("count", "positive", "probability", "noted")
+    summed = ("count", "positive", "noted")
     table = [
         {"hour": hour, "version": version, "caller": caller} | dict(zip(summed, sums, strict=True))
         for (hour, version, caller), sums in windows.items()
@@ -57,14 +59,16 @@ def count_answers(connection: Connection, rows: Sequence[Row]) -> None:
 
 def count_refusals(connection: Connection, rows: Iterable[Row]) -> None:
     """Count new refusals, rows of ``schema.refusals``."""
+    rows = list(rows)
     _count_codes(connection, FAULT, rows, "faults")
+    _count_codes(connection, REFUSAL, [row | {"faults": '[["", ""]]'} for row in rows], "faults")
 
 
 def _count_codes(connection: Connection, kind: str, rows: Iterable[Row], column: str) -> None:
     counted: dict[tuple[int, str, str, str], list[int]] = {}
     for row in rows:
         at = records.milliseconds(row["id"])
-        for parameter, code in json.loads(row[column]):
+        for parameter, code, *_ in json.loads(row[column]):
             key = (hour_of(at), row["caller"], parameter, code)
             sums = counted.setdefault(key, [0, at, at])
             sums[:] = sums[0] + 1, min(sums[1], at), max(sums[2], at)

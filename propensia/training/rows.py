@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from propensia.contract import Contract
 from propensia.features import Features
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Days = npt.NDArray[np.datetime64]
 Labels = npt.NDArray[np.int64]
@@ -56,6 +58,8 @@ class Rows:
         ``"raw"``: a column per parameter under its feature name, texts for categories and
         float64 for the rest, NaN for no data. ``"columns"``: the contract's columns, float64.
         """
+        import pandas as pd  # a server that makes the demonstration model has no pandas
+
         if view == "columns":
             matrix = Features(contract).matrix(dict(self.values))
             return pd.DataFrame(matrix, columns=list(contract.column_names))

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from propensia import sampling, stats
+from propensia import sampling
 from propensia.contract import Contract, Parameter
 from propensia.distributions import short
 from propensia.features import Features
 from propensia.training import reference, scoring
-from propensia.training.results import Figure, Trained
-from propensia.training.rows import Chances, Labels, Rows
+from propensia.training.results import Trained
+from propensia.training.rows import Chances, Rows
 
 POOL = 2_000
 SPREAD = 40
@@ -33,25 +33,19 @@ def sidecar(trained: Trained) -> dict[str, Any]:
     rate = float(trained.rows.labels.mean())
     evaluation = trained.evaluation
     judged = trained.rows.take(evaluation.places)
-    described = reference.parameters(trained.contract, trained.rows)
     return {
         "huella_contrato": trained.contract.fingerprint,
         "columnas": columns(trained),
         "umbral": trained.threshold.value,
         "tasa_entrenamiento": rate,
         "tasa_real": rate,
-        "metricas": {name: _figure(figure) for name, figure in evaluation.figures.items()},
-        "calibracion": _calibration(judged.labels, evaluation.chances),
+        "metricas": reference.figures(evaluation.figures),
+        "calibracion": reference.calibration(judged.labels, evaluation.chances),
         "datos": _data(trained),
         "entrenamiento": _training(trained),
         "semilla": trained.seed,
         "versiones": dict(trained.versions),
-        "referencia": {
-            "filas": len(trained.rows),
-            "parametros": described,
-            "cobertura": reference.coverage(trained.contract, described, trained.rows),
-            "puntuacion": reference.scores(evaluation.chances),
-        },
+        "referencia": reference.reference(trained.contract, trained.rows, evaluation.chances),
         "filas_doradas": golden(trained),
     }
 
@@ -60,23 +54,6 @@ def columns(trained: Trained) -> list[str]:
     """The names of what the model takes, in its order; the file of a network has none."""
     contract = trained.contract
     return list((contract if trained.view == "columns" else contract.raw()).column_names)
-
-
-def _figure(figure: Figure) -> dict[str, float | None]:
-    return {
-        "valor": _number(figure.value),
-        "desde": _number(figure.low),
-        "hasta": _number(figure.high),
-    }
-
-
-def _calibration(labels: Labels, chances: Chances) -> list[dict[str, float]]:
-    table = stats.calibration_table(labels, chances)
-    parts = zip(table.chance, table.rate, table.count, strict=True)
-    return [
-        {"probabilidad": short(chance), "tasa": short(rate), "filas": int(count)}
-        for chance, rate, count in parts
-    ]
 
 
 def _data(trained: Trained) -> dict[str, Any]:
@@ -104,14 +81,14 @@ def _training(trained: Trained) -> dict[str, Any]:
         "apartadas": evaluation.purged,
         "probados": len(trained.candidates),
         "modelos": [
-            {"familia": taken.family, "peso": _number(taken.weight)}
+            {"familia": taken.family, "peso": reference.number(taken.weight)}
             for taken in trained.candidates
             if taken.weight > 0
         ],
         "calibracion": trained.calibrator,
         "regla_umbral": trained.threshold.rule["es"],
         "opciones": dict(trained.options),
-        "minutos": _number(trained.minutes),
+        "minutos": reference.number(trained.minutes),
         "hecho": trained.made.isoformat(timespec="seconds"),
     }
 
@@ -195,7 +172,3 @@ def _told(trained: Trained, sent: list[Texts]) -> Chances:
 
 def _columns(contract: Contract, sent: list[Texts]) -> dict[str, list[str | None]]:
     return {p.name: [texts[p.name] for texts in sent] for p in contract.parameters}
-
-
-def _number(value: float) -> float | None:
-    return short(value) if math.isfinite(value) else None

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from propensia.files import masked
 from propensia.settings import for_library
-from propensia.tables import masked
 from propensia.training.results import Candidate, Trained
 
 STORE = "mlflow.db"

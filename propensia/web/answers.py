@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from propensia.contract import Contract
-from propensia.faults import Note, sentence
+from propensia.faults import Note, note_shape
 from propensia.serving import Answer, Bundle
 from propensia.web.query import Query
 
@@ -75,7 +75,7 @@ def answer_shape(
         "modelo": release.model,
         "version": release.version,
         "publicacion": release.number,
-        "avisos": [_note_shape(note, language) for note in answer.notes],
+        "avisos": [note_shape(note, language) for note in answer.notes],
     }
     if "ref" in query.options:
         shape["ref"] = query.options["ref"]
@@ -97,18 +97,6 @@ def text_body(answer: Answer, contract: Contract) -> bytes:
     return b"1" if answer.positive else b"0"
 
 
-def _note_shape(note: Note, language: str) -> dict[str, Any]:
-    used = note.used
-    if isinstance(used, float) and used.is_integer():  # every number is read as a float: 65.0
-        used = int(used)
-    return {
-        "parametro": note.parameter,
-        "codigo": note.code,
-        "mensaje": sentence(note.code, note.parameter, language, used=used),
-        "valor_usado": used,
-    }
-
-
 def _note_json(note: Note, language: str) -> str:
     if note.code == "valor_supuesto":  # always the same few: what the contract fills in
         return _assumed_json(note, language)
@@ -121,7 +109,7 @@ def _assumed_json(note: Note, language: str) -> str:
 
 
 def _shape_json(note: Note, language: str) -> str:
-    return json.dumps(_note_shape(note, language), ensure_ascii=False, separators=COMPACT)
+    return json.dumps(note_shape(note, language), ensure_ascii=False, separators=COMPACT)
 
 
 @functools.lru_cache(maxsize=16)

@@ -92,9 +92,16 @@ _DECODER = json.JSONDecoder(
 )
 
 
+def text_of(longest: int) -> str:
+    """What a field takes that is a text of so many letters at most."""
+    if language() == "en":
+        return f"a text of 1 to {longest} letters"
+    return f"un texto de 1 a {longest} letras"
+
+
 def wrong_why(value: Any) -> Wrong | None:
     """What is wrong with a reason, which has to be given."""
-    admits = f"1\N{EN DASH}{LONGEST_WHY}"
+    admits = text_of(LONGEST_WHY)
     if value is None or (isinstance(value, str) and not value.strip()):
         return "parametro_ausente", admits
     if not isinstance(value, str):

@@ -131,10 +131,13 @@ def _journal(told: Found) -> Iterator[Metric]:
 
 
 def measured(registry: Registry) -> Iterator[Metric]:
-    """What the monitoring found last of the published model, and what was told about it."""
+    """What the monitoring found last of the published model, how the newest month went of which
+    that is known, whatever model answered in it, and what was told about it."""
     found = snapshot.read(registry.state) or {}
     now_ms = time.time() * 1000
-    looked = [one["momento"] for one in found.get("vigilancia", ())]
+    # Not of a month: what came of it is known long afterwards.
+    findings = found.get("vigilancia", ())
+    looked = [one["momento"] for one in findings if one["clase"] in ("drift", "estimated")]
     yield _age(
         "propensia_snapshot_age_seconds",
         "Since the keeper last read the database; +Inf: never.",
@@ -155,7 +158,7 @@ def measured(registry: Registry) -> Iterator[Metric]:
     yield _figures(
         found,
         "propensia_auc",
-        "AUC: estimated before payments are known, realised once they are.",
+        "AUC: estimated before payments are known; realised, of the newest month that tells it.",
         "kind",
         lambda one: one["clase"] if (one["tema"], one["clase"]) in AUCS else None,
     )

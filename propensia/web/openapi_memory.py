@@ -5,6 +5,7 @@ No answer of those routes has a key that is not here.
 
 from __future__ import annotations
 
+from propensia import telling
 from propensia.journal import references
 from propensia.web.asked import LONGEST_WHY
 from propensia.web.openapi_parts import (
@@ -31,10 +32,12 @@ PATH: dict[str, tuple[Shape, Text]] = {
 _TEXT: Shape = {"type": "string"}
 _COUNT: Shape = {"type": "integer", "minimum": 0}
 _NULLABLE_TEXT: Shape = {"type": ["string", "null"]}
-_NOTES = listed(closed({"parametro": _TEXT, "codigo": _TEXT}))
+_NOTES = listed(reference("Aviso"))
+_FAULTS = listed(closed({"parametro": _TEXT, "codigo": _TEXT}))
+_TIME: Shape = {"type": "string", "format": "date-time"}
 _STORED = {
     "id": {"type": "string", "pattern": ID},
-    "momento": {"type": "string", "format": "date-time"},
+    "momento": _TIME,
     "version": reference("Version"),
     "publicacion": {"type": "integer", "minimum": 1},
     "modelo": _TEXT,
@@ -53,6 +56,12 @@ _STORED = {
         ),
     },
 }
+_REFUSED = {
+    "id": {"type": "string", "pattern": ID},
+    "momento": _TIME,
+    "quien": _TEXT,
+    "errores": _FAULTS,
+}
 _OUTCOME = {
     "pagado": {"type": "boolean"},
     "importe": {"type": ["number", "null"]},
@@ -66,8 +75,24 @@ _PERSON = {
 _ONE = {"oneOf": [{"required": [name], "properties": {name: _TEXT}} for name in _PERSON]}
 _WHY = {"type": "string", "minLength": 1, "maxLength": LONGEST_WHY, "pattern": r"\S"}
 
+
+def _stored(keys: Shape) -> Shape:
+    """A stored answer; the one name that a contract decides is that of its class."""
+    return closed(keys) | {
+        "additionalProperties": {
+            "type": "boolean",
+            "description": Text(
+                "`pagador`, o como lo llame el contrato de entonces: probabilidad ≥ umbral.",
+                "`pagador`, or as the contract of then calls it: probabilidad ≥ umbral.",
+            ),
+        }
+    }
+
+
 FIXED: Shape = {
-    "Guardada": closed(_STORED),
+    "Guardada": _stored(_STORED),
+    "Rechazo": closed(_REFUSED),
+    "GuardadaORechazo": {"anyOf": [reference("Guardada"), reference("Rechazo")]},
     "Repeticion": closed(
         {
             "respuesta": reference("Guardada"),
@@ -89,8 +114,9 @@ FIXED: Shape = {
     "Supresion": closed(_PERSON | {"motivo": _WHY}, _PERSON) | _ONE,
     "Expediente": closed(
         {
-            "exportado": {"type": "string", "format": "date-time"},
-            "respuestas": listed(closed(_STORED | {"referencia": _NULLABLE_TEXT})),
+            "exportado": _TIME,
+            "respuestas": listed(_stored(_STORED | {"referencia": _NULLABLE_TEXT})),
+            "rechazos": listed(reference("Rechazo")),
             "resultados": listed(closed({"respuesta": _TEXT} | _OUTCOME)),
             "comunicaciones": listed(
                 closed(
@@ -98,7 +124,10 @@ FIXED: Shape = {
                         "id": _TEXT,
                         "respuesta": _NULLABLE_TEXT,
                         "referencia": _NULLABLE_TEXT,
-                        "estado": _TEXT,
+                        "estado": {
+                            "type": "string",
+                            "enum": [*telling.OUTCOME_STATES.values()],
+                        },
                     }
                     | _OUTCOME
                 )
@@ -106,7 +135,9 @@ FIXED: Shape = {
         }
     ),
     "Borrado": closed(
-        dict.fromkeys(("respuestas", "valores", "resultados", "comunicaciones"), _COUNT)
+        dict.fromkeys(
+            ("respuestas", "valores", "rechazos", "resultados", "comunicaciones"), _COUNT
+        )
     ),
 }
 """Components that are the same for every contract."""
@@ -127,12 +158,21 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "respuestaGuardada",
         MEMORY,
         Text("Una respuesta guardada", "A stored answer"),
-        {200: (Text("La respuesta.", "The answer."), {JSON: "Guardada"})},
+        {
+            200: (
+                Text("La respuesta, o el rechazo.", "The answer, or the refusal."),
+                {JSON: "GuardadaORechazo"},
+            )
+        },
         Text(
-            "Tarda unos segundos en estar, y sus valores se guardan menos tiempo que ella.",
-            "It takes some seconds to be there, and its values are kept for less time than it.",
+            "Tarda unos segundos en estar, y sus valores se guardan menos tiempo que ella. De una "
+            "petición que se rechazó hay `errores`, sin ningún valor, y no hay `version`.",
+            "It takes some seconds to be there, and its values are kept for less time than it. "
+            "Of a request that was refused there are `errores`, without any value, and there is "
+            "no `version`.",
         ),
         ("no_encontrado", "registro_no_disponible"),
+        takes=("idioma",),
     ),
     ("POST", "/respuestas/{id}/repetir"): Operation(
         "repetir",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from propensia import months
 from propensia.contract import Contract
 from propensia.web import pages
 
@@ -32,6 +33,22 @@ class Words:
     def fill(self, key: str, **parts: str) -> str:
         """A sentence with its blanks filled in."""
         return self.texts[key].format(**parts)
+
+    def counted(self, key: str, count: int) -> str:
+        """A sentence about so many, in the singular of one."""
+        return self.fill(f"{key}_one" if count == 1 else key, n=self.count(count))
+
+    def reason(self, one: Table) -> str:
+        """Why a finding has no value."""
+        told = one["detalle"]
+        spanish = told.get("reason", "?")
+        return str(told.get("reason_en", spanish) if self.language == "en" else spanish)
+
+    def of(self, one: Table) -> str:
+        """What a finding is of: a month, or the answers until a day."""
+        if (month := month_of(one)) is not None:
+            return months.named(month, self.language)
+        return self.on(one["momento"])
 
     def number(self, value: float, decimals: int) -> str:
         """A number with so many decimals, in groups of three from 10 000 on."""
@@ -103,6 +120,20 @@ def local(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1000, UTC).astimezone()
 
 
+def month_of(one: Table) -> str | None:
+    """The month that a finding is of, as YYYY-MM; ``None`` where it is of another time."""
+    month = one["detalle"].get("cohort")
+    return month if isinstance(month, str) and months.middle(month) is not None else None
+
+
+def _place(one: Table) -> str:
+    """Where a point stands in time: that of a month, in its middle."""
+    month = month_of(one)
+    if month is not None:
+        return f"{months.middle(month)} 12:00"
+    return f"{local(one['momento']):%Y-%m-%d %H:%M}"
+
+
 def answers(data: Table, contract: Contract, words: Words) -> list[Table] | None:
     """Answers by hour and by day, positive and negative; ``None`` where there are none."""
     if not any(row[1] for row in [*data["horas"], *data["dias"]]):
@@ -157,7 +188,11 @@ def scores(data: Table, words: Words) -> Table | None:
     days = data["puntuaciones"]["dias"]
     return {
         "id": "scores",
-        "title": words.fill("scores_caption", n=words.count(days), count=words.count(total)),
+        "title": words.fill(
+            "scores_caption",
+            days=words.counted("last_days", days),
+            answers=words.counted("answers_of", total),
+        ),
         "head": head,
         "rows": rows,
         "compared": bool(trained),
@@ -183,22 +218,27 @@ def performance(data: Table, words: Words) -> Table | None:
     if not any(series.values()):
         return None
     rows = [
-        [words[kind], words.moment(one["momento"]), words.figure(one["valor"]), words.between(one)]
+        [
+            words[kind],
+            words.of(one) if month_of(one) else words.moment(one["momento"]),
+            one["version"],
+            words.figure(one["valor"]),
+            words.between(one),
+        ]
         for kind, points in series.items()
         for one in reversed(points)
     ]
     return {
         "id": "auc",
         "title": words["performance_caption"],
-        "head": [words["measure"], words["of_time"], "AUC", words["low_high"]],
+        "head": [
+            *(words["measure"], words["of_time"], words["of_version"], "AUC", words["low_high"]),
+        ],
         "rows": rows,
         "chart": {
             "kind": "course",
             "names": [words[kind] for kind in series],
-            "x": [
-                [f"{local(one['momento']):%Y-%m-%d %H:%M}" for one in points]
-                for points in series.values()
-            ],
+            "x": [[_place(one) for one in points] for points in series.values()],
             "series": [[one["valor"] for one in points] for points in series.values()],
             "low": [[one["desde"] for one in points] for points in series.values()],
             "high": [[one["hasta"] for one in points] for points in series.values()],
@@ -209,35 +249,47 @@ def performance(data: Table, words: Words) -> Table | None:
 
 
 def maturity(course: Iterable[Table], words: Words) -> Table | None:
-    """Which share had paid after so many days, a line for each of the last periods."""
-    cohorts: dict[int, dict[int, float]] = {}
+    """Which share of all the answers of a month had paid after so many days, a line for each of
+    the last months."""
+    cohorts: dict[int, dict[int, list[tuple[float, float]]]] = {}
+    named: dict[int, str] = {}
     for one in course:
         if one["clase"] == "maturity" and one["valor"] is not None and one["tema"].isdecimal():
-            cohorts.setdefault(one["momento"], {})[int(one["tema"])] = one["valor"]
+            at, rows = one["momento"], float(one["detalle"].get("rows", 1))
+            named[at] = words.of(one)
+            parts = cohorts.setdefault(at, {}).setdefault(int(one["tema"]), [])
+            parts.append((rows, rows * one["valor"]))
     if not cohorts:
         return None
-    chosen = sorted(cohorts.items())[-COHORTS:]
-    days = sorted({day for _, paid in chosen for day in paid})
+    chosen = sorted(cohorts)[-COHORTS:]
+    paid = {at: {day: _whole(parts) for day, parts in cohorts[at].items()} for at in chosen}
+    days = sorted({day for at in chosen for day in paid[at]})
     return {
         "id": "maturity",
         "title": words["maturity_caption"],
-        "head": [words["until"], *(words.fill("after_days", n=str(day)) for day in days)],
+        "head": [words["month"], *(words.fill("after_days", n=str(day)) for day in days)],
         "rows": [
-            [words.on(at), *(_share(paid.get(day), words) for day in days)]
-            for at, paid in reversed(chosen)
+            [named[at], *(_share(paid[at].get(day), words) for day in days)]
+            for at in reversed(chosen)
         ],
         "chart": {
             "kind": "lines",
             "x": [0, *days],
-            "names": [words.on(at) for at, _ in chosen],
+            "names": [named[at] for at in chosen],
             "series": [
-                [0, *(100 * paid[day] if day in paid else None for day in days)]
-                for _, paid in chosen
+                [0, *(100 * paid[at][day] if day in paid[at] else None for day in days)]
+                for at in chosen
             ],
             "title": words["days_after"],
             "unit": NARROW + "%" if words.language == "es" else "%",
         },
     }
+
+
+def _whole(parts: Iterable[tuple[float, float]]) -> float:
+    """The share of all from the rows of each version and those of them that paid."""
+    parts = list(parts)
+    return sum(paid for _, paid in parts) / max(sum(rows for rows, _ in parts), 1.0)
 
 
 def _share(share: float | None, words: Words) -> str:
@@ -250,7 +302,7 @@ def deciles(found: Iterable[Table], words: Words) -> Table | None:
     for one in found:
         if one["clase"] in of and one["tema"].isdecimal() and one["valor"] is not None:
             of[one["clase"]][one["tema"]] = one
-    rates = list(reversed(sorted(of["calibration"].values(), key=lambda one: int(one["tema"]))))
+    rates = sorted(of["calibration"].values(), key=lambda one: int(one["tema"]))
     if not rates:
         return None
     foreseen = [_detail(one, "chance") for one in rates]
@@ -265,7 +317,9 @@ def deciles(found: Iterable[Table], words: Words) -> Table | None:
         rows.append([*row, "" if amount is None else words.euros(amount)] if known else row)
     return {
         "id": "deciles",
-        "title": words["deciles_caption"],
+        "title": words.fill(
+            "deciles_caption", month=words.of(rates[0]), version=rates[0]["version"]
+        ),
         "head": [*head, words["euros"]] if known else head,
         "rows": rows,
         "chart": {

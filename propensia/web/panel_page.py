@@ -29,7 +29,7 @@ def page(told: Table, contract: Contract, language: str, now_ms: int) -> Table:
     health, data = told["salud"], told["datos"]
     context = frame | {
         "t": frame["t"] | words.texts,
-        "health": _health(health, words),
+        "health": _health(health, data["alertas"] if data else [], words),
         "problems": [pages.visible(problem, 300) for problem in health["problemas"]],
         "here": "panel",
     }
@@ -48,6 +48,7 @@ def page(told: Table, contract: Contract, language: str, now_ms: int) -> Table:
             "answers": panel_charts.answers(data, contract, words),
             "scores": panel_charts.scores(data, words),
             "drift": _drift(data, names, words),
+            "drift_none": _every("drift_none", data, words),
             "performance": _performance(data, words),
             "maturity": panel_charts.maturity(data["evolucion"], words),
             "deciles": panel_charts.deciles(data["vigilancia"], words),
@@ -81,11 +82,17 @@ class _Names:
         return {"label": label or pages.visible(name), "name": name if label else ""}
 
 
-def _health(health: Table, words: Words) -> Table:
+def _health(health: Table, alerts: Iterable[Table], words: Words) -> Table:
+    """How it is in one line, which names the alerts that are open."""
+    kinds: list[str] = sorted(
+        {words.texts.get(f"alert_{one['clase']}", str(one["clase"])) for one in alerts}
+    )
+    told = words.fill("but_alerts", names=", ".join(kinds)) if kinds else ""
     if health["version"] is None:
-        return {"word": words["down"], "level": "bad"}
+        return {"word": words["down"], "level": "bad", "alerts": told}
     good = health["estado"] == "bien"
-    return {"word": words["good" if good else "bad"], "level": "good" if good else "warn"}
+    word = words["good" if good and not kinds else "serving" if good else "bad"]
+    return {"word": word, "level": "good" if good and not kinds else "warn", "alerts": told}
 
 
 def _zone(made: int) -> str:
@@ -138,15 +145,15 @@ def _speed(pace: Table | None, words: Words) -> Table:
     tile: Table = {"name": words["speed"], "value": "–", "more": []}  # noqa: RUF001 - a dash
     if pace is None:
         return tile
-    minutes = words.count(max(1, pace["minutos"]))
+    within = words.counted("last_minutes", max(1, pace["minutos"]))
     if pace["respuestas"] and pace["p50_ms"] is not None:
         tile["value"] = words.milliseconds(pace["p50_ms"])
         rest = {name: words.milliseconds(pace[f"{name}_ms"]) for name in ("p95", "p99")}
-        tile["more"].append(words.fill("speed_more", n=minutes, **rest))
+        tile["more"].append(words.fill("speed_more", within=within, **rest))
     else:
-        tile["more"].append(words.fill("speed_none", n=minutes))
+        tile["more"].append(words.fill("speed_none", within=within))
     if pace["fallos"]:
-        tile["more"].append(words.fill("failures", n=words.count(pace["fallos"])))
+        tile["more"].append(words.counted("failures", pace["fallos"]))
     return tile
 
 
@@ -164,8 +171,14 @@ def _estimate(found: Iterable[Table], words: Words) -> Table:
     return tile
 
 
+def _every(key: str, data: Table, words: Words) -> str:
+    """A sentence that says how often the answers are examined."""
+    hours = words.fill("hours", n=f"{data['vigila_horas']:g}".replace(".", words["point"]))
+    return words.fill(key, n=hours)
+
+
 def _refused(one: Table, words: Words) -> str:
-    return words.fill("refused", why=str(one["detalle"].get("reason", "?")))
+    return words.fill("refused", why=words.reason(one))
 
 
 # --- drift and performance --------------------------------------------------------------
@@ -193,7 +206,7 @@ def _drift(data: Table, names: _Names, words: Words) -> Table | None:
                 "width": f"{100 * max(0.0, value or 0.0) / largest:.2f}%",
                 "verdict": words[told]
                 if told
-                else words.fill("verdict_none", why=str(one["detalle"].get("reason", "?"))),
+                else words.fill("verdict_none", why=words.reason(one)),
                 "missing": "" if absent is None else words.percent(absent, 1),
             }
         )
@@ -222,8 +235,7 @@ def _level(value: float | None, limit: float, chance: float | None) -> str:
 
 def _new(detail: Mapping[str, Any]) -> str:
     """The names of new categories, which are those of the contract."""
-    names = next((value for value in detail.values() if isinstance(value, list)), [])
-    return ", ".join(pages.visible(name) for name in names)
+    return ", ".join(pages.visible(name) for name in detail.get("values", ()))
 
 
 def _performance(data: Table, words: Words) -> Table:
@@ -237,23 +249,26 @@ def _performance(data: Table, words: Words) -> Table:
     ]
     empty = []
     if not any(one["clase"] == "estimated" for one in found):
-        empty.append(words["performance_none"])
+        empty.append(_every("performance_none", data, words))
     if not any(one["clase"] == "realised" for one in found):
         key = "realised_none" if data["resultados"] else "outcomes_none"
-        empty.append(words.fill(key, n=words.count(data["madura_dias"])))
+        empty.append(words.fill(key, n=words.counted("days", data["madura_dias"])))
     return {"rows": rows, "empty": empty, "chart": panel_charts.performance(data, words)}
 
 
 def _figure(one: Table, kind: str, words: Words) -> Table:
-    """One figure of the model, or why there is none."""
-    known = one["valor"] is not None
+    """One figure of the model, or why there is none. What came is of a month, and of the version
+    that answered then."""
+    known, subject = one["valor"] is not None, one["tema"]
+    named = words.texts.get(f"metric_{subject}", pages.visible(subject))
     return {
         "kind": kind,
-        "metric": words.texts.get(f"metric_{one['tema']}", pages.visible(one["tema"])),
+        "metric": words.texts.get(f"metric_{subject}_{one['clase']}", named),
         "value": words.figure(one["valor"]) if known else "",
         "interval": words.between(one) if known else "",
         "why": "" if known else _refused(one, words),
-        "at": words.on(one["momento"]),
+        "at": words.of(one),
+        "version": "" if one["clase"] == "estimated" else one["version"],
     }
 
 
@@ -263,8 +278,7 @@ def _figure(one: Table, kind: str, words: Words) -> Table:
 def _callers(callers: Iterable[Table], names: _Names, words: Words) -> list[Table]:
     rows = []
     for one in callers:
-        count = one["respuestas"]
-        refused = sum(p["veces"] for p in one["problemas"] if p["clase"] == "rechazado")
+        count, refused = one["respuestas"], one["rechazadas"]
         rows.append(
             {
                 "name": pages.visible(one["llamador"]),
@@ -307,6 +321,7 @@ def _events(events: Iterable[Table], words: Words) -> list[Table]:
             {
                 "at": words.moment(one["momento"]) if one["momento"] else "",
                 "event": EVENTS[name][place] if name in EVENTS else pages.visible(name),
+                "often": f"\N{MULTIPLICATION SIGN}{often}" if (often := one["veces"]) > 1 else "",
                 "version": one["version"],
                 "who": pages.visible(one["quien"]),
             }

@@ -15,6 +15,15 @@ PANEL: Final[dict[str, tuple[str, str]]] = {
         "What answers, how much, how well, and what is wrong.",
     ),
     "good": ("Todo funciona.", "Everything works."),
+    "serving": ("El servicio funciona.", "The service works."),
+    "but_alerts": ("Alertas abiertas: {names}.", "Open alerts: {names}."),
+    "alert_drift": ("deriva", "drift"),
+    "alert_quality": ("acierto", "performance"),
+    "alert_blind": ("acierto sin estimar", "performance not estimated"),
+    "alert_caller": ("peticiones rechazadas", "refused requests"),
+    "alert_old_model": ("modelo antiguo", "old model"),
+    "alert_journal": ("retraso del diario", "late journal"),
+    "alert_audit": ("auditoría", "audit log"),
     "bad": ("Funciona con problemas.", "It works, with problems."),
     "down": ("No puede puntuar.", "It cannot score."),
     "as_of": ("Datos de las {at}.", "Data as of {at}."),
@@ -39,7 +48,9 @@ PANEL: Final[dict[str, tuple[str, str]]] = {
     ),
     # units of time
     "days": ("{n} días", "{n} days"),
+    "days_one": ("{n} día", "{n} day"),
     "hours": ("{n} h", "{n} h"),
+    "point": (",", "."),
     "minutes": ("{n} min", "{n} min"),
     "moment_ago": ("hace un momento", "a moment ago"),
     "ago": ("hace {age}", "{age} ago"),
@@ -49,10 +60,13 @@ PANEL: Final[dict[str, tuple[str, str]]] = {
     "no_answers_24h": ("ninguna todavía", "none yet"),
     "speed": ("Tiempo de respuesta", "Response time"),
     "speed_more": (
-        "95 % en {p95}, 99 % en {p99}; últimos {n} min",
-        "95% within {p95}, 99% within {p99}; last {n} min",
+        "95 % en {p95}, 99 % en {p99}, en {within}",
+        "95% within {p95}, 99% within {p99}, in {within}",
     ),
-    "speed_none": ("sin peticiones en los últimos {n} min", "no requests in the last {n} min"),
+    "speed_none": ("sin peticiones en {within}", "no requests in {within}"),
+    "last_minutes": ("los últimos {n} min", "the last {n} min"),
+    "last_minutes_one": ("el último minuto", "the last minute"),
+    "failures_one": ("{n} fallo nuestro (5xx)", "{n} failure of ours (5xx)"),
     "failures": ("{n} fallos nuestros (5xx)", "{n} failures of ours (5xx)"),
     "workers": ("Trabajadores", "Workers"),
     "workers_more": ("en la versión publicada: {n}", "on the published version: {n}"),
@@ -80,11 +94,14 @@ PANEL: Final[dict[str, tuple[str, str]]] = {
     # scores
     "scores": ("Puntuaciones", "Scores"),
     "scores_caption": (
-        "Parte de las puntuaciones en cada tramo: los últimos {n} días ({count} respuestas de "
-        "esta versión) y el entrenamiento.",
-        "Share of the scores in each range: the last {n} days ({count} answers of this version) "
-        "and the training.",
+        "Parte de las puntuaciones en cada tramo: {days} ({answers} de esta versión) y el "
+        "entrenamiento.",
+        "Share of the scores in each range: {days} ({answers} of this version) and the training.",
     ),
+    "last_days": ("los últimos {n} días", "the last {n} days"),
+    "last_days_one": ("el último día", "the last day"),
+    "answers_of": ("{n} respuestas", "{n} answers"),
+    "answers_of_one": ("{n} respuesta", "{n} answer"),
     "range": ("Tramo", "Range"),
     "now": ("Ahora", "Now"),
     "training": ("Entrenamiento", "Training"),
@@ -112,8 +129,10 @@ PANEL: Final[dict[str, tuple[str, str]]] = {
     "missing_share": ("Sin dato", "Missing"),
     "news": ("Categorías nuevas", "New categories"),
     "drift_none": (
-        "Aún no se ha calculado. Se calcula sola; para hacerlo ya: propensia monitor.",
-        "Not computed yet. It is computed by itself; to do it now: propensia monitor.",
+        "Aún no se ha calculado para esta versión. Se calcula sola a los pocos minutos de que "
+        "empiece a responder, y después cada {n}.",
+        "Not computed for this version yet. It is computed by itself some minutes after the "
+        "version begins to answer, and then every {n}.",
     ),
     # performance
     "performance": ("Acierto", "Performance"),
@@ -126,41 +145,52 @@ PANEL: Final[dict[str, tuple[str, str]]] = {
     "measure": ("Medida", "Measure"),
     "low_high": ("Intervalo", "Interval"),
     "of_time": ("Momento", "Moment"),
+    "of_version": ("Versión", "Version"),
     "refused": ("No se da: {why}", "Not given: {why}"),
     "performance_none": (
-        "Aún no hay estimación. Se calcula sola; para hacerlo ya: propensia monitor.",
-        "There is no estimate yet. It is computed by itself; to do it now: propensia monitor.",
+        "Aún no se ha estimado esta versión. Se estima sola a los pocos minutos de que empiece a "
+        "responder, y después cada {n}.",
+        "This version is not estimated yet. It is by itself some minutes after the version "
+        "begins to answer, and then every {n}.",
     ),
     "outcomes_none": (
         "Aún no hay resultados: envíelos con propensia outcomes FICHERO o POST /resultados. El "
-        "acierto real se calcula a los {n} días de cada respuesta.",
+        "acierto real de un mes se calcula {n} después de que acabe.",
         "There are no outcomes yet: send them with propensia outcomes FILE or POST /resultados. "
-        "Real performance is computed {n} days after each answer.",
+        "The real performance of a month is computed {n} after its end.",
     ),
     "realised_none": (
-        "Hay resultados, pero ninguna respuesta ha cumplido {n} días.",
-        "There are outcomes, but no answer is {n} days old yet.",
+        "Hay resultados. El acierto real de un mes se calcula cuando se envía alguno {n} o más "
+        "después de que acabe.",
+        "There are outcomes. The real performance of a month is computed once any is sent {n} or "
+        "more after its end.",
     ),
     "metric_auc": ("AUC", "AUC"),
     "metric_brier": ("Brier (menor es mejor)", "Brier (lower is better)"),
     "metric_precision": ("Precisión", "Precision"),
-    "metric_recall": ("Exhaustividad", "Recall"),
-    "metric_payments": ("Pagos esperados", "Expected payments"),
+    "metric_recall": ("Sensibilidad", "Recall"),
+    "metric_payments": ("Pagos", "Payments"),
+    "metric_payments_estimated": ("Pagos esperados", "Expected payments"),
+    "metric_payments_realised": ("Pagos recibidos", "Payments received"),
     "metric_mae": ("Error medio (MAE)", "Mean error (MAE)"),
     "metric_rmse": ("RMSE", "RMSE"),
     # maturity and deciles
     "maturity": ("Cuándo se paga", "When they pay"),
     "maturity_caption": (
-        "De las respuestas de cada periodo, qué parte había pagado a los 30, 60 y 90 días.",
-        "Of the answers of each period, which share had paid after 30, 60 and 90 days.",
+        "De las respuestas de cada mes, qué parte había pagado a los 30, 60 y 90 días.",
+        "Of the answers of each month, which share had paid after 30, 60 and 90 days.",
     ),
     "after_days": ("A los {n} días", "After {n} days"),
     "days_after": ("Días desde la respuesta", "Days since the answer"),
     "paid_share": ("Han pagado", "Have paid"),
-    "until": ("Hasta el", "Until"),
+    "month": ("Mes", "Month"),
     "maturity_none": (
-        "Se verá cuando haya resultados de respuestas de hace 30 días o más.",
-        "It shows once there are outcomes of answers of 30 days ago or more.",
+        "Se verá cuando se envíen resultados 30 días o más después de acabar un mes.",
+        "It shows once outcomes are sent 30 days or more after the end of a month.",
+    ),
+    "deciles_none": (
+        "Se verán con el primer mes del que se calcule el acierto real.",
+        "They show with the first month whose real performance is computed.",
     ),
     "region": ("Fuera de lo conocido", "Outside the known"),
     "region_more": (
@@ -170,8 +200,10 @@ PANEL: Final[dict[str, tuple[str, str]]] = {
     "estimate_was": ("Estimado menos real", "Estimated minus real"),
     "deciles": ("Por deciles de puntuación", "By deciles of the score"),
     "deciles_caption": (
-        "Del decil que más puntúa al que menos: lo previsto, lo pagado y los euros cobrados.",
-        "From the decile that scores most to the least: foreseen, paid, and euros collected.",
+        "Del decil que más puntúa al que menos: lo previsto, lo pagado y los euros cobrados, en "
+        "{month} (versión {version}).",
+        "From the decile that scores most to the least: foreseen, paid, and euros collected, in "
+        "{month} (version {version}).",
     ),
     "decile": ("Decil", "Decile"),
     "foreseen": ("Previsto", "Foreseen"),
@@ -184,7 +216,7 @@ PANEL: Final[dict[str, tuple[str, str]]] = {
     ),
     "caller": ("Llamador", "Caller"),
     "assumed": ("Con algo supuesto", "With something assumed"),
-    "refusals": ("Datos rechazados", "Refused data"),
+    "refusals": ("Peticiones rechazadas", "Refused requests"),
     "worst": ("Lo más frecuente", "Most frequent"),
     "since_last": ("desde {first}, la última {last}", "since {first}, the last {last}"),
     "callers_none": ("Nadie ha llamado aún.", "Nobody has called yet."),

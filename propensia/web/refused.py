@@ -186,8 +186,8 @@ DETAILS: dict[str, tuple[str, str, str]] = {
     ),
     "persona_desconocida": (
         "no_encontrado",
-        "No se sabe nada de nadie con ese identificador o referencia.",
-        "Nothing is known of anybody with that id or reference.",
+        "No se sabe nada de nadie con ese identificador o referencia: ¿está bien escrito?",
+        "Nothing is known of anybody with that id or reference: is it written right?",
     ),
     "base_no_disponible": (
         "registro_no_disponible",

@@ -6,6 +6,7 @@ It finds no answer and changes none: the keeper does, when it brings the journal
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from flask import Flask, Response, request
@@ -62,7 +63,8 @@ class Results:
         rows = value if isinstance(value, list) else [value]
         if len(rows) > MOST_OUTCOMES:
             return self.refuse("demasiadas_filas")
-        today, told = checking.today(), language()
+        now_ms, told = time.time_ns() // 1_000_000, language()
+        today = checking.day_of(now_ms)
         kept: list[Outcome] = []
         results: list[dict[str, Any]] = []
         for row in rows:
@@ -75,7 +77,8 @@ class Results:
                     return bad_row
                 results.append(bad_row.body)
         refused = len(rows) - len(kept)
-        if (why := self._keep(kept, refused, caller, isinstance(value, list))) is not None:
+        why = self._keep(kept, refused, caller, now_ms, audited=isinstance(value, list))
+        if why is not None:
             return why
         return {"aceptados": len(kept), "rechazados": refused, "resultados": results}
 
@@ -85,18 +88,21 @@ class Results:
             code, self._new_id(), language(), faults, most_rows=MOST_OUTCOMES, exact=exact
         )
 
-    def _keep(self, kept: list[Outcome], refused: int, caller: str, many: bool) -> Problem | None:
+    def _keep(
+        self, kept: list[Outcome], refused: int, caller: str, now_ms: int, *, audited: bool
+    ) -> Problem | None:
         """Keep them all, or say why none is. A list goes into the audit log too; of one alone,
-        which a program may send all day, its ``source`` tells enough."""
+        which a program may send all day, its ``source`` tells enough. Where nothing is kept there
+        is nothing to tell: whoever may send could fill that log with it."""
         if self._off:
             return self.refuse("registro_no_disponible", exact="diario_apagado")
         try:
             hashed = self._recorder.hashed
             told = [
-                checking.record(one, caller, one.reference and hashed(one.reference))
+                checking.record(one, caller, one.reference and hashed(one.reference), now_ms)
                 for one in kept
             ]
-            if many:
+            if audited and kept:
                 self._audit.record(
                     "outcomes.loaded", who=caller, accepted=len(kept), refused=refused
                 )

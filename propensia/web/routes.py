@@ -61,7 +61,7 @@ ROUTES = (
     Route("POST", "/modelos", "drop", "file", heavy=True),
     Route("POST", "/modelos/{version}/activar", "publish", "row"),
     Route("POST", "/modelos/rollback", "publish", "row"),
-    Route("GET", "/respuestas/{id}", "remember", json=True),
+    Route("GET", "/respuestas/{id}", "remember", heavy=True, json=True),
     Route("POST", "/respuestas/{id}/repetir", "remember", heavy=True, json=True),
     Route("POST", "/personas/exportar", "remember", "row", heavy=True, json=True),
     Route("POST", "/personas/borrar", "remember", "row", heavy=True, json=True),

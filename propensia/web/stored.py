@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from propensia import replaying, telling
+from propensia import heartbeat, replaying, telling
 from propensia.audit import Audit
 from propensia.journal import references
 from propensia.replaying import ReplayError
@@ -26,16 +26,20 @@ from propensia.web.asked import (
     kept_why,
     language,
     sent_object,
+    text_of,
     wrong_why,
 )
 from propensia.web.prediccion import Scoring
 from propensia.web.problems import trace
 
 if TYPE_CHECKING:
-    from propensia.store.answers import Stored
+    from propensia.store.answers import Refusal, Stored
     from propensia.store.people import Person
 
 log = logging.getLogger(__name__)
+
+CONNECT_S = 3.0
+"""Whoever waits for a silent database holds a place that others may need."""
 
 
 def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
@@ -68,17 +72,27 @@ class Memory:
         self._audit = Audit(chosen.state)
 
     def answer(self, id: str) -> dict[str, Any]:
-        """The stored answer."""
-        return telling.shape(self._found(id), self._rules())
+        """The stored answer, or why there was none."""
+        from propensia.store.answers import Refusal  # here, as in ``export``
+
+        found = self._found(id)
+        if isinstance(found, Refusal):
+            return telling.refusal(found)
+        return telling.shape(found, self._rules(), language())
 
     def repeat(self, id: str) -> dict[str, Any]:
         """The stored answer and the same one given now."""
+        from propensia.store.answers import Refusal  # here, as in ``export``
+
         stored, rules = self._found(id), self._rules()
+        if isinstance(stored, Refusal):
+            raise Refused("conflicto", exact="peticion_rechazada")
         try:
             found = replaying.replay(stored, rules, self._serving)
         except ReplayError as error:
             raise Refused("conflicto", exact=error.code) from error
-        return replaying.shape(found, telling.shape(stored, rules), language())
+        then = telling.shape(stored, rules, language())
+        return replaying.shape(found, then, language())
 
     def export(self) -> dict[str, Any]:
         """All that is known of the person of the body."""
@@ -102,21 +116,24 @@ class Memory:
                 raise Refused("no_encontrado", exact="persona_desconocida")
             why = kept_why(sent["motivo"])
             counts = rights.erase(engine, self._audit, asked, hand().shown, why)
+        if not any(counts.values()):
+            raise Refused("no_encontrado", exact="persona_desconocida")
         return {
             "respuestas": counts["answers"],
             "valores": counts["inputs"],
+            "rechazos": counts["refusals"],
             "resultados": counts["outcomes"],
             "comunicaciones": counts["events"],
         }
 
-    def _found(self, id: str) -> Stored:
+    def _found(self, id: str) -> Stored | Refusal:
         from propensia.store import answers  # here, as in ``export``
 
         with self._store() as engine, engine.connect() as connection:
-            stored = answers.find(connection, id)
-        if stored is None:
+            found = answers.find(connection, id) or answers.refusal(connection, id)
+        if found is None:
             raise Refused("no_encontrado", exact="respuesta_desconocida")
-        return stored
+        return found
 
     def _person(self, sent: dict[str, Any], needs_why: bool = False) -> Person | None:
         """Of whom the body asks; ``None`` for whom nothing can be known."""
@@ -138,11 +155,15 @@ class Memory:
 
     @contextlib.contextmanager
     def _store(self) -> Iterator[Any]:
-        """The database, for one request: no process holds it open for the next."""
+        """The database, for one request: no process holds it open for the next. Nobody waits
+        for one that the keeper found away."""
         from propensia.store import database  # here, as in ``export``
 
+        keeper = heartbeat.look(self._chosen.state / "keeper.json", fresh_s=30.0)
+        if keeper is not None and keeper.get("sin_base"):
+            raise Refused("registro_no_disponible", exact="base_no_disponible")
         try:
-            with database.using(self._chosen) as engine:
+            with database.using(self._chosen, CONNECT_S) as engine:
                 yield engine
         except database.StoreError as error:
             log.error("a stored answer cannot be read: %s", trace(error))
@@ -150,9 +171,12 @@ class Memory:
 
 
 def _wrong_name(value: Any) -> Wrong | None:
-    admits = f"1\N{EN DASH}{references.LONGEST}"
+    admits = text_of(references.LONGEST)
     if not isinstance(value, str):
         return "tipo_no_valido", admits
     if not value:
         return "parametro_ausente", admits
-    return ("texto_demasiado_largo", admits) if len(value) > references.LONGEST else None
+    if len(value) > references.LONGEST:
+        return "texto_demasiado_largo", admits
+    # As of every reference that is taken in; half a letter could not even be looked for.
+    return None if value.isprintable() else ("caracter_de_control", "")

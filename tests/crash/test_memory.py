@@ -1,6 +1,6 @@
 """Workers, keeper and database killed at random under load: nothing that was answered is lost.
 
-The long form (``-m slow``) is the same walk with more steps.
+With ``KILLS=100`` in the environment it is the same walk with more steps.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from propensia.settings import Settings
 from propensia.store import database, schema
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs kill -9")
+KILLS = int(os.environ.get("KILLS", "12"))
 
 
 def kill_at_random(pair: Pair, server: Server, postgresql: Postgresql, times: int) -> None:
@@ -89,13 +90,8 @@ def everything_arrives(pair: Pair, postgresql: Postgresql, times: int) -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_what_was_answered_is_in_the_store_once_whatever_was_killed(
     pair: Pair, own_postgresql: Postgresql
 ) -> None:
-    everything_arrives(pair, own_postgresql, times=6)
-
-
-@posix
-@pytest.mark.slow
-def test_a_hundred_kills_lose_and_double_nothing(pair: Pair, own_postgresql: Postgresql) -> None:
-    everything_arrives(pair, own_postgresql, times=100)
+    everything_arrives(pair, own_postgresql, KILLS)

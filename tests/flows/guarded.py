@@ -12,8 +12,12 @@ from server import Place
 from propensia.access import keys
 from propensia.access.roles import ROLES
 
-LIVING = ("workers", "keeper.json", "metrics", "work", "*.lock", ".*.tmp")
-"""What the processes of an installation leave while they run: those of the copy are others."""
+LIVING = (
+    *("workers", "keeper.json", "metrics", "work", "*.lock", ".*.tmp"),
+    *("journal", "store.db*", "panel.json"),
+)
+"""What the processes of an installation leave while they run, and what was answered: those of
+the copy are others."""
 
 
 def copied(place: Place, base: Path) -> Place:

@@ -49,7 +49,7 @@ def test_what_comes_by_folder_http_and_console_is_told(admitted: Place, tmp_path
         assert place.run("audit", "verify").returncode == 0
         listed = place.run("audit", "list", "--event", "published", "--format", "json")
         rows = [json.loads(line) for line in listed.stdout.splitlines()]
-        assert [row["facts"]["release"] for row in rows] == [1, 2, 3, 4]
+        assert [row["datos"]["release"] for row in rows] == [1, 2, 3, 4]
         said = place.run("audit", "list").stdout
         assert key not in said and "mal mes" in said
         last = Audit(place.state).tail(1)[0]

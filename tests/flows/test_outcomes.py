@@ -101,7 +101,9 @@ def test_what_is_posted_and_loaded_comes_to_its_answers(target: Server) -> None:
     assert first not in {row.answer for row in stored(place, schema.outcomes)}
     status = place.run("outcomes", "--status")
     counts = {line.split()[0]: line.split()[1] for line in status.stdout.splitlines()[1:]}
-    assert (counts["matched"], counts["unknown"], counts["again"]) == ("3", "1", "0")
+    assert (counts["unido"], counts["pendiente"], counts["repetido"]) == ("3", "1", "0")
+    told = place.run("outcomes", "--list", "pendiente")
+    assert NOBODY in told.stdout and "pendiente: 1" in told.stdout
 
 
 def test_what_is_told_twice_changes_nothing(target: Server) -> None:
@@ -117,6 +119,8 @@ def test_what_is_told_twice_changes_nothing(target: Server) -> None:
     assert times == [2]
     told = [json.loads(line) for line in _audit(place) if b"outcomes.loaded" in line]
     assert {"accepted": 1, "refused": 0} in [event["facts"] for event in told]
+    assert post(target, []).json() == {"aceptados": 0, "rechazados": 0, "resultados": []}
+    assert len([line for line in _audit(place) if b"outcomes.loaded" in line]) == len(told)
 
 
 def _audit(place: Place) -> list[bytes]:
@@ -126,7 +130,7 @@ def _audit(place: Place) -> list[bytes]:
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"pagado": True, "fecha": TODAY}, 400, "parametro_ausente"),
+        ({"pagado": True, "fecha": TODAY}, 400, "falta_id_o_ref"),
         ({"id": NOBODY, "pagado": 2, "fecha": TODAY}, 400, "opcion_no_valida"),
         ({"id": NOBODY, "pagado": [], "fecha": TODAY}, 400, "tipo_no_valido"),
         ({"id": NOBODY, "pagado": True, "fecha": TODAY, "dni": "X"}, 400, "nombre_desconocido"),
@@ -200,5 +204,8 @@ def test_the_command_says_what_it_needs(admitted: Place, tmp_path: Path) -> None
     table.write_text("nombre;dni\nAna;1\n", encoding="utf-8")
     done = place.run("outcomes", str(table))
     assert done.returncode == 1 and "en la cabecera falta" in done.stderr
+    table.write_text("id;pagado;fecha\n", encoding="utf-8")
+    done = place.run("outcomes", str(table))
+    assert done.returncode == 1 and "no hay ninguna fila" in done.stderr
     assert place.run("outcomes").returncode == 2
     assert place.run("outcomes", str(table), "--status").returncode == 2

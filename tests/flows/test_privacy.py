@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from guarded import a_key_of_every_role, copied
+from malformed import content
 from malformed_requests import path_of
 from models_for_tests import EXAMPLE
 from server import Place, Reply, Server, ask, propensia_command, running, wait_for
@@ -230,7 +231,7 @@ def test_no_value_is_written_down_and_no_refusal_tells_one(
     asked: tuple[Server, dict[str, str]],
 ) -> None:
     server, shown = asked
-    before = {path: path.read_bytes() for path in _files(server.place)}
+    before = {path: content(path) for path in _files(server.place)}
     wrong, statuses = [], set()
     for route, method, address, reply in ask_all(server, shown):
         statuses.add(reply.status)
@@ -253,7 +254,7 @@ def _nothing_written(
 ) -> None:
     searched = 0
     for path in _files(server.place):
-        data = path.read_bytes()
+        data = content(path)
         for role, text in shown.items():
             assert text.encode() not in data, f"the key of {role} is in {path.name}"
         if before.get(path) != data:
@@ -262,7 +263,7 @@ def _nothing_written(
         assert leaks(path.name.encode()) == [], path.name
     assert searched >= 2, "neither the request log nor a sign of life was written"
     journals = list((server.place.state / FOLDER).glob("*.journal"))
-    told = b"".join(path.read_bytes() for path in journals)
+    told = b"".join(content(path) for path in journals)
     assert MARKED["im"].encode() in told and b'"kind":"refusal"' in told
     if sys.platform != "win32":
         assert {stat.S_IMODE(path.stat().st_mode) for path in journals} == {0o600}
@@ -322,7 +323,7 @@ def test_logging_in_leaves_neither_key_nor_session_behind(
     connection.close()
     text = cookie.partition("=")[2].encode()
     for path in _files(server.place):
-        data = path.read_bytes()
+        data = content(path)
         assert text not in data and shown["tester"].encode() not in data, path.name
         assert quote(shown["tester"]).encode() not in data
 
@@ -363,4 +364,4 @@ def test_other_servers_write_no_value_either(
         for path in (server.log, *_files(place)):
             if path.is_relative_to(place.state / "versions"):
                 continue
-            assert written(path, path.read_bytes()) == [], path.name
+            assert written(path, content(path)) == [], path.name

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
+from guarded import copied
 from journals import table
 from server import Place, Server, prediccion, running, wait_for
 from sqlalchemy import text
@@ -21,12 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.fixture
 def place(admitted: Place, tmp_path: Path) -> Place:
     """A copy of the installation with one model, with a store of its own."""
-    copy = Place(tmp_path)
-    shutil.copytree(admitted.state, copy.state, dirs_exist_ok=True)
-    for left in copy.state.glob("store.db*"):
-        left.unlink()
-    shutil.rmtree(copy.state / "journal", ignore_errors=True)
-    return copy
+    return copied(admitted, tmp_path)
 
 
 def asked(server: Server, count: int) -> list[str]:

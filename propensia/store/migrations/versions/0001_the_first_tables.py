@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("alerts", schema=None) as batch_op:
-        batch_op.create_index("alerts_once", ["kind", "subject", "version", "ended"], unique=True)
+        batch_op.create_index("alerts_once", ["ended", "kind", "subject", "version"], unique=True)
 
     op.create_table(
         "answers",
@@ -81,7 +81,6 @@ def upgrade() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("alert", sa.String(length=40), nullable=False),
         sa.Column("channel", sa.String(length=16), nullable=False),
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
@@ -103,12 +102,20 @@ def upgrade() -> None:
         sa.Column("date", sa.String(length=10), nullable=False),
         sa.Column("source", sa.String(length=255), nullable=False),
         sa.Column("until", sa.String(length=11), nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("matched", sa.String(length=40), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("outcome_events", schema=None) as batch_op:
+        batch_op.create_index(
+            "outcome_events_by_answer",
+            ["answer"],
+            unique=False,
+            sqlite_where=sa.text("answer IS NOT NULL"),
+            postgresql_where=sa.text("answer IS NOT NULL"),
+        )
         batch_op.create_index("outcome_events_by_match", ["matched"], unique=False)
         batch_op.create_index("outcome_events_by_reference", ["reference", "until"], unique=False)
         batch_op.create_index("outcome_events_by_state", ["state", "answer"], unique=False)
@@ -119,6 +126,7 @@ def upgrade() -> None:
         sa.Column("paid", sa.Boolean(), nullable=False),
         sa.Column("cents", sa.BigInteger(), nullable=True),
         sa.Column("date", sa.String(length=10), nullable=False),
+        sa.Column("first_paid", sa.String(length=10), nullable=True),
         sa.Column("source", sa.String(length=255), nullable=False),
         sa.Column("event", sa.String(length=40), nullable=False),
         sa.PrimaryKeyConstraint("answer"),
@@ -128,6 +136,13 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=40), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
+        "looks",
+        sa.Column("name", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "positions",
@@ -147,6 +162,13 @@ def upgrade() -> None:
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hour", "caller", "kind", "parameter", "code"),
     )
+    with op.batch_alter_table("quality_windows", schema=None) as batch_op:
+        batch_op.create_index(
+            "quality_windows_by_cause",
+            ["caller", "kind", "parameter", "code", "first"],
+            unique=False,
+        )
+
     op.create_table(
         "refusals",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -170,7 +192,6 @@ def upgrade() -> None:
         sa.Column("caller", sa.String(length=255), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("positive", sa.BigInteger(), nullable=False),
-        sa.Column("probability", sa.Double(), nullable=False),
         sa.Column("noted", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hour", "version", "caller"),
     )
