@@ -88,19 +88,7 @@ def restore(file: Path, into: Path | None, force: bool) -> None:
     )
     if done.aside is not None:
         click.echo(f"La carpeta de antes está en {done.aside}")
-    if done.journal:
-        click.echo(
-            f"Su diario ({done.journal} ficheros) está también en la restaurada: lo que no había "
-            "llegado a la base de datos entra al arrancar el servicio."
-        )
-    if done.journal_left:
-        click.echo(
-            f"Atención: {done.journal_left} ficheros de su diario se quedan allí, porque la copia "
-            f"es de otra instalación ({references.NAME}). Si no lo es, con el servicio parado "
-            f"copie {done.aside}/journal/*.journal a {done.into}/journal. / Files of its journal "
-            "stay there: the backup belongs to another installation. If not, copy them.",
-            err=True,
-        )
+    _tell_of_journal(done)
     if done.keys_again:
         _warn_of_keys(done)
     if done.erased_again:
@@ -118,6 +106,23 @@ def restore(file: Path, into: Path | None, force: bool) -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         click.echo(
             "Atención: la carpeta queda de root; désela a la cuenta del servicio (chown -R).",
+            err=True,
+        )
+
+
+def _tell_of_journal(done: Restored) -> None:
+    """What was answered before and had not reached the database must not be forgotten."""
+    if done.journal:
+        click.echo(
+            f"Su diario ({done.journal} ficheros) está también en la restaurada: lo que no había "
+            "llegado a la base de datos entra al arrancar el servicio."
+        )
+    if done.journal_left:
+        click.echo(
+            f"Atención: {done.journal_left} ficheros de su diario se quedan allí, porque la copia "
+            f"es de otra instalación ({references.NAME}). Si no lo es, con el servicio parado "
+            f"copie {done.aside}/journal/*.journal a {done.into}/journal. / Files of its journal "
+            "stay there: the backup belongs to another installation. If not, copy them.",
             err=True,
         )
 
