@@ -47,12 +47,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
             Text("Puntuar a un deudor", "Score one debtor"),
             {200: (SCORE, {JSON: "Respuesta", PLAIN: "Clase", HTML: "Pagina"})},
             Text(
-                "Los datos viajan en la dirección: para programas nuevos es mejor POST /predict. Un "
-                "parámetro desconocido no se usa y un aviso lo nombra; uno repetido es un error. Un "
-                "sistema que no puede enviar cabeceras llama a /c/CLAVE/prediccion.",
+                "Los datos viajan en la dirección: para programas nuevos es mejor POST /predict. "
+                "Un parámetro desconocido no se usa y un aviso lo nombra; uno repetido es un "
+                "error. Un sistema que no puede enviar cabeceras llama a /c/CLAVE/prediccion.",
                 "The values travel in the address: new programs do better with POST /predict. An "
-                "unknown parameter is not used and a notice names it; a repeated one is an error. A "
-                "system that cannot send headers calls /c/KEY/prediccion.",
+                "unknown parameter is not used and a notice names it; a repeated one is an error. "
+                "A system that cannot send headers calls /c/KEY/prediccion.",
             ),
             ("peticion_no_valida", "peticion_demasiado_larga", *NOT_SCORED),
             takes=("formato", "motivos", "idioma", "ref"),
@@ -65,12 +65,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
             Text("Puntuar a un deudor con un objeto JSON", "Score one debtor with a JSON object"),
             {200: (SCORE, {JSON: "Respuesta"})},
             Text(
-                "Por nombre corto o por columna; también mezclados. Da la misma puntuación que GET, "
-                "bit a bit. Los números valen también como texto. Las opciones van en el objeto o "
-                "tras «?»; de lo que va tras «?» no se lee nada más.",
-                "By short name or by column, or both. It gives the same score as GET, bit for bit. "
-                "A number may also be a text. Options go in the object or after “?”; nothing else "
-                "after “?” is read.",
+                "Por nombre corto o por columna; también mezclados. Da la misma puntuación que "
+                "GET, bit a bit. Los números valen también como texto. Las opciones van en el "
+                "objeto o tras «?»; de lo que va tras «?» no se lee nada más.",
+                "By short name or by column, or both. It gives the same score as GET, bit for "
+                "bit. A number may also be a text. Options go in the object or after “?”; nothing "
+                "else after “?” is read.",
             ),
             ("peticion_no_valida", "peticion_demasiado_larga", *NOT_SCORED),
             takes=("motivos", "idioma", "ref"),
@@ -115,9 +115,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
                 )
             },
             Text(
-                "De un objeto malo, un problema; en una lista, una fila mala no estropea las demás. "
-                "Repetir lo mismo no cambia nada. Se unen después a su respuesta, por `id` o por "
-                "`ref`.",
+                "De un objeto malo, un problema; en una lista, una fila mala no estropea las "
+                "demás. Repetir lo mismo no cambia nada. Se unen después a su respuesta, por `id` "
+                "o por `ref`.",
                 "A bad object is a problem; in a list, one bad row does not spoil the others. The "
                 "same again changes nothing. They are joined later to their answer, by `id` or by "
                 "`ref`.",
@@ -183,8 +183,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
             Text("Los datos del panel", "The data of the panel"),
             {200: (Text("Salud, ritmo y datos.", "Health, pace and data."), {JSON: "Panel"})},
             Text(
-                "Lo que muestra /panel. `datos` es lo último que dejó el proceso que vigila, o null. "
-                "Momentos en milisegundos desde 1970; con If-None-Match, 304 si nada ha cambiado.",
+                "Lo que muestra /panel. `datos` es lo último que dejó el proceso que vigila, o "
+                "null. Momentos en milisegundos desde 1970; con If-None-Match, 304 si nada ha "
+                "cambiado.",
                 "What /panel shows. `datos` is what the keeper left last, or null. Moments in "
                 "milliseconds since 1970; with If-None-Match, 304 if nothing changed.",
             ),
@@ -201,7 +202,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
             Text("Entregar un modelo", "Hand in a model"),
             {201: (Text("Aceptado.", "Accepted."), {JSON: "Entrega"})},
             Text(
-                "El fichero pasa las mismas comprobaciones que en la carpeta; nada de él se ejecuta.",
+                "El fichero pasa las mismas comprobaciones que en la carpeta; nada de él se "
+                "ejecuta.",
                 "The file goes through the same checks as in the folder; nothing of it is run.",
             ),
             ("peticion_no_valida", "tipo_no_admitido", "modelo_rechazado"),
