@@ -327,8 +327,8 @@ def test_pruning_does_not_take_the_ground_from_a_version_that_is_being_added(
     written = threading.Event()
     plain = files.write
 
-    def write_slowly(path: Path, data: bytes, *, durable: bool = True) -> None:
-        plain(path, data, durable=durable)
+    def write_slowly(path: Path, data: bytes, **how: bool) -> None:
+        plain(path, data, **how)
         if path.name == "model.onnx":
             written.set()
             pruning.join(0.5)
