@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, and_, case, delete, func, insert, select, tuple_
 
 from propensia.journal import records
 from propensia.store import schema, sums
@@ -110,19 +110,20 @@ def troubles(connection: Connection, since: int, until: int) -> list[Trouble]:
     """What came wrong in the hours of [since, until), the most frequent first; ``first``: in all
     the hours that are kept."""
     wrong = schema.quality.c
-    key, count = (wrong.caller, wrong.kind, wrong.parameter, wrong.code), func.sum(wrong.count)
-    of_values = wrong.kind != sums.REFUSAL
-    ever = connection.execute(select(*key, func.min(wrong.first)).where(of_values).group_by(*key))
-    first = {tuple(row[:4]): int(row[4]) for row in ever}
+    key = (wrong.caller, wrong.kind, wrong.parameter, wrong.code)
+    within = and_(wrong.hour >= _hour(since), wrong.hour < until)
+    count = func.sum(case((within, wrong.count), else_=0))
+    last = func.max(case((within, wrong.last)))
+    # One statement: between two, the shipping may add what only the second would see.
     rows = connection.execute(
-        select(*key, count, func.max(wrong.last))
-        .where(of_values, wrong.hour >= _hour(since), wrong.hour < until)
+        select(*key, count, func.min(wrong.first), last)
+        .where(wrong.kind != sums.REFUSAL)
         .group_by(*key)
+        .having(count > 0)
         .order_by(count.desc(), *key)
     )
     return [
-        Trouble(*row[:4], count=int(row[4]), first=first[tuple(row[:4])], last=int(row[5]))
-        for row in rows
+        Trouble(*row[:4], count=int(row[4]), first=int(row[5]), last=int(row[6])) for row in rows
     ]
 
 
