@@ -88,8 +88,14 @@ def test_a_lock_whose_file_goes_each_time_it_is_got_is_given_up(
     monkeypatch.setattr(locks, "has_name", goes)
     assert not Lock(tmp_path / "a.lock").acquire()
     assert len(tries) == 1
-    real = time.sleep
-    monkeypatch.setattr(time, "sleep", lambda seconds: (pauses.append(seconds), real(seconds)))
+    here, real = threading.get_ident(), time.sleep
+
+    def sleep(seconds: float) -> None:
+        if threading.get_ident() == here:  # not of what other tests left running
+            pauses.append(seconds)
+        real(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep)
     assert not Lock(tmp_path / "a.lock", patience_s=0.1).acquire()
     assert set(pauses) == {locks.PAUSE_S}
     monkeypatch.undo()
