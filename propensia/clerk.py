@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from propensia import alerts, monitoring, paneling
+from propensia import alerts, monitoring, paneling, processes
 from propensia.audit import Audit
 from propensia.contract import Contract
 from propensia.journal import reader
@@ -123,6 +123,7 @@ class Clerk:
             thread.join()
 
     def _repeat(self, job: Job) -> None:
+        processes.give_way()  # callers wait for the cores; nobody waits for this
         pause = job.period_s
         while not self._ended.is_set():
             began = time.monotonic()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -79,3 +81,19 @@ def test_a_confined_child_says_what_is_on() -> None:
     finished = processes.run(CHILD, "memory", timeout_s=30)
     for layer in ("memoria", "procesador", "ficheros", "abiertos", "volcados"):
         assert layer in finished.errors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a rank is not a thread's own")
+def test_a_thread_that_gives_way_takes_no_other_with_it() -> None:
+    found = []
+
+    def waits() -> None:
+        processes.give_way()
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    thread = threading.Thread(target=waits)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    thread.start()
+    thread.join()
+    assert found == [max(own, processes.GIVES_WAY)] and found[0] > own
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
