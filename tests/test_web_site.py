@@ -191,3 +191,11 @@ def test_health_without_a_model_says_when_to_ask_again(registry: Registry) -> No
     reply = client(registry).get("/health")
     assert (reply.status_code, reply.headers["Retry-After"]) == (503, "5")
     assert reply.get_json()["version"] is None
+
+
+def test_a_query_that_is_not_utf_8_is_refused_as_any_other(registry: Registry) -> None:
+    """Waitress lets such bytes through where the path begins with two slashes."""
+    environ = {"QUERY_STRING": "M\xaf\xa6&idioma=en&\x89", "PATH_INFO": "//predict"}
+    reply = client(registry).open("/", method="POST", environ_overrides=environ)
+    assert reply.status_code == 404 and reply.json is not None
+    assert reply.json["title"] == "Not found"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qs
 
 from flask import request
 
@@ -44,9 +45,10 @@ def hand() -> Hand:
 def language() -> str:
     """``es`` or ``en``, as ``idioma`` in the address says, else what the header prefers."""
     raw = request.environ.get("QUERY_STRING", "")
-    asked = request.args.get("idioma") if len(raw) <= LONGEST_QUERY else None
-    if asked in ("es", "en"):
-        return asked
+    # Flask's own reading fails for bytes that are not UTF-8, which some servers let through.
+    named = parse_qs(raw, errors="replace").get("idioma") if len(raw) <= LONGEST_QUERY else None
+    if named and named[0] in ("es", "en"):
+        return named[0]
     return wanted_language(None, request.headers.get("Accept-Language", ""))
 
 
