@@ -1,6 +1,7 @@
 """Workers, keeper and database killed at random under load: nothing that was answered is lost.
 
-With ``KILLS=100`` in the environment it is the same walk with more steps.
+With ``KILLS=100`` in the environment it is the same walk with more steps, and with ``AWAY_S=600``
+the database is away for ten minutes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
-from clients import Pair, calling
+from clients import Notes, Pair, calling
 from journals import sums_are_those_of, table
 from server import Server, lives, running, wait_for
 from stores import Postgresql
@@ -24,6 +25,7 @@ from propensia.store import database, schema
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs kill -9")
 KILLS = int(os.environ.get("KILLS", "12"))
+AWAY_S = float(os.environ.get("AWAY_S", "15"))
 
 
 def kill_at_random(pair: Pair, server: Server, postgresql: Postgresql, times: int) -> None:
@@ -63,20 +65,28 @@ def workers(server: Server) -> list[int]:
 
 def everything_arrives(pair: Pair, postgresql: Postgresql, times: int) -> None:
     url = postgresql.fresh()
-    folder = pair.place.state / "journal"
     with running(pair.place, database_url=url) as server:
         with calling(server, clients=4) as notes:
             kill_at_random(pair, server, postgresql, times)
             time.sleep(1.0)
-        answered = [told.answer["id"] for told in notes.answers if told.status == 200]
-        assert {told.status for told in notes.answers} == {200}
-        assert len(answered) > 20 * times
+        assert len(notes.answers) > 20 * times
         # Keepers that lived for seconds shipped little of it.
-        patience_s = 60.0 + 2 * times
-        wait_for(
-            lambda: server.health()["diario"]["pendiente_bytes"] == 0, "all is shipped", patience_s
-        )
-        wait_for(lambda: not server.health()["problemas"], "all is well", 60)
+        all_is_shipped(server, 60.0 + 2 * times)
+    all_is_there(pair, url, notes)
+
+
+def all_is_shipped(server: Server, patience_s: float) -> None:
+    """Wait until nothing of the journal is left to ship, and nothing is wrong."""
+    wait_for(
+        lambda: server.health()["diario"]["pendiente_bytes"] == 0, "all is shipped", patience_s
+    )
+    wait_for(lambda: not server.health()["problemas"], "all is well", 60)
+
+
+def all_is_there(pair: Pair, url: str, notes: Notes) -> None:
+    """Every answer that callers got is in the store once, and the sums are those of the rows."""
+    answered = [told.answer["id"] for told in notes.answers if told.status == 200]
+    assert {told.status for told in notes.answers} == {200}
     engine = database.open_store(Settings(state=pair.place.state, database_url=url))
     rows = {row["id"]: row for row in table(engine, schema.answers)}  # the id is their key
     assert set(answered) <= rows.keys()
@@ -86,7 +96,7 @@ def everything_arrives(pair: Pair, postgresql: Postgresql, times: int) -> None:
     parsed = {id: row | {"notes": json.loads(row["notes"])} for id, row in rows.items()}
     sums_are_those_of(engine, parsed, {})
     engine.dispose()
-    assert not list(folder.glob("*.rejected"))
+    assert not list((pair.place.state / "journal").glob("*.rejected"))
 
 
 @posix
@@ -95,3 +105,21 @@ def test_what_was_answered_is_in_the_store_once_whatever_was_killed(
     pair: Pair, own_postgresql: Postgresql
 ) -> None:
     everything_arrives(pair, own_postgresql, KILLS)
+
+
+@posix
+@pytest.mark.slow
+def test_while_the_database_is_away_every_request_is_answered_and_all_arrives_afterwards(
+    pair: Pair, own_postgresql: Postgresql
+) -> None:
+    url = own_postgresql.fresh()
+    with running(pair.place, database_url=url) as server:
+        with calling(server, clients=1) as notes:
+            time.sleep(1.0)
+            own_postgresql.kill()
+            time.sleep(AWAY_S)
+            own_postgresql.start()
+            time.sleep(1.0)
+        assert not notes.broken and len(notes.answers) > 20 * AWAY_S
+        all_is_shipped(server, 120.0 + AWAY_S)
+    all_is_there(pair, url, notes)
