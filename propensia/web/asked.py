@@ -44,7 +44,7 @@ def hand() -> Hand:
 
 def language() -> str:
     """``es`` or ``en``, as ``idioma`` in the address says, else what the header prefers."""
-    raw = request.environ.get("QUERY_STRING", "")
+    raw: str = request.environ.get("QUERY_STRING", "")
     # Flask's own reading fails for bytes that are not UTF-8, which some servers let through.
     named = parse_qs(raw, errors="replace").get("idioma") if len(raw) <= LONGEST_QUERY else None
     if named and named[0] in ("es", "en"):
