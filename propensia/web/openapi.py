@@ -20,7 +20,17 @@ from propensia.web import openapi_shapes as shapes
 from propensia.web import problems, refused, routes
 from propensia.web.open_inference import JSON_LENGTH
 from propensia.web.openapi_operations import OPERATIONS, PATH
-from propensia.web.openapi_parts import HTML, JSON, PLAIN, TAGS, Operation, Shape, Text, reference
+from propensia.web.openapi_parts import (
+    HTML,
+    JSON,
+    PLAIN,
+    PREFERRED,
+    TAGS,
+    Operation,
+    Shape,
+    Text,
+    reference,
+)
 from propensia.web.routes import Route
 
 VERSION = "3.1.0"
@@ -316,6 +326,7 @@ def _parameters(contract: Contract) -> Shape:
     for name, (shape, what) in rows.options(contract).items():
         option = {"name": name, "in": "query", "description": what, "schema": shape}
         found[f"query.{name}"] = option
+    found[f"query.{PREFERRED}"] = shapes.WISHED_LANGUAGE
     for name, (shape, what) in PATH.items():
         place = {"name": name, "in": "path", "required": True, "description": what}
         found[f"path.{name}"] = place | {"schema": shape}

@@ -14,6 +14,7 @@ from propensia.web.open_inference_tensors import NUMBERS, TEXT
 from propensia.web.openapi_parts import (
     INFERENCE,
     JSON,
+    PREFERRED,
     Operation,
     Shape,
     Text,
@@ -166,7 +167,7 @@ def _of_model(tail: str, suffix: str) -> dict[tuple[str, str], Operation]:
                 "registro_no_disponible",
             ),
             sends={JSON: "PeticionInferencia", BINARY: "TensoresBinarios"},
-            takes=("idioma",),
+            takes=(PREFERRED,),
             examples=("inferencia",),
             scored=True,
             in_parts=True,

@@ -11,6 +11,7 @@ from propensia.web.asked import LONGEST_WHY
 from propensia.web.openapi_parts import (
     JSON,
     MEMORY,
+    PREFERRED,
     SHARE,
     Operation,
     Shape,
@@ -172,7 +173,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             "no `version`.",
         ),
         ("no_encontrado", "registro_no_disponible"),
-        takes=("idioma",),
+        takes=(PREFERRED,),
     ),
     ("POST", "/respuestas/{id}/repetir"): Operation(
         "repetir",
@@ -189,7 +190,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             "By the model, the threshold and the contract of then; it keeps nothing.",
         ),
         ("no_encontrado", "conflicto", "registro_no_disponible"),
-        takes=("idioma",),
+        takes=(PREFERRED,),
     ),
     ("POST", "/personas/exportar"): Operation(
         "exportar",
@@ -203,7 +204,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             "the address. It stays in the audit log, without the reference.",
         ),
         ("peticion_no_valida", "no_encontrado", "registro_no_disponible"),
-        takes=("idioma",),
+        takes=(PREFERRED,),
         sends={JSON: "Persona"},
         examples=("persona",),
     ),
@@ -219,7 +220,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             "a quarter of an hour; sums stay.",
         ),
         ("peticion_no_valida", "no_encontrado", "registro_no_disponible"),
-        takes=("idioma",),
+        takes=(PREFERRED,),
         sends={JSON: "Supresion"},
         examples=("supresion",),
     ),

@@ -14,6 +14,7 @@ from propensia.web.openapi_parts import (
     MODELS,
     PAGES,
     PLAIN,
+    PREFERRED,
     SCORING,
     STATE,
     UPLOAD,
@@ -123,7 +124,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
                 "`ref`.",
             ),
             ("peticion_no_valida", "demasiadas_filas", "registro_no_disponible"),
-            takes=("idioma",),
+            takes=(PREFERRED,),
             sends={JSON: "CobroOCobros"},
             examples=("cobros",),
         ),
@@ -133,7 +134,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
             Text("El formulario", "The form"),
             {200: (Text("El formulario.", "The form."), {HTML: "Pagina"})},
             codes=("peticion_demasiado_larga",),
-            takes=("idioma",),
+            takes=(PREFERRED,),
         ),
         ("GET", "/prueba"): Operation(
             "prueba",
@@ -175,7 +176,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
             PAGES,
             Text("Cómo va el servicio", "How the service does"),
             {200: (Text("La página.", "The page."), {HTML: "Pagina"})},
-            takes=("idioma",),
+            takes=(PREFERRED,),
         ),
         ("GET", "/panel/datos"): Operation(
             "datosPanel",
@@ -255,14 +256,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
             PAGES,
             Text("Esta documentación como página", "This documentation as a page"),
             {200: (Text("La página.", "The page."), {HTML: "Pagina"})},
-            takes=("idioma",),
+            takes=(PREFERRED,),
         ),
         ("GET", "/openapi.json"): Operation(
             "openapi",
             PAGES,
             Text("Este documento", "This document"),
             {200: (Text("OpenAPI 3.1.", "OpenAPI 3.1."), {JSON: "Documento"})},
-            takes=("idioma",),
+            takes=(PREFERRED,),
         ),
     }
     | memory.OPERATIONS

@@ -12,6 +12,11 @@ from typing import Any, NamedTuple
 Shape = dict[str, Any]
 
 
+PREFERRED = "preferred-language"
+"""In ``takes``: the language as a wish, of which any text may be sent; where ``idioma`` is an
+option, it is checked as the others are."""
+
+
 class Text(NamedTuple):
     """One text of the document in both languages; ``openapi.document`` keeps one of them."""
 

@@ -250,3 +250,14 @@ FIXED: Shape = {
     "Texto": {"type": "string"},
 }
 """Components that are the same for every contract."""
+
+
+WISHED_LANGUAGE: Shape = {
+    "name": "idioma",
+    "in": "query",
+    "description": Text(
+        "Idioma de los mensajes: `es` o `en`. Con otro texto decide `Accept-Language`.",
+        "Language of the messages: `es` or `en`. With another text `Accept-Language` decides.",
+    ),
+    "schema": {"type": "string"},
+}

@@ -66,11 +66,6 @@ NOT_CHECKED: dict[str, list[CheckFunction]] = {
     # To JSON Schema 7.0 is an integer; as the number of a release it is refused.
     "/modelos/{version}/activar": [positive_data_acceptance],
     "/modelos/rollback": [positive_data_acceptance],
-    # A page does not fail for a language that it has not: it is shown in Spanish.
-    "/": [negative_data_rejection],
-    "/docs": [negative_data_rejection],
-    "/panel": [negative_data_rejection],
-    "/openapi.json": [negative_data_rejection],
     # A form of a browser: what is not a field of it is not looked at.
     "/entrar": [negative_data_rejection],
     # And an empty one in chunks cannot be told from one that broke off, so it is refused.
