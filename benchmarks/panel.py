@@ -21,6 +21,7 @@ from benchmarks.report import Row, Target
 from benchmarks.services import ROOT
 from propensia import contract as contracts
 from propensia import paneling, snapshot
+from propensia.journal.records import HOUR_MS
 from propensia.registry import Registry
 from propensia.settings import Settings
 from propensia.store import database, schema
@@ -29,7 +30,6 @@ from propensia.web.app import create_app
 TARGET_MS = 300.0
 ANSWERS = 10_000_000
 DAYS, VERSIONS, CALLERS, CODES = 183, 6, 20, 12
-HOUR_MS = schema.HOUR_MS
 RUNS_A_DAY, SUBJECTS = 4, 30
 ROUNDS = 20
 ABOUT = (

@@ -21,6 +21,7 @@ from propensia import alerts, monitoring, paneling, processes
 from propensia.audit import Audit
 from propensia.contract import Contract
 from propensia.journal import reader
+from propensia.journal.records import DAY_MS, HOUR_MS
 from propensia.journal.writer import FOLDER
 from propensia.registry import Registry, RegistryError
 from propensia.settings import Settings
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 
 SHIP_S, PANEL_S, ALERT_S, MONITOR_S, PURGE_S = 1.0, 5.0, 30.0, 60.0, 3600.0
 SLICE_S = 2.0
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 FLOOR_MS, MOST_SHARE = 600_000, 20
 """The answers are examined no sooner than ten minutes after the last time, nor more than a part in
 so many of the time."""

@@ -18,15 +18,13 @@ from sqlalchemy import Connection, Engine
 from propensia import snapshot
 from propensia.audit import Audit, Record
 from propensia.contract import Contract
-from propensia.journal.records import milliseconds
+from propensia.journal.records import DAY_MS, HOUR_MS, milliseconds
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
 from propensia.store import alerts, overview
-from propensia.store.overview import Finding, Trouble
-from propensia.store.schema import HOUR_MS
+from propensia.store.measurements import Measurement, Trouble
 from propensia.store.sums import FAULT
 
-DAY_MS = 24 * HOUR_MS
 DAYS, HOURS, WEEK = 30, 48, 7
 """How far back the days, the hours and the data of the callers go."""
 
@@ -175,14 +173,14 @@ def _scores(
     }
 
 
-def _found(connection: Connection, version: str) -> list[Finding]:
+def _found(connection: Connection, version: str) -> list[Measurement]:
     """How the version does now, and how the newest month did of which that is known."""
     now = overview.last(connection, version)
     before = [*overview.matured(connection), *overview.hindsight(connection)]
     return [*now[: MOST_FINDINGS - len(before)], *before]
 
 
-def _findings(found: Iterable[Finding]) -> list[Table]:
+def _findings(found: Iterable[Measurement]) -> list[Table]:
     return [
         {
             "momento": one.at,

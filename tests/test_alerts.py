@@ -26,7 +26,7 @@ from propensia.settings import Settings
 from propensia.store import alerts as store
 from propensia.store import database, schema
 from propensia.store.alerts import Refused
-from propensia.store.overview import Finding
+from propensia.store.measurements import Measurement
 
 NOW = 1_790_000_000_000
 HOUR = 3_600_000
@@ -220,11 +220,11 @@ def test_a_message_says_it_in_both_languages_and_what_it_is_about(
 # What is wrong
 
 
-def finding(kind: str, subject: str, value: float | None, **detail: Any) -> Finding:
-    return Finding(NOW, VERSION, kind, subject, value, None, None, detail)
+def finding(kind: str, subject: str, value: float | None, **detail: Any) -> Measurement:
+    return Measurement(NOW, VERSION, kind, subject, value, None, None, detail)
 
 
-def measured(*found: Finding) -> list[Condition]:
+def measured(*found: Measurement) -> list[Condition]:
     return list(conditions.measured(found, Settings(alert_drift=0.25, alert_auc=0.6)))
 
 
@@ -235,12 +235,12 @@ def measured(*found: Finding) -> list[Condition]:
 def test_drift_is_told_where_it_is_large_and_no_chance(
     value: float | None, chance: float, told: bool
 ) -> None:
-    found = [finding("drift", "provincia", value), finding("drift_test", "provincia", chance)]
+    found = [finding("drift", "provincia", value, p=chance)]
     assert [one.kind for one in measured(*found)] == ["drift"] * told
 
 
 def test_the_drift_of_the_scores_has_words_of_its_own() -> None:
-    (one,) = measured(finding("drift", "score", 0.5), finding("drift_test", "score", 0.0))
+    (one,) = measured(finding("drift", "score", 0.5, p=0.0))
     assert one.text == (
         "Las puntuaciones han cambiado desde el entrenamiento: deriva (PSI) 0,50, y se avisa "
         "desde 0,25."
@@ -367,7 +367,7 @@ def test_all_that_is_wrong_is_seen(watched: Watched, contract: Contract) -> None
             "kind": kind,
             "subject": subject,
             "value": value,
-            "detail": "{}",
+            "detail": '{"p": 0.0}',
         }
         for kind, subject, value in (
             ("drift", "provincia", 0.4),

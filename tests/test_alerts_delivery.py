@@ -20,8 +20,9 @@ from sqlalchemy import Engine, select
 from propensia import alerts
 from propensia.alerts import limits, mail, webhook
 from propensia.alerts.channels import channels
-from propensia.alerts.delivery import DAY_MS, pause_ms
+from propensia.alerts.delivery import pause_ms
 from propensia.alerts.errors import NotDelivered
+from propensia.journal.records import DAY_MS
 from propensia.settings import Settings
 from propensia.store import alerts as store
 from propensia.store import schema

@@ -59,11 +59,10 @@ LAYERS = (
         "reconciling",
         "rights",
         "paneling",
-        "alerts",
         "monitoring",
     ),
-    ("publishing", "recording", "replaying", "examining", "clerk"),
-    ("reception",),
+    ("publishing", "recording", "replaying", "examining", "alerts"),
+    ("reception", "clerk"),
     (
         "keeper",
         "answering",

@@ -21,6 +21,7 @@ from watched import DAY_MS, NOW, VERSION, ms
 
 from propensia import monitoring, settings, stats, synthetic
 from propensia.contract import Contract
+from propensia.journal import records
 from propensia.monitoring import Findings, Measurement, verdicts
 from propensia.outcomes import checking
 from propensia.outcomes.checking import Outcome
@@ -414,7 +415,7 @@ def test_hindsight_holds_an_estimate_against_what_came(
 def test_callers_are_told_by_what_they_make_us_assume_or_refuse(
     engine: Engine, store_settings: Settings, contract: Contract, admitted: Registry
 ) -> None:
-    hour = NOW - 5 * schema.HOUR_MS
+    hour = NOW - 5 * records.HOUR_MS
     common = {"hour": hour, "caller": "crm"}
     with engine.begin() as connection:
         connection.execute(
@@ -633,7 +634,7 @@ def test_callers_whose_long_names_begin_alike_are_two(
     engine: Engine, store_settings: Settings, contract: Contract, admitted: Registry
 ) -> None:
     names = ["x" * 70 + end for end in "ab"]
-    hour = NOW - 5 * schema.HOUR_MS
+    hour = NOW - 5 * records.HOUR_MS
     common = {"version": VERSION, "count": 20, "positive": 2, "noted": 5}
     trouble = {"kind": "note", "parameter": "ed", "code": "valor_supuesto", "count": 5}
     early = NOW - 100 * DAY_MS

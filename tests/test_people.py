@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from propensia import rights
 from propensia.audit import Audit, verify
 from propensia.contract import Contract
-from propensia.journal import references
+from propensia.journal import records, references
 from propensia.journal.writer import FOLDER
 from propensia.outcomes import checking
 from propensia.outcomes.checking import Outcome
@@ -293,7 +293,7 @@ def test_who_was_erased_is_forgotten_too_when_nothing_could_come_back(desk: Desk
     desk.ship()
     erase(desk, asked(desk, reference="EXP-1"))
     mark, _ = rows(desk)["erased"]  # the reference, and the answer
-    kept_ms = desk.settings.keep_answers_days * retention.DAY_MS
+    kept_ms = desk.settings.keep_answers_days * records.DAY_MS
     assert "erased" not in retention.purge(desk.engine, desk.settings, mark["at"] + kept_ms)
     gone = retention.purge(desk.engine, desk.settings, mark["at"] + kept_ms + 1)
     assert gone["erased"] == 2

@@ -12,34 +12,27 @@ import numpy as np
 
 from propensia import months
 from propensia.files import shown
+from propensia.monitoring.estimation import LEAST_ROWS
+from propensia.monitoring.verdicts import is_wrong
 from propensia.settings import Settings
 from propensia.spanish import number, percent
 from propensia.stats import wilson
 from propensia.store.alerts import Refused
-from propensia.store.overview import Finding
+from propensia.store.measurements import Measurement
 
 DRIFT, QUALITY, BLIND, CALLER = "drift", "quality", "blind", "caller"
 OLD, JOURNAL, AUDIT = "old_model", "journal", "audit"
 HERE = frozenset({JOURNAL, AUDIT})
 """Kinds that each machine sees of itself; their subject is its name."""
 
-AUC = ("estimated", "realised")
-"""Kinds of findings that tell an AUC."""
-
 ONCE = frozenset({BLIND})
 """Kinds that are told when they begin and when they end, and not again in between: nothing gets
 worse meanwhile."""
-
-SURE = 0.05
-"""A drift is significant where the test, corrected for its number, gives less."""
 
 LAG_S = 900.0
 """A journal that waits so long for the database is worth waking somebody."""
 
 DAY_S = 86_400.0
-ENOUGH_ROWS = 1000
-"""With fewer answers an estimate is refused for that alone, which is no alert."""
-
 LEAST_REFUSED, LEAST_SHARE, JUMP = 20, 0.05, 2.0
 """Of a caller's requests of a day: how many have to be refused for an alert, which share at least,
 and how many times the share of the week before."""
@@ -67,26 +60,25 @@ class Condition:
         return self.kind, self.subject, self.version
 
 
-def measured(found: Iterable[Finding], settings: Settings) -> Iterator[Condition]:
+def measured(found: Iterable[Measurement], settings: Settings) -> Iterator[Condition]:
     """What is wrong with the answers of a version, by what was found of it last, and of the newest
     month of which it is known what came of it, whatever its version."""
-    found = list(found)
-    tests = {one.subject: one.value for one in found if one.kind == "drift_test"}
     for one in found:
-        if one.kind == "drift" and (tests.get(one.subject) or 0.0) < SURE:
-            yield from _drift(one, settings.alert_drift)
-        elif one.kind in AUC and one.subject == "auc":
-            yield from _quality(one, settings.alert_auc)
+        if is_wrong(one, settings):
+            told = _drift if one.kind == "drift" else _quality
+            yield told(one, settings)
+        elif one.kind == "estimated" and one.subject == "auc" and one.value is None:
+            yield from _blind(one)
 
 
-def _drift(one: Finding, limit: float) -> Iterator[Condition]:
-    if one.value is None or one.value < limit:
-        return
+def _drift(one: Measurement, settings: Settings) -> Condition:
+    assert one.value is not None
+    limit = settings.alert_drift
     name = shown(one.subject)
     spanish = "Las puntuaciones han" if name == "score" else f"El parámetro «{name}» ha"
     english = "The scores have" if name == "score" else f"The parameter «{name}» has"
     value, most = number(one.value, 2), number(limit, 2)
-    yield Condition(
+    return Condition(
         *(DRIFT, one.subject[:LONGEST], one.version, one.value, limit),
         f"{spanish} cambiado desde el entrenamiento: deriva (PSI) {value}, y se avisa desde "
         f"{most}.",
@@ -95,30 +87,34 @@ def _drift(one: Finding, limit: float) -> Iterator[Condition]:
     )
 
 
-def _quality(one: Finding, limit: float) -> Iterator[Condition]:
-    if one.value is None and one.kind == "estimated" and one.detail.get("rows", 0) >= ENOUGH_ROWS:
-        reason = str(one.detail.get("reason", "?"))
-        why = one.detail.get("reason_en", "a precondition does not hold; see propensia monitor")
-        yield Condition(
-            *(BLIND, one.kind, one.version, None, None),
-            f"No se puede estimar cómo de bueno es el modelo: {reason}.",
-            f"How good the model is cannot be estimated: {why}.",
-        )
-    if one.value is not None and one.value < limit:
-        value, least = number(one.value, 3), number(limit, 3)
-        spanish, english = "estimado del modelo", "estimated AUC of the model"
-        version = one.version
-        if one.kind == "realised":
-            # Of a month, whose model may be another one each time: it is one thing that goes on.
-            month = str(one.detail.get("cohort", ""))
-            spanish = f"realizado de la versión {version} en {months.named(month, 'es')}"
-            english = f"realised AUC of version {version} in {months.named(month, 'en')}"
-            version = ""
-        yield Condition(
-            *(QUALITY, one.kind, version, one.value, limit),
-            f"El AUC {spanish} es {value}, y se avisa por debajo de {least}.",
-            f"The {english} is {one.value:.3f}, alert below {limit:.3f}.",
-        )
+def _quality(one: Measurement, settings: Settings) -> Condition:
+    assert one.value is not None
+    limit, version = settings.alert_auc, one.version
+    value, least = number(one.value, 3), number(limit, 3)
+    spanish, english = "estimado del modelo", "estimated AUC of the model"
+    if one.kind == "realised":
+        # Of a month, whose model may be another one each time: it is one thing that goes on.
+        month = str(one.detail.get("cohort", ""))
+        spanish = f"realizado de la versión {version} en {months.named(month, 'es')}"
+        english = f"realised AUC of version {version} in {months.named(month, 'en')}"
+        version = ""
+    return Condition(
+        *(QUALITY, one.kind, version, one.value, limit),
+        f"El AUC {spanish} es {value}, y se avisa por debajo de {least}.",
+        f"The {english} is {one.value:.3f}, alert below {limit:.3f}.",
+    )
+
+
+def _blind(one: Measurement) -> Iterator[Condition]:
+    if one.detail.get("rows", 0) < LEAST_ROWS:  # refused for that alone, which is no alert
+        return
+    reason = str(one.detail.get("reason", "?"))
+    why = one.detail.get("reason_en", "a precondition does not hold; see propensia monitor")
+    yield Condition(
+        *(BLIND, one.kind, one.version, None, None),
+        f"No se puede estimar cómo de bueno es el modelo: {reason}.",
+        f"How good the model is cannot be estimated: {why}.",
+    )
 
 
 def careless_callers(days: Iterable[Refused], weeks: Iterable[Refused]) -> Iterator[Condition]:

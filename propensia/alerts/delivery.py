@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from propensia.alerts.channels import Send, channels
 from propensia.alerts.errors import NotDelivered
 from propensia.alerts.messages import TEST, payload
+from propensia.journal.records import DAY_MS
 from propensia.settings import Settings
 from propensia.store import alerts as store
 from propensia.store.alerts import FAILED, SENT, WAITING, Alert, Message
@@ -25,7 +26,6 @@ FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 30_000, 3_600_000
 CLAIM_MS = 120_000
 """Longer than any one delivery: who has a message so long has died."""
 
-DAY_MS = 86_400_000
 TURN_S = 60.0
 
 TEST_TEXT = "Es una prueba: así llegan las alertas. No hay nada que hacer."

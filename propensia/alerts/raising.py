@@ -15,13 +15,13 @@ from sqlalchemy import Connection, Engine
 from propensia.alerts.channels import channels
 from propensia.alerts.conditions import HERE, ONCE, Condition
 from propensia.alerts.messages import BEGINS, ENDS, GOES_ON, machine, payload
+from propensia.journal.records import HOUR_MS
 from propensia.settings import Settings
 from propensia.store import alerts as store
 from propensia.store.alerts import Alert
 
 log = logging.getLogger(__name__)
 
-HOUR_MS = 3_600_000
 SETTLED_MS = HOUR_MS
 """What was not seen for so long is over; what comes and goes faster is one alert."""
 

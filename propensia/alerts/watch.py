@@ -16,13 +16,12 @@ from propensia.alerts.conditions import AUDIT, OLD, Condition
 from propensia.alerts.messages import machine
 from propensia.alerts.raising import raise_from
 from propensia.audit import Audit, verify
+from propensia.journal.records import DAY_MS, HOUR_MS
 from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
 from propensia.store import alerts as store
 from propensia.store import overview
-from propensia.store.schema import HOUR_MS
 
-DAY_MS = 24 * HOUR_MS
 AUDIT_S = 3600.0
 """The whole log is read for it."""
 

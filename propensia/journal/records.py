@@ -104,6 +104,10 @@ def outcome(
     return _encoded(table).encode("ascii")
 
 
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
 def milliseconds(id: str) -> int:
     """When an answer or a refusal was made, in ms since 1970, as its id tells."""
     return int(id[:11], 16)

@@ -16,6 +16,7 @@ from propensia import registry as registries
 from propensia.contract import Contract
 from propensia.features import Features
 from propensia.journal import records
+from propensia.journal.records import DAY_MS
 from propensia.monitoring import (
     callers,
     cohorts,
@@ -26,7 +27,7 @@ from propensia.monitoring import (
     reference,
 )
 from propensia.monitoring.answers import judged
-from propensia.monitoring.cohorts import DAY_MS, Cohort
+from propensia.monitoring.cohorts import Cohort
 from propensia.monitoring.estimation import Live, Window
 from propensia.monitoring.reasons import Reason
 from propensia.monitoring.reference import Known

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-DAY_MS = 86_400_000
+from propensia.journal.records import DAY_MS
+
 LONGEST = 31
 """Days of a month."""
 HORIZONS = (30, 60, 90)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, select
 
+from propensia.journal.records import HOUR_MS
 from propensia.store import schema
-from propensia.store.schema import HOUR_MS
 from propensia.store.upserts import upsert
 
 JUMP_MS = 72 * HOUR_MS

@@ -12,12 +12,11 @@ from sqlalchemy import Connection, create_engine, func, inspect, select, text
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from propensia.journal.records import first_id, milliseconds
+from propensia.journal.records import DAY_MS, first_id, milliseconds
 from propensia.settings import Settings
 from propensia.store import database, schema
 from propensia.store.database import StoreError
 
-DAY_MS = 24 * schema.HOUR_MS
 NOTHING_LATER = first_id(1 << 43)
 """An id in the year 2248: what is greater is no time."""
 

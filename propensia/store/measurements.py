@@ -34,6 +34,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, delete, func, insert, select, tuple_
 
 from propensia.journal import records
+from propensia.journal.records import HOUR_MS
 from propensia.store import schema, sums
 
 SUBJECT = 64
@@ -128,7 +129,7 @@ def troubles(connection: Connection, since: int, until: int) -> list[Trouble]:
 
 
 def _hour(moment: int) -> int:
-    return moment // schema.HOUR_MS * schema.HOUR_MS
+    return moment // HOUR_MS * HOUR_MS
 
 
 def write(connection: Connection, found: Sequence[Measurement]) -> None:

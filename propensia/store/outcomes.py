@@ -148,7 +148,7 @@ def _insert(connection: Connection, outcomes: Sequence[Mapping[str, Any]]) -> se
 
 
 def _until(day: str) -> str:
-    return f"{int(records.first_of_day(date.fromisoformat(day)), 16) + 86_400_000:011x}"
+    return f"{int(records.first_of_day(date.fromisoformat(day)), 16) + records.DAY_MS:011x}"
 
 
 def _waiting(connection: Connection, answers: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, func, literal_column, select
 
 from propensia.store import schema, sums
+from propensia.store.measurements import Measurement, Trouble
 
 WINDOW = ("drift", "drift_test", "region", "new_category", "missing", "estimated")
 """Kinds of findings about the answers of a version until now: one examination writes them all,
@@ -32,34 +32,6 @@ class Traffic:
     count: int
     positive: int
     noted: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What came wrong from a caller: a ``parameter`` and a ``code``, how often, and when first
-    and last, in ms since 1970."""
-
-    caller: str
-    kind: str
-    parameter: str
-    code: str
-    count: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One row of the monitoring; ``value`` ``None``: refused, and ``detail`` says why."""
-
-    at: int
-    version: str
-    kind: str
-    subject: str
-    value: float | None
-    low: float | None
-    high: float | None
-    detail: dict[str, Any]
 
 
 def traffic(connection: Connection, since: int) -> list[Traffic]:
@@ -155,7 +127,7 @@ def scores(connection: Connection, version: str, since: int) -> list[int]:
     return counts
 
 
-def last(connection: Connection, version: str) -> list[Finding]:
+def last(connection: Connection, version: str) -> list[Measurement]:
     """What was found about the answers of a version when they were examined last."""
     of = schema.measurements.c
     own = of.kind.in_(WINDOW) & (of.version == version)
@@ -163,7 +135,7 @@ def last(connection: Connection, version: str) -> list[Finding]:
     return [] if at is None else _findings(connection, own & (of.at == at))
 
 
-def matured(connection: Connection) -> list[Finding]:
+def matured(connection: Connection) -> list[Measurement]:
     """What came of the newest month that tells a figure, of whatever version: where models are
     replaced each month, the one that answers now has none. Of several versions of that month, the
     one that answered most. Where a later month was refused, why, comes first."""
@@ -182,7 +154,7 @@ def matured(connection: Connection) -> list[Finding]:
     ]
 
 
-def hindsight(connection: Connection) -> list[Finding]:
+def hindsight(connection: Connection) -> list[Measurement]:
     """How right the newest estimate was of which everything is known, of whatever version."""
     of = schema.measurements.c
     kind = of.kind == "hindsight"
@@ -192,7 +164,7 @@ def hindsight(connection: Connection) -> list[Finding]:
     return _findings(connection, kind & (of.at == newest.at) & (of.version == newest.version))
 
 
-def _newest(connection: Connection, chosen: ColumnElement[bool]) -> Finding | None:
+def _newest(connection: Connection, chosen: ColumnElement[bool]) -> Measurement | None:
     """One of the newest findings that are ``chosen``, of the version that has most rows."""
     of = schema.measurements.c
     at = connection.execute(select(func.max(of.at)).where(chosen)).scalar()
@@ -202,7 +174,7 @@ def _newest(connection: Connection, chosen: ColumnElement[bool]) -> Finding | No
 
 def course(
     connection: Connection, kinds: Sequence[str], subject: str | None, since: int, most: int
-) -> list[Finding]:
+) -> list[Measurement]:
     """What was found of every version from ``since`` on, the newest ``most`` of it in the order
     of time; of one ``subject``, or of all."""
     of = schema.measurements.c
@@ -214,12 +186,12 @@ def course(
 
 def _findings(
     connection: Connection, chosen: ColumnElement[bool], most: int | None = None
-) -> list[Finding]:
+) -> list[Measurement]:
     of = schema.measurements.c
     newest = (of.at.desc(), of.version.desc(), of.kind.desc(), of.subject.desc())
     wanted = select(schema.measurements).where(chosen).order_by(*newest).limit(most)
     rows = [dict(row) for row in connection.execute(wanted).mappings()]
-    return [Finding(**row | {"detail": json.loads(row["detail"])}) for row in reversed(rows)]
+    return [Measurement(**row | {"detail": json.loads(row["detail"])}) for row in reversed(rows)]
 
 
 def has_outcomes(connection: Connection) -> bool:

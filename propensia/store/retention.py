@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Engine, delete, select
 
 from propensia.journal import records
+from propensia.journal.records import DAY_MS
 from propensia.settings import Settings
 from propensia.store import database, schema
 from propensia.store.alerts import WAITING
 
 STEP = 5_000
 """Rows in one transaction: others write between two of them."""
-DAY_MS = 86_400_000
 
 
 def purge(

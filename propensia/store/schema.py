@@ -229,5 +229,3 @@ outbox = Table(
 
 SCORE_BINS = 20
 """Of equal width in [0, 1]; the last holds 1."""
-
-HOUR_MS = 3_600_000

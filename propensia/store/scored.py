@@ -18,12 +18,12 @@ import numpy.typing as npt
 from sqlalchemy import Connection, Select, func, select
 
 from propensia.journal import records
+from propensia.journal.records import DAY_MS
 from propensia.store import outcomes, schema
 
 Vector = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 CHUNK = 1_000  # small ones cost the collector of garbage less: few rows are alive at a time
-DAY_MS = 86_400_000
 EPOCH = date(1970, 1, 1)
 
 

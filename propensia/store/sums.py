@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from propensia import steps
 from propensia.journal import records
+from propensia.journal.records import HOUR_MS
 from propensia.store import schema
 from propensia.store.upserts import Row, upsert
 
@@ -27,7 +28,7 @@ be escaped."""
 
 def hour_of(milliseconds: int) -> int:
     """The first millisecond of that hour."""
-    return milliseconds - milliseconds % schema.HOUR_MS
+    return milliseconds - milliseconds % HOUR_MS
 
 
 def count_answers(connection: Connection, rows: Sequence[Row]) -> None:
