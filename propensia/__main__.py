@@ -13,7 +13,15 @@ from typing import Any
 import click
 
 from propensia import __version__, settings
-from propensia.cli import guarding, keeping, learning, remembering, reporting, watching
+from propensia.cli import (
+    guarding,
+    keeping,
+    learning,
+    remembering,
+    reporting,
+    scoring,
+    watching,
+)
 from propensia.cli.words import (
     Probability,
     SpanishGroup,
@@ -236,6 +244,7 @@ def compare(
 
 
 for command in (
+    *scoring.COMMANDS,
     *remembering.COMMANDS,
     *reporting.COMMANDS,
     *watching.COMMANDS,

@@ -60,6 +60,7 @@ LAYERS = (
         "rights",
         "paneling",
         "monitoring",
+        "batch",
     ),
     ("publishing", "recording", "replaying", "examining", "alerts"),
     ("reception", "clerk"),
@@ -73,6 +74,7 @@ LAYERS = (
         "doctor",
         "keys",
         "monitor",
+        "score",
         "sign",
         "skew",
         "synth",
@@ -86,7 +88,7 @@ LAYER = {name: number for number, row in enumerate(LAYERS) for name in row}
 
 # Only here: library -> the parts of the package that may import it.
 ONLY_IN = {
-    "csv": {"delimited"},
+    "csv": {"batch", "delimited"},
     "flask": {"web"},
     "jinja2": {"admission", "training", "web"},
     "werkzeug": {"web"},
@@ -112,7 +114,9 @@ ONLY_IN = {
     "optuna": {"training"},
     "mlflow": {"training"},
     "matplotlib": {"training"},
-    "pyarrow": {"tables"},
+    "pyarrow": {"batch", "tables"},
+    "openpyxl": {"batch"},
+    "distributed": {"batch"},
     "sqlalchemy": {
         "alerts",
         "answering",
@@ -139,6 +143,7 @@ ONLY_IN = {
         "doctor",
         "keys",
         "monitor",
+        "score",
         "sign",
         "skew",
         "synth",
