@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 BEHIND_S = 5.0
 """The keeper ships every second; only what waits longer is worth a word."""
 
-NOBODY = "No se sabe nada de nadie con ese identificador o referencia: ¿está bien escrito?"
+NOBODY = (
+    "No se sabe nada de nadie con ese identificador o referencia: ¿está bien escrito? / Nothing "
+    "is known of anybody with that id or reference: is it written right?"
+)
 
 
 class Refused(Exception):

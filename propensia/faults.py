@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+ASSUMED = "valor_supuesto"
+"""The code of a note that a value was used where none came; other notes are no assumptions."""
+
 # code -> (Spanish, English). {p} is the parameter, {admits} what it accepts.
 TEXTS: dict[str, tuple[str, str]] = {
     "parametro_ausente": ("Falta {p}. Admite: {admits}", "{p} is missing. It takes: {admits}"),
@@ -119,7 +122,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The line has not the columns of the heading, or a quote too many or too few",
     ),
     # avisos: told beside an answer
-    "valor_supuesto": (
+    ASSUMED: (
         "{p} venía sin dato: se ha usado {used}",
         "{p} came empty: {used} was used",
     ),

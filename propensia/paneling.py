@@ -21,9 +21,9 @@ from propensia.contract import Contract
 from propensia.journal.records import DAY_MS, HOUR_MS, milliseconds
 from propensia.registry import Registry, RegistryError, Release, decision
 from propensia.settings import Settings
-from propensia.store import alerts, overview
-from propensia.store.measurements import Measurement, Trouble
-from propensia.store.sums import FAULT
+from propensia.store import alerts, callers, overview
+from propensia.store.callers import Trouble
+from propensia.store.measurements import Measurement
 
 DAYS, HOURS, WEEK = 30, 48, 7
 """How far back the days, the hours and the data of the callers go."""
@@ -41,9 +41,6 @@ PUBLISHED, MOST_PUBLISHED = "published", 4
 
 ROUTINE = ("outcomes.loaded", "purged", "backup")
 """Events of which there may be many a day: each of them is one line with how often it came."""
-
-ASSUMED = "valor_supuesto"
-"""The code of a note that a value was used where none came; other notes are no assumptions."""
 
 Table = dict[str, Any]
 
@@ -225,28 +222,25 @@ def _course(connection: Connection, now_ms: int) -> list[Table]:
 def _callers(connection: Connection, now_ms: int) -> list[Table]:
     """Who asked within a week, those with the most trouble first."""
     since = now_ms - WEEK * DAY_MS
-    found: list[Table] = [
-        {"llamador": caller, "respuestas": count, "supuestas": noted, "rechazadas": refused}
-        for caller, (count, noted, refused) in overview.callers(connection, since).items()
+    found = callers.traffic(connection, since, now_ms)
+    worst = sorted(found, key=lambda name: (-found[name].poor_share, name))[:MOST_CALLERS]
+    troubles = callers.troubles(connection, since, now_ms, TROUBLES_EACH, worst)
+    return [
+        {
+            "llamador": name,
+            "respuestas": found[name].answers,
+            "supuestas": found[name].noted,
+            "rechazadas": found[name].refused,
+            "problemas": _worst([one for one in troubles if one.caller == name]),
+        }
+        for name in worst
     ]
-    worst = sorted(found, key=lambda row: (-_trouble(row), row["llamador"]))[:MOST_CALLERS]
-    names = [row["llamador"] for row in worst]
-    troubles = overview.troubles(connection, since, names, TROUBLES_EACH)
-    for row in worst:
-        row["problemas"] = _worst([one for one in troubles if one.caller == row["llamador"]])
-    return worst
-
-
-def _trouble(row: Table) -> float:
-    """How much of what a caller sends is not as it should be."""
-    wrong = int(row["supuestas"]) + int(row["rechazadas"])
-    return wrong / max(1, int(row["respuestas"]) + int(row["rechazadas"]))
 
 
 def _worst(troubles: list[Trouble]) -> list[Table]:
     """What came wrong most often, and of what was refused one at least."""
     shown = troubles[:TROUBLES_EACH]
-    refused = [one for one in troubles if one.kind == FAULT]
+    refused = [one for one in troubles if one.is_refusal]
     if refused and refused[0] not in shown:
         shown = [*shown[:-1], refused[0]]
     return [
@@ -263,10 +257,9 @@ def _worst(troubles: list[Trouble]) -> list[Table]:
 
 
 def _class(one: Trouble) -> str:
-    """A note is an assumption only where a value was taken that did not come."""
-    if one.kind == FAULT:
+    if one.is_refusal:
         return "rechazado"
-    return "supuesto" if one.code == ASSUMED else "aviso"
+    return "supuesto" if one.is_assumption else "aviso"
 
 
 def _alerts(connection: Connection) -> list[Table]:

@@ -126,7 +126,7 @@ class Recorder:
             None if reference is None else self.hashed(reference),
             answer.probability,
             answer.positive,
-            [texts.get(name) for name in self._names],
+            list(map(texts.get, self._names)),
             [(self._named(note.parameter), note.code, note.used) for note in answer.notes],
         )
 

@@ -27,6 +27,7 @@ OUTCOME_STATES = {
     "before": "previo",
     "late": "tarde",
     "mismatched": "cruzado",
+    "excess": "sobrante",
 }
 """The states of ``store.outcomes`` in the words of people."""
 

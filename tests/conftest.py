@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +32,24 @@ hypothesis.settings.load_profile("propensia")
 def contract() -> Contract:
     """The collection service's contract (immutable)."""
     return contracts.load("cobranza")
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[..., Contract]:
+    """Another contract: the file of one with some texts replaced."""
+
+    def make(contract: Contract, *pairs: tuple[str, str]) -> Contract:
+        source = contract.source.decode("utf-8")
+        for old, new in pairs:
+            assert old in source
+            source = source.replace(old, new)
+        path = tmp_path / "otro.toml"
+        path.write_text(source, encoding="utf-8")
+        made = contracts.load(str(path))
+        assert made.fingerprint != contract.fingerprint
+        return made
+
+    return make
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from propensia.registry import Registry
 from propensia.settings import Settings
 from propensia.store import alerts as store
 from propensia.store import database, schema
-from propensia.store.alerts import Refused
+from propensia.store.callers import Traffic
 from propensia.store.measurements import Measurement
 
 NOW = 1_790_000_000_000
@@ -287,18 +286,19 @@ def test_an_estimate_that_is_refused_is_not_told_every_day(
     assert messages(engine) == [("empieza", "estimated")]
 
 
-def careless(days: Iterable[Refused], weeks: Iterable[Refused]) -> list[str]:
+def careless(days: dict[str, Traffic], weeks: dict[str, Traffic]) -> list[str]:
     return [one.subject for one in conditions.careless_callers(days, weeks)]
 
 
 def test_a_caller_whose_requests_are_suddenly_refused_is_told() -> None:
-    before = [Refused("crm", 9900, 100), Refused("web", 800, 200)]
-    assert careless([Refused("crm", 900, 100)], before) == ["crm"]
-    assert careless([Refused("web", 800, 200)], before) == [], "as ever"
-    assert careless([Refused("crm", 985, 15)], before) == [], "too few"
-    assert careless([Refused("crm", 970, 30)], before) == [], "3 % is little"
-    assert careless([Refused("nuevo", 0, 20)], before) == ["nuevo"]
-    assert careless([], before) == []
+    before = {"crm": Traffic(9900, 0, 100), "web": Traffic(800, 0, 200)}
+    assert careless({"crm": Traffic(900, 0, 100)}, before) == ["crm"]
+    assert careless({"web": Traffic(800, 0, 200)}, before) == [], "as ever"
+    assert careless({"crm": Traffic(985, 0, 15)}, before) == [], "too few"
+    assert careless({"crm": Traffic(970, 0, 30)}, before) == [], "3 % is little"
+    assert careless({"nuevo": Traffic(0, 0, 20)}, before) == ["nuevo"]
+    assert careless({"nuevo": Traffic(20, 20)}, before) == [], "all were answered"
+    assert careless({}, before) == []
 
 
 @pytest.mark.parametrize(("days", "told"), [(44.9, False), (45.0, True), (400.0, True)])
@@ -311,7 +311,7 @@ def test_a_model_that_is_old_is_told(days: float, told: bool) -> None:
 
 def test_no_name_of_a_caller_steers_a_terminal_or_fills_a_column() -> None:
     name = "crm\x1b[31m\u202e" + "x" * 200
-    (one,) = conditions.careless_callers([Refused(name, 0, 50)], [])
+    (one,) = conditions.careless_callers({name: Traffic(0, 0, 50)}, {})
     assert len(one.subject) == 64
     for text in (one.text, one.english):
         assert not {"\x1b", "\u202e"} & set(text)
@@ -394,8 +394,6 @@ def test_all_that_is_wrong_is_seen(watched: Watched, contract: Contract) -> None
     with watched.engine.begin() as connection:
         connection.execute(insert(schema.measurements), rows)
         connection.execute(insert(schema.quality), faults)
-        counted = store.refused(connection, hour - DAY, hour + HOUR)
-    assert counted == [Refused("crm", 0, 30)], "15 requests an hour, each with two faults"
     watched.at(NOW, lag_s=901.0)
     assert watched.told() == [
         ("caller", "crm"),

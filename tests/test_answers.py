@@ -227,24 +227,6 @@ def test_answers_of_another_contract_keep_their_own_parameters(
     assert rows[1]["im"] == "34"
 
 
-@pytest.fixture
-def changed(tmp_path: Path) -> Callable[..., Contract]:
-    """Another contract: the file of one with some texts replaced."""
-
-    def make(contract: Contract, *pairs: tuple[str, str]) -> Contract:
-        source = contract.source.decode("utf-8")
-        for old, new in pairs:
-            assert old in source
-            source = source.replace(old, new)
-        path = tmp_path / "otro.toml"
-        path.write_text(source, encoding="utf-8")
-        made = contracts.load(str(path))
-        assert made.fingerprint != contract.fingerprint
-        return made
-
-    return make
-
-
 def test_a_file_is_whole_and_private_or_not_there(
     local: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -258,6 +258,13 @@ def test_the_dashboard_is_one_that_grafana_takes() -> None:
             assert panel["type"] == "row" or one["datasource"]["uid"] == "${datasource}"
 
 
+def test_rules_and_dashboard_say_it_in_both_languages() -> None:
+    said = [rule["annotations"]["summary"] for rule in rules()]
+    for panel in dashboard()["panels"]:
+        said += [panel["title"], panel.get("description") or panel["title"]]
+    assert [text for text in said if " / " not in text] == []
+
+
 def test_limits_that_are_settings_are_the_defaults_in_the_rules() -> None:
     chosen, by_name = Settings(), {rule["alert"]: rule["expr"] for rule in rules()}
     assert by_name["PropensiaDrift"] == f"propensia_drift > {chosen.alert_drift}"

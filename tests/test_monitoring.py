@@ -27,7 +27,7 @@ from propensia.outcomes import checking
 from propensia.outcomes.checking import Outcome
 from propensia.registry import Registry
 from propensia.settings import Settings
-from propensia.store import database, measurements, outcomes, rows, schema
+from propensia.store import database, measurements, outcomes, rows, schema, sums
 
 SINCE = NOW - 29 * DAY_MS
 
@@ -434,11 +434,12 @@ def test_callers_are_told_by_what_they_make_us_assume_or_refuse(
                 last=hour + 9,
             )
         )
-        connection.execute(
-            insert(schema.refusals),
+        ids = [f"{hour:011x}-{place}" for place in range(3)]
+        sums.count_refusals(
+            connection,
             [
-                {"id": f"{hour:011x}-{place}", "caller": caller, "faults": "[]"}
-                for place, caller in enumerate(("crm", "crm", "erp"))
+                {"id": id, "caller": caller, "faults": '[["er", "sin_dato"], ["po", "sin_dato"]]'}
+                for id, caller in zip(ids, ("crm", "crm", "erp"), strict=True)
             ],
         )
     found = monitoring.examine(engine, store_settings, contract, admitted, NOW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, select
 
 from propensia import telling
+from propensia.cli import reporting
 from propensia.journal import records
 from propensia.outcomes import checking
 from propensia.outcomes.checking import Outcome
@@ -78,11 +80,14 @@ def store(engine: Engine) -> Iterator[Connection]:
 
 
 def take(
-    connection: Connection, answers: Sequence[dict[str, Any]], events: Sequence[dict[str, Any]]
+    connection: Connection,
+    answers: Sequence[dict[str, Any]],
+    events: Sequence[dict[str, Any]],
+    most: int = outcomes.MOST_TOLD,
 ) -> None:
     """Ship one batch."""
     new = insert_new(connection, schema.answers, answers)
-    outcomes.take(connection, new, events, HORIZON)
+    outcomes.take(connection, new, events, HORIZON, most)
 
 
 def known(connection: Connection) -> dict[str, tuple[Any, ...]]:
@@ -223,8 +228,54 @@ def test_what_is_before_all_answers_of_its_reference_does_not_wait_for_ever(
     assert set(states(store).values()) == {"superseded", "matched"}
 
 
+@pytest.mark.parametrize("name", [{"ref": "r"}, {"id": answer_id(0)}])
+def test_of_many_outcomes_of_one_name_only_the_last_are_looked_at(
+    store: Connection, name: dict[str, Any]
+) -> None:
+    """Whoever told thousands of one reference would slow down each answer that follows with it."""
+    told_all = [told(days, **name) for days in (1, 2, 3, 4)]
+    older = told(2, **name, paid=False)
+    for arriving in ([told_all, [older]], [[older], *([one] for one in reversed(told_all))]):
+        empty(store)
+        take(store, [answer(0, "r")], [], 3)
+        for batch in arriving:
+            take(store, [], batch, 3)
+        take(store, [], told_all[:1], 3)  # again, and of no more use
+        found = states(store)
+        assert [found[one["id"]] for one in told_all] == ["excess", *["superseded"] * 2, "matched"]
+        assert found[older["id"]] == "excess"
+        counts = outcomes.counted(store)
+        assert (counts["excess"], counts["again"]) == (2, 1), "they are kept, and counted"
+        take(store, [answer(1, "r", 1)], [], 3)
+        assert list(states(store).values()).count("excess") == 2
+
+
+def test_an_outcome_that_is_not_looked_at_is_of_no_answer_any_more(store: Connection) -> None:
+    first, later = told(3, ref="r"), [told(days, ref="r") for days in (6, 7, 8)]
+    others = [told(3, ref="another"), told(4, ref="r", id=answer_id(0))]
+    for arriving in ([[first], later, others], [others, later, [first]]):
+        empty(store)
+        take(store, [answer(0, "r"), answer(5, "r")], [], 3)
+        for batch in arriving:
+            take(store, [], batch, 3)
+        assert states(store)[first["id"]] == "excess"
+        assert {id: row[4] for id, row in known(store).items()} == {
+            answer_id(0): others[1]["id"],
+            answer_id(5): later[-1]["id"],
+        }
+        take(store, [], [told(9, ref="r")], 3)
+        assert known(store).keys() == {answer_id(0), answer_id(5)}
+    empty(store)
+    take(store, [answer(0, "r"), answer(5, "r")], [first], 3)
+    assert known(store).keys() == {answer_id(0)}
+    take(store, [], later, 3)
+    assert known(store).keys() == {answer_id(5)}
+
+
 def test_every_state_has_a_word_for_people() -> None:
     assert list(telling.OUTCOME_STATES) == list(outcomes.STATES)
+    assert list(reporting.STATES) == list(telling.OUTCOME_STATES.values())
+    assert str(outcomes.MOST_TOLD) in reporting.STATES["sobrante"]
 
 
 def test_those_of_one_state_are_listed_with_who_told_them_and_when(
@@ -316,14 +367,26 @@ TOLD = st.builds(
 )
 
 
-def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]]) -> Any:
+def by_rank(event: dict[str, Any]) -> tuple[Any, ...]:
+    """Which of two is the one that counts: the greater."""
+    cents = event["cents"] if event["cents"] is not None else -1
+    return event["date"], event["paid"], cents, event["id"]
+
+
+def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]], most: int) -> Any:
     """What has to be known at the end: read off the rules, one outcome at a time, without SQL."""
     best: dict[str, tuple[Any, ...]] = {}
     days: dict[str, dict[str, bool]] = {}
-    counts = {"unknown": 0, "before": 0, "late": 0, "mismatched": 0}
+    counts = {"unknown": 0, "before": 0, "late": 0, "mismatched": 0, "excess": 0}
     by_id = {row["id"]: row for row in answers}
-    for event in {row["id"]: row for row in events}.values():
+    told_of: Counter[str] = Counter()
+    for event in sorted({row["id"]: row for row in events}.values(), key=by_rank, reverse=True):
         day = date.fromisoformat(event["date"])
+        name = event["answer"] or event["reference"]
+        told_of[name] += 1
+        if told_of[name] > most:
+            counts["excess"] += 1
+            continue
         if event["answer"]:
             found = by_id.get(event["answer"])
         else:
@@ -340,8 +403,7 @@ def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]])
         elif (day - records.day(found["id"])).days > HORIZON:
             counts["late"] += 1
         else:
-            cents = event["cents"] if event["cents"] is not None else -1
-            rank = (event["date"], event["paid"], cents, event["id"])
+            rank = by_rank(event)
             best[found["id"]] = max(best.get(found["id"], rank), rank)
             paid = days.setdefault(found["id"], {})
             paid[event["date"]] = paid.get(event["date"], False) or event["paid"]
@@ -361,7 +423,8 @@ def by_hand(answers: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]])
 def test_every_order_of_arrival_gives_the_same_in_the_end(data: Any, store: Connection) -> None:
     """Shuffled, told twice and split into batches, answers and outcomes alike."""
     events = data.draw(st.lists(TOLD, min_size=1, max_size=12))
-    expected, firsts, counts = by_hand(ANSWERS, events)
+    most = data.draw(st.sampled_from([1, 2, outcomes.MOST_TOLD]))
+    expected, firsts, counts = by_hand(ANSWERS, events, most)
     seen = []
     for _ in range(2):
         empty(store)
@@ -369,7 +432,7 @@ def test_every_order_of_arrival_gives_the_same_in_the_end(data: Any, store: Conn
         arriving = data.draw(st.permutations([*ANSWERS, *events, *twice]))
         for batch in _split(arriving, data.draw(st.integers(1, 5))):
             given = [row for row in batch if "probability" in row]
-            take(store, given, [row for row in batch if "paid" in row])
+            take(store, given, [row for row in batch if "paid" in row], most)
         found = {id: (row[0], row[2], row[4]) for id, row in known(store).items()}
         assert found == expected
         assert first_payments(store) == firsts

@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,39 @@ def test_an_outcome_in_the_journal_that_names_an_erased_answer_does_not_come_bac
     whole = rows(desk)
     assert whole["answers"] == whole["outcomes"] == []
     assert [row["answer"] for row in whole["outcome_events"]] == [None], "new, and of nobody yet"
+
+
+@pytest.mark.parametrize("is_told_first", [True, False])
+def test_an_outcome_does_not_wait_for_an_answer_of_somebody_who_was_erased(
+    desk: Desk, tmp_path: Path, is_told_first: bool
+) -> None:
+    """The answer is in the journal of another machine when its outcome comes, which names it
+    alone, and when the person is erased by the reference."""
+    state = tmp_path / "other"
+    state.mkdir()
+    shutil.copy(desk.settings.state / references.NAME, state)
+    other = Desk(replace(desk.settings, state=state), desk.contract, desk.engine)
+    other.publish()
+    theirs, another = other.answer({"im": "11"}, "EXP-1"), other.answer({"im": "12"}, "EXP-2")
+    if is_told_first:
+        pay(desk, theirs.id, None)
+        pay(desk, another.id, None)
+        desk.ship()
+        assert len(rows(desk)["outcome_events"]) == 2
+    apart()
+    erase(desk, asked(desk, reference="EXP-1"))
+    if not is_told_first:
+        pay(desk, theirs.id, None)
+        pay(desk, another.id, None)
+        desk.ship()
+    other.ship()
+    whole = rows(desk)
+    left = ("answers", "id"), ("outcomes", "answer"), ("outcome_events", "answer")
+    for table, column in left:
+        assert [row[column] for row in whole[table]] == [another.id]
+    pay(desk, theirs.id, None, days=-1)
+    desk.ship()
+    assert len(rows(desk)["outcome_events"]) == 1
 
 
 def test_what_was_told_and_erased_may_be_told_anew(desk: Desk) -> None:

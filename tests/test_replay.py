@@ -28,22 +28,6 @@ def desk(tmp_path: Path, contract: Contract) -> Desk:
     return Desk(chosen, contract, database.open_store(chosen))
 
 
-@pytest.fixture
-def changed(tmp_path: Path) -> Callable[..., Contract]:
-    """Another contract: the file of one with some texts replaced."""
-
-    def make(contract: Contract, *pairs: tuple[str, str]) -> Contract:
-        source = contract.source.decode("utf-8")
-        for old, new in pairs:
-            assert old in source
-            source = source.replace(old, new)
-        path = tmp_path / "otro.toml"
-        path.write_text(source, encoding="utf-8")
-        return contracts.load(str(path))
-
-    return make
-
-
 def replayed(desk: Desk, id: str) -> Replay:
     return replaying.replay(desk.stored(id), desk.rules(), desk.serving)
 

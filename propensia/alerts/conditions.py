@@ -5,7 +5,7 @@ It only decides, from what others measured; it reads nothing and tells nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from propensia.monitoring.verdicts import is_wrong
 from propensia.settings import Settings
 from propensia.spanish import number, percent
 from propensia.stats import wilson
-from propensia.store.alerts import Refused
+from propensia.store.callers import Traffic
 from propensia.store.measurements import Measurement
 
 DRIFT, QUALITY, BLIND, CALLER = "drift", "quality", "blind", "caller"
@@ -117,25 +117,26 @@ def _blind(one: Measurement) -> Iterator[Condition]:
     )
 
 
-def careless_callers(days: Iterable[Refused], weeks: Iterable[Refused]) -> Iterator[Condition]:
-    """Whose requests are refused much more often than before. ``days``: of the last 24 hours;
-    ``weeks``: of the 7 days before; a caller who is new is compared with one never refused."""
-    before = {one.caller: one.share for one in weeks}
-    for one in days:
-        limit = max(LEAST_SHARE, JUMP * before.get(one.caller, 0.0))
-        count = one.answers + one.refused
-        if one.refused < LEAST_REFUSED:
+def careless_callers(
+    days: Mapping[str, Traffic], weeks: Mapping[str, Traffic]
+) -> Iterator[Condition]:
+    """Whose requests are refused much more often than before, by caller. ``days``: of the last 24
+    hours; ``weeks``: of the 7 days before; who is new is compared with one never refused."""
+    for caller, now in days.items():
+        before = weeks.get(caller, Traffic()).refused_share
+        limit = max(LEAST_SHARE, JUMP * before)
+        if now.refused < LEAST_REFUSED:
             continue
-        low, _ = wilson(np.array([float(one.refused)]), np.array([float(count)]))
+        low, _ = wilson(np.array([float(now.refused)]), np.array([float(now.requests)]))
         if low[0] < limit:  # by chance, perhaps
             continue
-        name, share = shown(one.caller), percent(one.share)
+        name, share = shown(caller), now.refused_share
         yield Condition(
-            *(CALLER, one.caller[:LONGEST], "", one.share, limit),
-            f"A «{name}» se le rechaza en un día el {share} de lo que pide "
-            f"({one.refused} de {count}); antes, el {percent(before.get(one.caller, 0.0))}.",
-            f"Of what «{name}» asks for in a day, {one.share:.0%} is refused "
-            f"({one.refused} of {count}); before, {before.get(one.caller, 0.0):.0%}.",
+            *(CALLER, caller[:LONGEST], "", share, limit),
+            f"A «{name}» se le rechaza en un día el {percent(share)} de lo que pide "
+            f"({now.refused} de {now.requests}); antes, el {percent(before)}.",
+            f"Of what «{name}» asks for in a day, {share:.0%} is refused "
+            f"({now.refused} of {now.requests}); before, {before:.0%}.",
         )
 
 

@@ -17,7 +17,7 @@ from propensia.access.networks import is_loopback
 from propensia.alerts.errors import NotDelivered
 from propensia.alerts.limits import TIMEOUT_S, WHOLE_S, bounded
 
-NO_TLS = "el servidor de correo no ofrece STARTTLS"
+NO_TLS = "el servidor de correo no ofrece STARTTLS / the mail server offers no STARTTLS"
 PORTS = {"smtp": 25, "smtps": 465}
 
 

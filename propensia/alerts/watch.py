@@ -19,8 +19,7 @@ from propensia.audit import Audit, verify
 from propensia.journal.records import DAY_MS, HOUR_MS
 from propensia.registry import Registry, RegistryError, Release
 from propensia.settings import Settings
-from propensia.store import alerts as store
-from propensia.store import overview
+from propensia.store import callers, overview
 
 AUDIT_S = 3600.0
 """The whole log is read for it."""
@@ -71,8 +70,8 @@ class Watch:
                     overview.last(connection, release.version), self._settings
                 )
             yield from conditions.measured(overview.matured(connection), self._settings)
-            days = store.refused(connection, hour - DAY_MS, hour)
-            weeks = store.refused(connection, hour - 8 * DAY_MS, hour - DAY_MS)
+            days = callers.traffic(connection, hour - DAY_MS, hour)
+            weeks = callers.traffic(connection, hour - 8 * DAY_MS, hour - DAY_MS)
         yield from conditions.careless_callers(days, weeks)
 
     def _audited(self) -> list[Condition] | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import click
 
 from propensia import settings
-from propensia.cli.words import SpanishGroup, fail, told, who
+from propensia.cli.words import SpanishGroup, fail, sentences, told, who
 from propensia.terminal import Exit
 
 which_argument = click.argument("which", metavar="ID|NOMBRE")
@@ -76,7 +76,7 @@ def create(name: str, role: str, expires: str, networks: str, routes: str, path:
     from propensia.access import typed
     from propensia.web.routes import ROUTES
 
-    with _sentences():
+    with _of_keys():
         known = [(route.path, route.permission) for route in ROUTES]
         asked = typed.rights(name, role, expires, networks, routes, path, time.time(), known)
         sys.exit(keys.create(settings.load(), asked, who().shown))
@@ -91,7 +91,7 @@ def show() -> None:
     """
     from propensia import keys
 
-    with _sentences():
+    with _of_keys():
         sys.exit(keys.show(settings.load()))
 
 
@@ -113,7 +113,7 @@ def rotate(which: str, overlap: str) -> None:
     from propensia import keys
     from propensia.access import typed
 
-    with _sentences():
+    with _of_keys():
         overlap_s = typed.seconds("--overlap", overlap)
         sys.exit(keys.rotate(settings.load(), which, overlap_s, who().shown))
 
@@ -128,26 +128,22 @@ def revoke(which: str) -> None:
     """
     from propensia import keys
 
-    with _sentences():
+    with _of_keys():
         sys.exit(keys.revoke(settings.load(), which, who().shown))
 
 
 @contextlib.contextmanager
-def _sentences() -> Iterator[None]:
-    """Turn what may be wrong with keys into a sentence and an exit code."""
+def _of_keys() -> Iterator[None]:
+    """What may be wrong with keys, in sentences."""
     from propensia import keys
     from propensia.access.keys import AccessError
     from propensia.access.typed import WrongUse
     from propensia.locks import Busy
 
+    codes = {WrongUse: Exit.WRONG_USE, keys.Refused: Exit.REFUSED, AccessError: Exit.ENVIRONMENT}
     try:
-        yield
-    except WrongUse as error:
-        fail(str(error), Exit.WRONG_USE)
-    except keys.Refused as error:
-        fail(str(error), Exit.REFUSED)
-    except AccessError as error:
-        fail(str(error), Exit.ENVIRONMENT)
+        with sentences(codes):
+            yield
     except Busy:
         fail("otra orden está cambiando las claves; repita dentro de un momento", Exit.ENVIRONMENT)
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from propensia.cli.words import SpanishCommand, fail, told, who
+from propensia.cli.words import SpanishCommand, fail, sentences, told, who
 from propensia.terminal import Exit, compose
 
 out_option = click.option(
@@ -67,7 +67,7 @@ def answers(
     from propensia import answering
     from propensia.store.answers import Wanted
 
-    with _sentences():
+    with _of_store():
         _one_at_most(id, ref)
         wanted = Wanted(
             None if since is None else answering.moment_ms("--since", since),
@@ -93,7 +93,7 @@ def replay(id: str) -> None:
     """
     from propensia import answering
 
-    with _sentences():
+    with _of_store():
         sys.exit(answering.replay(compose(), id))
 
 
@@ -112,7 +112,7 @@ def export(id: str | None, ref: str | None, out: Path | None) -> None:
     """
     from propensia import answering
 
-    with _sentences():
+    with _of_store():
         _one(id, ref)
         sys.exit(answering.export(compose(), id, _typed(ref), out, who().shown))
 
@@ -130,7 +130,7 @@ def erase(id: str | None, ref: str | None, why: str, sure: bool) -> None:
     """
     from propensia import answering
 
-    with _sentences():
+    with _of_store():
         _one(id, ref)
         sys.exit(answering.erase(compose(), id, _typed(ref), why, who().shown, sure))
 
@@ -142,30 +142,24 @@ def _typed(ref: str | None) -> str | None:
 
 def _one_at_most(id: str | None, ref: str | None) -> None:
     if id is not None and ref is not None:
-        fail("indique --id o --ref, no los dos", Exit.WRONG_USE)
+        fail("indique --id o --ref, no los dos. / Give --id or --ref, not both.", Exit.WRONG_USE)
 
 
 def _one(id: str | None, ref: str | None) -> None:
     _one_at_most(id, ref)
     if not (id or ref):
-        fail("indique de quién: --id o --ref", Exit.WRONG_USE)
+        fail("indique de quién: --id o --ref. / Say of whom: --id or --ref.", Exit.WRONG_USE)
 
 
-@contextlib.contextmanager
-def _sentences() -> Iterator[None]:
-    """Turn what may be wrong with the store into a sentence and an exit code."""
+def _of_store() -> contextlib.AbstractContextManager[None]:
+    """What may be wrong with the store, in sentences."""
     from propensia.access.typed import WrongUse
     from propensia.answering import Refused
     from propensia.store.database import StoreError
 
-    try:
-        yield
-    except WrongUse as error:
-        fail(str(error), Exit.WRONG_USE)
-    except Refused as error:
-        fail(str(error), Exit.REFUSED)
-    except StoreError as error:
-        fail(str(error), Exit.ENVIRONMENT)
+    return sentences(
+        {WrongUse: Exit.WRONG_USE, Refused: Exit.REFUSED, StoreError: Exit.ENVIRONMENT}
+    )
 
 
 COMMANDS: tuple[click.Command, ...] = (answers, replay, export, erase)

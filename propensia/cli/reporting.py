@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from propensia import settings
-from propensia.cli.words import SpanishCommand, fail, file_type, told, who
+from propensia.cli.words import SpanishCommand, fail, file_type, sentences, told, who
 from propensia.faults import Fault, sentence
 from propensia.files import shown
 from propensia.settings import Settings
@@ -38,6 +38,7 @@ STATES = {
     "previo": "de antes de su respuesta",
     "tarde": "pasado el plazo de su respuesta",
     "cruzado": "id y ref son de respuestas distintas",
+    "sobrante": "hay 1000 más recientes de su id o ref",
 }
 CODES = {word: state for state, word in OUTCOME_STATES.items()}
 
@@ -94,7 +95,11 @@ def outcomes(file: Path | None, faults: Path | None, status: bool, kind: str | N
     respuesta. Termina con 1 si alguna línea no vale o no hay ninguna.
     """
     if (file is not None) + status + (kind is not None) != 1:
-        fail("indique un FICHERO que cargar, --status o --list CLASE", Exit.WRONG_USE)
+        fail(
+            "indique un FICHERO que cargar, --status o --list CLASE. / Give a file to load, "
+            "--status or --list.",
+            Exit.WRONG_USE,
+        )
     chosen = settings.load()
     if file is not None:
         sys.exit(_load(chosen, file, faults))
@@ -111,7 +116,11 @@ def _load(chosen: Settings, path: Path, faults: Path | None) -> Exit:
     from propensia.outcomes import loading
 
     if chosen.journal == "off":
-        fail("el diario está apagado (ajuste «journal»): no se guardan resultados", Exit.REFUSED)
+        fail(
+            "el diario está apagado (ajuste «journal»): no se guardan resultados. / The journal "
+            "is off: no outcomes are kept.",
+            Exit.REFUSED,
+        )
     hand = who().shown
     chosen.state.mkdir(parents=True, exist_ok=True)
     journal = Journal(chosen.state / FOLDER, 60.0, chosen.journal_file_mb << 20, 3600.0)
@@ -128,7 +137,10 @@ def _load(chosen: Settings, path: Path, faults: Path | None) -> Exit:
     except TableError as error:
         fail(str(error), Exit.REFUSED)
     except (JournalError, ValueError) as error:
-        fail(f"no se puede escribir el diario ({error})", Exit.ENVIRONMENT)
+        fail(
+            f"no se puede escribir el diario ({error}). / The journal cannot be written.",
+            Exit.ENVIRONMENT,
+        )
     click.echo(f"Aceptados: {done.accepted}. Rechazados: {done.refused}.")
     if done.refused:
         report.show()
@@ -177,10 +189,8 @@ def _show_states(chosen: Settings) -> None:
     from propensia.store import outcomes
     from propensia.store.database import StoreError
 
-    try:
+    with sentences({StoreError: Exit.ENVIRONMENT}):
         counts = outcomes.status(chosen)
-    except StoreError as error:
-        fail(str(error), Exit.ENVIRONMENT)
     rows: list[tuple[str, ...]] = [("CLASE", "CUÁNTOS", "QUÉ ES")]
     rows += [(word, str(counts[CODES[word]]), what) for word, what in STATES.items()]
     rows.append(("repetido", str(counts["again"]), "llegó otra vez tal cual; no cuenta"))
@@ -191,10 +201,8 @@ def _show_told(chosen: Settings, kind: str) -> None:
     from propensia.store import outcomes
     from propensia.store.database import StoreError
 
-    try:
+    with sentences({StoreError: Exit.ENVIRONMENT}):
         found = outcomes.listed(chosen, CODES[kind])
-    except StoreError as error:
-        fail(str(error), Exit.ENVIRONMENT)
     rows: list[tuple[str, ...]] = [("ENVIADO", "QUIÉN", "FECHA", "RESPUESTA", "HUELLA DE LA REF")]
     rows += [
         (moment(one.at), shown(one.source), one.date, one.answer or "—", one.reference or "—")

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from propensia.cli.words import SpanishCommand, fail, told
+from propensia.cli.words import SpanishCommand, sentences, told
 from propensia.terminal import Exit, compose
 
 
@@ -40,10 +40,8 @@ def monitor(days: int | None, version: str | None, form: str) -> None:
     from propensia import monitor as monitor_
     from propensia.store.database import StoreError
 
-    try:
+    with sentences({StoreError: Exit.ENVIRONMENT}):
         sys.exit(monitor_.run(compose(), days, version, form))
-    except StoreError as error:
-        fail(str(error), Exit.ENVIRONMENT)
 
 
 COMMANDS: tuple[click.Command, ...] = (monitor,)

@@ -12,7 +12,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -136,6 +136,15 @@ def fail(message: str, code: Exit) -> NoReturn:
     """Print what is wrong and end with ``code``."""
     click.echo(message, err=True)
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def sentences(codes: Mapping[type[Exception], Exit]) -> Iterator[None]:
+    """Turn errors of these kinds, whose text is for a person, into it and an exit code."""
+    try:
+        yield
+    except tuple(codes) as error:
+        fail(str(error), next(code for kind, code in codes.items() if isinstance(error, kind)))
 
 
 def told(command: Command) -> Command:

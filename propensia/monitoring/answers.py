@@ -12,14 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from propensia.distributions import Values
-from propensia.faults import BadRow
+from propensia.faults import ASSUMED, BadRow
 from propensia.features import Features, Value
 from propensia.store.scored import Scored, Texts
 
 Vector = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
-ASSUMED = "valor_supuesto"
-"""The code of a note that a value was used where no data came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from propensia import stats
 from propensia.monitoring import reasons
-from propensia.store import measurements
+from propensia.store import callers
 from propensia.store.measurements import SUBJECT, Measurement
 
 MOST_NAMED = 20
@@ -22,8 +22,8 @@ MOST_NAMED = 20
 def measure(connection: Connection, since: int, until: int) -> list[Measurement]:
     """Per caller the share of its answers in which something was assumed; in ``detail`` what was
     assumed and what was refused, by parameter and code, first and last."""
-    got = measurements.traffic(connection, since, until)
-    troubles = measurements.troubles(connection, since, until)
+    got = callers.traffic(connection, since, until)
+    troubles = callers.troubles(connection, since, until, MOST_NAMED, None)
     measured = []
     for name, traffic in sorted(got.items()):
         own = [asdict(trouble) for trouble in troubles if trouble.caller == name]

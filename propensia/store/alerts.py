@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Update, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from propensia.journal.records import first_id
-from propensia.store import schema, sums
+from propensia.store import schema
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 
@@ -52,47 +52,9 @@ class Message:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """How many requests of a caller were answered, and how many were refused."""
-
-    caller: str
-    answers: int
-    refused: int
-
-    @property
-    def share(self) -> float:
-        """The share that was refused, in [0, 1]."""
-        return self.refused / max(1, self.answers + self.refused)
-
-
 def new_id(now_ms: int) -> str:
     """An id of that moment."""
     return first_id(now_ms) + secrets.token_hex(8)
-
-
-# What alerts rest on
-
-
-def refused(connection: Connection, since: int, until: int) -> list[Refused]:
-    """What became of the requests of each caller in the hours from ``since`` to before ``until``,
-    of those who had any refused."""
-    of, answered = schema.quality.c, schema.windows.c
-    faults = (
-        select(of.caller, func.sum(of.count))
-        .where(of.kind == sums.REFUSAL, of.hour >= since, of.hour < until)
-        .group_by(of.caller)
-    )
-    counts = (
-        select(answered.caller, func.sum(answered.count))
-        .where(answered.hour >= since, answered.hour < until)
-        .group_by(answered.caller)
-    )
-    answers = {caller: int(count) for caller, count in connection.execute(counts)}
-    return [
-        Refused(caller, answers.get(caller, 0), int(count))
-        for caller, count in connection.execute(faults)
-    ]
 
 
 # Alerts

@@ -1,4 +1,4 @@
-"""The measurements that the monitoring writes, and the sums of hours that it reads.
+"""The measurements that the monitoring writes, and reads again.
 
 No value of a caller is ever in a measurement, but for categories that the contract declares.
 
@@ -28,14 +28,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, delete, insert, select, tuple_
 
-from propensia.journal import records
-from propensia.journal.records import HOUR_MS
-from propensia.store import schema, sums
+from propensia.store import schema
 
 SUBJECT = 64
 """Letters of a subject; a longer name of a caller is cut."""
@@ -62,74 +60,6 @@ class Measurement:
     low: float | None = None
     high: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What came wrong from a caller: ``kind`` ``note`` (assumed) or ``fault`` (refused), of a
-    ``parameter`` with a ``code``; how often; first and last, in ms since 1970."""
-
-    caller: str
-    kind: str
-    parameter: str
-    code: str
-    count: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What a caller got: ``answers``, in how many of them something was assumed (``noted``), and
-    how many requests were ``refused``."""
-
-    answers: int = 0
-    noted: int = 0
-    refused: int = 0
-
-
-def traffic(connection: Connection, since: int, until: int) -> dict[str, Traffic]:
-    """What each caller got in the hours of [since, until)."""
-    hours, refused = schema.windows.c, schema.refusals.c
-    counts = connection.execute(
-        select(hours.caller, func.sum(hours.count), func.sum(hours.noted))
-        .where(hours.hour >= _hour(since), hours.hour < until)
-        .group_by(hours.caller)
-    )
-    found = {caller: Traffic(int(count), int(noted)) for caller, count, noted in counts}
-    rows = connection.execute(
-        select(refused.caller, func.count())
-        .where(refused.id >= records.first_id(_hour(since)), refused.id < records.first_id(until))
-        .group_by(refused.caller)
-    )
-    for caller, count in rows:
-        found[caller] = replace(found.get(caller, Traffic()), refused=count)
-    return found
-
-
-def troubles(connection: Connection, since: int, until: int) -> list[Trouble]:
-    """What came wrong in the hours of [since, until), the most frequent first; ``first``: in all
-    the hours that are kept."""
-    wrong = schema.quality.c
-    key = (wrong.caller, wrong.kind, wrong.parameter, wrong.code)
-    within = and_(wrong.hour >= _hour(since), wrong.hour < until)
-    count = func.sum(case((within, wrong.count), else_=0))
-    last = func.max(case((within, wrong.last)))
-    # One statement: between two, the shipping may add what only the second would see.
-    rows = connection.execute(
-        select(*key, count, func.min(wrong.first), last)
-        .where(wrong.kind != sums.REFUSAL)
-        .group_by(*key)
-        .having(count > 0)
-        .order_by(count.desc(), *key)
-    )
-    return [
-        Trouble(*row[:4], count=int(row[4]), first=int(row[5]), last=int(row[6])) for row in rows
-    ]
-
-
-def _hour(moment: int) -> int:
-    return moment // HOUR_MS * HOUR_MS
 
 
 def write(connection: Connection, found: Sequence[Measurement]) -> None:

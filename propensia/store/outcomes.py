@@ -13,7 +13,9 @@ by the end of its day. Its state:
 - ``unknown``: there is no such answer yet; it waits;
 - ``before``: its day is before that of the answer, or of all answers with its reference;
 - ``late``: its day is more than ``horizon_days`` after that of the answer;
-- ``mismatched``: its id and its reference are of different answers.
+- ``mismatched``: its id and its reference are of different answers;
+- ``excess``: ``MOST_TOLD`` that rank above it name the same: it is not looked at any more. The
+  name of an outcome is the id of its answer, else its reference.
 
 Of those about one answer, that of the latest day counts; of the same day the one that says paid,
 then the larger amount, then the larger id, which holds a hash of all that it says. Where that one
@@ -40,11 +42,17 @@ from propensia.store.upserts import insert_new, upsert
 
 MATCHED, REPEATED, SUPERSEDED = "matched", "repeated", "superseded"
 CONTRADICTORY, UNKNOWN, BEFORE = "contradictory", "unknown", "before"
-LATE, MISMATCHED = "late", "mismatched"
-STATES = (
+LATE, MISMATCHED, EXCESS = "late", "mismatched", "excess"
+LIVING = (
     *(MATCHED, REPEATED, SUPERSEDED, CONTRADICTORY),
     *(UNKNOWN, BEFORE, LATE, MISMATCHED),
 )
+"""The states of outcomes that are looked at."""
+STATES = (*LIVING, EXCESS)
+
+MOST_TOLD = 1000
+"""Outcomes of one name that are looked at: more than daily ones of several sources within the time
+that answers are kept. All of them are looked at for each answer and outcome that follows."""
 
 CHUNK = 2000
 """Names in one statement."""
@@ -86,16 +94,19 @@ def take(
     answers: Sequence[Mapping[str, Any]],
     outcomes: Sequence[Mapping[str, Any]],
     horizon_days: int,
+    most_told: int = MOST_TOLD,
 ) -> None:
     """Take the records of one batch, in the transaction that ships them: ``outcomes`` told, and
-    ``answers`` that are in the store already, for which earlier outcomes may have waited."""
+    ``answers`` that are in the store already, for which earlier outcomes may have waited; of each
+    name ``most_told`` are looked at."""
     if connection.dialect.name == "postgresql":
         # Keepers of several machines: each has to see all that the others have told, or neither
         # would bring an answer and its outcome together. SQLite has one writer anyway.
         connection.execute(select(func.pg_advisory_xact_lock(TAKING)))
     touched = _insert(connection, outcomes)
+    about = _pass_over(connection, [row for row in outcomes if row["id"] in touched], most_told)
     touched |= _waiting(connection, answers)
-    about = _match(connection, touched, horizon_days)
+    about |= _match(connection, touched, horizon_days)
     _settle(connection, about)
 
 
@@ -151,6 +162,28 @@ def _until(day: str) -> str:
     return f"{int(records.first_of_day(date.fromisoformat(day)), 16) + records.DAY_MS:011x}"
 
 
+def _pass_over(connection: Connection, new: Sequence[Mapping[str, Any]], most: int) -> set[str]:
+    """Leave out what ranks below the first ``most`` of its name, now and for good, so that the
+    order of arrival does not matter; the answers that this takes an outcome from."""
+    by_id = {row["answer"] for row in new if row["answer"] is not None}
+    by_reference = {row["reference"] for row in new if row["answer"] is None}
+    of, about = _events.c, set()
+    for column, names, own in (
+        (of.answer, by_id, of.answer.is_not(None)),
+        (of.reference, by_reference, of.answer.is_(None)),
+    ):
+        for chunk in _chunks(names):
+            living = select(column).where(column.in_(chunk), own, of.state.in_(LIVING))
+            many = living.group_by(column).having(func.count() > most)
+            for name in connection.scalars(many).all():
+                wanted = select(_events).where(column == name, own, of.state.in_(LIVING))
+                ranked = sorted(connection.execute(wanted), key=_rank, reverse=True)
+                about |= {event.matched for event in ranked[most:] if event.matched is not None}
+                left = {"matched": None, "state": EXCESS}
+                _write(connection, [_row(event) | left for event in ranked[most:]])
+    return about
+
+
 def _waiting(connection: Connection, answers: Sequence[Mapping[str, Any]]) -> set[str]:
     """Outcomes that these answers may be the ones of: told before them, as it were."""
     if not answers or not connection.execute(select(_events.c.id).limit(1)).first():
@@ -167,6 +200,7 @@ def _waiting(connection: Connection, answers: Sequence[Mapping[str, Any]]) -> se
         by_reference = select(_events.c.id).where(
             _events.c.reference.in_(chunk),
             _events.c.answer.is_(None),
+            _events.c.state.in_(LIVING),
             or_(_events.c.until > first, _events.c.state == UNKNOWN),
         )
         found |= {row.id for row in connection.execute(by_reference)}
@@ -185,13 +219,14 @@ def _match(connection: Connection, ids: Iterable[str], horizon_days: int) -> set
     wanted = select(_events, target.label("target"), met.label("met"))
     about: set[str] = set()
     for chunk in _chunks(ids):
-        events = connection.execute(wanted.where(_events.c.id.in_(chunk))).all()
+        own = wanted.where(_events.c.id.in_(chunk), _events.c.state != EXCESS)
+        events = connection.execute(own).all()
         targets = {event.target for event in events if event.target is not None}
         there = select(_answers.c.id, _answers.c.reference).where(_answers.c.id.in_(targets))
-        own = {row.id: row.reference for row in connection.execute(there)}
+        references = {row.id: row.reference for row in connection.execute(there)}
         changed = []
         for event in events:
-            state = _state(event, own, horizon_days)
+            state = _state(event, references, horizon_days)
             matched = event.target if state == MATCHED else None
             about |= {id for id in (matched, event.matched) if id is not None}
             if (matched, state) != (event.matched, event.state):

@@ -9,10 +9,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, ColumnElement, Connection, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from propensia.store import schema, sums
-from propensia.store.measurements import Measurement, Trouble
+from propensia.store import schema
+from propensia.store.measurements import Measurement
 
 WINDOW = ("drift", "drift_test", "region", "new_category", "missing", "estimated")
 """Kinds of findings about the answers of a version until now: one examination writes them all,
@@ -53,64 +53,6 @@ def traffic(connection: Connection, since: int) -> list[Traffic]:
         Traffic(hour, version, int(count), int(positive), int(noted))
         for hour, version, count, positive, noted in rows
     ]
-
-
-def callers(connection: Connection, since: int) -> dict[str, tuple[int, int, int]]:
-    """Caller -> from ``since`` on: how many answers, how many of them with something assumed, and
-    how many requests that were refused."""
-    of, wrong = schema.windows.c, schema.quality.c
-    rows = connection.execute(
-        select(of.caller, func.sum(of.count), func.sum(of.noted))
-        .where(of.hour >= since)
-        .group_by(of.caller)
-    )
-    found = {caller: (int(count), int(noted), 0) for caller, count, noted in rows}
-    caller = _unindexed(wrong.caller)
-    refused = connection.execute(
-        select(caller, func.sum(wrong.count))
-        .where(wrong.hour >= since, wrong.kind == sums.REFUSAL)
-        .group_by(caller)
-    )
-    for caller, count in refused:
-        answers, noted, _ = found.get(caller, (0, 0, 0))
-        found[caller] = (answers, noted, int(count))
-    return found
-
-
-def troubles(
-    connection: Connection, since: int, callers: Sequence[str], each: int
-) -> list[Trouble]:
-    """What came wrong most often from ``since`` on: of each of the ``callers`` and each kind,
-    ``each`` at most, the most frequent first; ``first`` is that of all times."""
-    of = schema.quality.c
-    caller = _unindexed(of.caller)
-    total = func.sum(of.count)
-    place = func.row_number().over(
-        partition_by=(caller, of.kind), order_by=(total.desc(), of.parameter, of.code)
-    )
-    told = (
-        select(caller.label("caller"), of.kind, of.parameter, of.code)
-        .add_columns(total.label("count"), func.max(of.last).label("last"), place.label("place"))
-        .where(of.hour >= since, of.kind.in_((sums.NOTE, sums.FAULT)), caller.in_(callers))
-        .group_by(caller, of.kind, of.parameter, of.code)
-        .subquery()
-    )
-    names = [told.c[name] for name in ("caller", "kind", "parameter", "code")]
-    ever = schema.quality.alias().c
-    same = [ever[column.name] == column for column in names]
-    first = select(func.min(ever.first)).where(*same).scalar_subquery()
-    rows = connection.execute(
-        select(*names, told.c.count, first, told.c.last)
-        .where(told.c.place <= each)
-        .order_by(told.c.count.desc(), *names)
-    )
-    return [Trouble(*row[:4], *map(int, row[4:])) for row in rows]
-
-
-def _unindexed(column: Column[str]) -> ColumnElement[str]:
-    """The same value, which no index holds: SQLite does not know how many rows there are, and
-    would walk through all hours in the order of callers instead of through the last ones."""
-    return column.concat(literal_column("''"))
 
 
 def scores(connection: Connection, version: str, since: int) -> list[int]:

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, union
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, union
 from sqlalchemy.sql.dml import Delete
 
 from propensia.journal import records
@@ -121,13 +121,17 @@ def spared(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str,
     erased = {row.key: row.at for row in connection.execute(select(schema.erased))}
     if not erased:
         return rows
-    # An outcome may name an answer that is not taken up, and nothing else.
+    # An outcome may name an answer that is not taken up, and nothing else: one that comes later,
+    # and one that another journal brought before, which would wait for that answer.
     unseen = {
         row["id"]: erased[row["reference"]]
         for row in rows
         if "texts" in row and row["id"] not in erased and _is_erased(row, erased)
     }
     upsert(connection, schema.erased, [{"key": id, "at": at} for id, at in unseen.items()])
+    if unseen:
+        told = delete(events).where(events.c.answer == bindparam("named"))
+        connection.execute(told, [{"named": id} for id in sorted(unseen)])
     erased |= unseen
     left = [row for row in rows if not _is_erased(row, erased)]
     if len(left) < len(rows):

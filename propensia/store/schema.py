@@ -109,10 +109,11 @@ events = Table(
     Index(
         "outcome_events_by_answer",
         "answer",
+        "state",
         sqlite_where=text("answer IS NOT NULL"),
         postgresql_where=text("answer IS NOT NULL"),
     ),
-    Index("outcome_events_by_reference", "reference", "until"),
+    Index("outcome_events_by_reference", "reference", "answer", "state"),
     Index("outcome_events_by_match", "matched"),
 )
 

@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from propensia import steps
+from propensia.faults import ASSUMED
 from propensia.journal import records
 from propensia.journal.records import HOUR_MS
 from propensia.store import schema
@@ -21,7 +22,7 @@ NOTE, FAULT, REFUSAL = "note", "fault", "refusal"
 """The kinds of ``quality_windows``: what was told beside answers, why requests were refused, and
 how many were, without parameter and code: one request may have several faults."""
 
-_ASSUMED = ',"valor_supuesto",'
+_ASSUMED = f',"{ASSUMED}",'
 """How the JSON of ``rows`` writes the code in the middle of a note; within a text the quotes would
 be escaped."""
 

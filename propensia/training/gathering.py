@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propensia.contract import Contract
+from propensia.faults import ASSUMED
 from propensia.features import Features
 from propensia.mixing import mixed
 from propensia.training.rows import Labels, Places, Rows, join
@@ -97,7 +98,7 @@ class Fills:
             like = places[values[name][places] == parameter.fill]
             for text, count in Counter(texts[name][place] for place in like).items():
                 notes = features.read({name: text})[1]
-                if any(note.code == "valor_supuesto" for note in notes):
+                if any(note.code == ASSUMED for note in notes):
                     self._counts[parameter.feature] += count
 
     def shares(self) -> dict[str, float]:

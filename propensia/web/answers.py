@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from propensia.contract import Contract
-from propensia.faults import Note, note_shape
+from propensia.faults import ASSUMED, Note, note_shape
 from propensia.serving import Answer, Bundle
 from propensia.web.query import Query
 
@@ -98,7 +98,7 @@ def text_body(answer: Answer, contract: Contract) -> bytes:
 
 
 def _note_json(note: Note, language: str) -> str:
-    if note.code == "valor_supuesto":  # always the same few: what the contract fills in
+    if note.code == ASSUMED:  # always the same few: what the contract fills in
         return _assumed_json(note, language)
     return _shape_json(note, language)
 

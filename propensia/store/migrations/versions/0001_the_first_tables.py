@@ -111,13 +111,15 @@ def upgrade() -> None:
     with op.batch_alter_table("outcome_events", schema=None) as batch_op:
         batch_op.create_index(
             "outcome_events_by_answer",
-            ["answer"],
+            ["answer", "state"],
             unique=False,
             sqlite_where=sa.text("answer IS NOT NULL"),
             postgresql_where=sa.text("answer IS NOT NULL"),
         )
         batch_op.create_index("outcome_events_by_match", ["matched"], unique=False)
-        batch_op.create_index("outcome_events_by_reference", ["reference", "until"], unique=False)
+        batch_op.create_index(
+            "outcome_events_by_reference", ["reference", "answer", "state"], unique=False
+        )
         batch_op.create_index("outcome_events_by_state", ["state", "answer"], unique=False)
 
     op.create_table(
