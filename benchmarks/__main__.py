@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from benchmarks import (
+    batch,
+    forests,
     journal,
     monitoring,
     panel,
@@ -23,6 +25,8 @@ from benchmarks.figures import FIGURES, client_ceiling
 from benchmarks.services import ROOT
 
 OTHERS = {
+    "batch": batch.main,
+    "forests": forests.main,
     "journal": journal.main,
     "monitoring": monitoring.main,
     "panel": panel.main,

@@ -25,7 +25,12 @@ NAMES_DELIMITER = re.compile(r"(?i)\"?sep=([;,\t])\"?").fullmatch
 _RUNS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - the wide ones, which some of them run too
 # The same after what another spreadsheet, of other settings, takes for the end of a cell or row:
 # quotes that stand at no beginning of a cell, as it sees them, hold nothing together.
-_RUNS_INSIDE = re.compile('([;\t\r\n])(?=[ "]*[=+@＝＋－＠-])')  # noqa: RUF001 - as above
+_RUNS_INSIDE = {
+    own: re.compile(
+        f'([\r\n{DELIMITERS.replace(own, "")}])(?=[ "]*[=+@＝＋－＠-])'  # noqa: RUF001 - as above
+    )
+    for own in DELIMITERS
+}
 _NUMBER = re.compile(r"[+-][0-9]+(?:[.,][0-9]+)?").fullmatch
 
 
@@ -77,7 +82,7 @@ def parse_table(text: TextIO, name: str) -> tuple[list[str], Iterator[list[str]]
     Lines without any text are left out.
     Raises ``TableError`` for a row of another width, two columns of one name and broken quotes.
     """
-    delimiter, skipped = _opening(text)
+    delimiter, skipped = opening(text)
     lines = csv.reader(text, delimiter=delimiter, strict=True)
 
     def checked() -> Iterator[list[str]]:
@@ -112,7 +117,7 @@ def each_line(text: TextIO, name: str) -> tuple[list[str], Iterator[tuple[int, l
 
     Raises ``TableError`` for two columns of one name.
     """
-    delimiter, skipped = _opening(text)
+    delimiter, skipped = opening(text)
     heading = [column.strip() for column in _one(text.readline(), delimiter) or []]
     refuse_twice(heading, name)
 
@@ -134,7 +139,7 @@ def _one(line: str, delimiter: str) -> list[str] | None:
         return None
 
 
-def _opening(text: TextIO) -> tuple[str, int]:
+def opening(text: TextIO) -> tuple[str, int]:
     """The delimiter, and how many lines come before the heading, where ``text`` then stands."""
     said, skipped = "", 0
     while True:
@@ -168,9 +173,11 @@ def writing(stream: TextIO) -> Callable[[Iterable[str]], None]:
     ends = ";\t\r\n"
     lines = SimpleNamespace(write=lambda line: stream.write(f"{line[: -len(ends)]}\n"))
     row = csv.writer(lines, lineterminator=ends).writerow
-    return lambda texts: row([_still(text) for text in texts])
+    return lambda texts: row([still(text) for text in texts])
 
 
-def _still(text: str) -> str:
-    still = _RUNS_INSIDE.sub(r"\1'", text)
-    return f"'{still}" if text.startswith(_RUNS) and not _NUMBER(text) else still
+def still(text: str, delimiter: str = ",") -> str:
+    """A text that no spreadsheet runs: with an apostrophe before it, or before a part of it that
+    one would take for a cell, in a file with this ``delimiter``."""
+    safe = _RUNS_INSIDE[delimiter].sub(r"\1'", text)
+    return f"'{safe}" if text.startswith(_RUNS) and not _NUMBER(text) else safe

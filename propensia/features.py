@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,8 @@ class Features:
         notes: list[Note] = []
         faults: list[Fault] = []
         for name, read in self._readers.items():
-            text = texts.get(name)
             try:
-                value, note = read(text)
+                value, note = read(texts.get(name))
             except BadRow as bad:
                 faults += bad.faults
                 continue
@@ -113,7 +113,7 @@ class Features:
 
     def matrix(self, values: Mapping[str, npt.NDArray[Any]]) -> Matrix:
         """The model columns of n rows, ``(n, k) float64``, from the arrays of ``read_many``."""
-        columns = [_column_many(column, values[column.source]) for column in self.contract.columns]
+        columns = [column_many(column, values[column.source]) for column in self.contract.columns]
         return np.column_stack(columns)
 
 
@@ -327,15 +327,16 @@ def _apply(steps: Sequence[tuple[str, Any]], value: Any) -> float:
             low, high = argument
             value = low if value < low else high if value > high else value
         elif verb == "band":
-            low, high = argument
-            value = 1.0 if low <= value <= high else 0.0
+            value = 1.0 if argument[0] <= value <= argument[1] else 0.0
     return float(value)
 
 
-def _column_many(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def column_many(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """One model column of n values, ``(n,)``, bit for bit as of one row; NaN where it has none."""
     for verb, argument in column.steps:
         if verb == "map":
-            values = np.array([argument.get(v, np.nan) for v in values], dtype=np.float64)
+            known = map(argument.get, values.tolist(), repeat(math.nan))
+            values = np.fromiter(known, np.float64, len(values))
         elif verb == "present":
             values = np.where(np.isnan(values), 0.0, 1.0)
         elif verb == "floor_divide":
@@ -345,6 +346,5 @@ def _column_many(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[np.flo
         elif verb == "clip":
             values = np.clip(values, *argument)
         elif verb == "band":
-            low, high = argument
-            values = np.where((values >= low) & (values <= high), 1.0, 0.0)
+            values = np.where((values >= argument[0]) & (values <= argument[1]), 1.0, 0.0)
     return values.astype(np.float64)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -153,6 +154,12 @@ def write(
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What sudden ends of ``write`` left beside ``path``; only who knows that nobody else writes
+    there may remove it."""
+    return list(path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"))
 
 
 def write_json(path: Path, value: object, *, durable: bool = True, private: bool = False) -> None:

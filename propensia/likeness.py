@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+LIKENESS = 0.8
+"""What a column's name has to have of another's for a person to be asked about it."""
 
 
 def nearest(name: str, names: Iterable[str], least: float) -> str | None:
@@ -24,3 +27,8 @@ def folded(name: str) -> str:
     """A name without case, accents, blanks and signs between its words."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     return "".join(letter for letter in plain if letter.isalnum())
+
+
+def unclaimed(wanted: str, names: Iterable[str], claimed: Collection[str]) -> str | None:
+    """The column most like ``wanted``, among those that are nobody else's: not ``claimed``."""
+    return nearest(wanted, (name for name in names if name not in claimed), LIKENESS)

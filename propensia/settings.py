@@ -12,6 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ SIGNATURES = ("off", "required")
 UNKNOWN_MODELS = ("refuse", "sandbox")
 JOURNALS = ("required", "optional", "off")
 ADDRESSES = {"alert_webhook": ("http", "https"), "smtp_url": ("smtp", "smtps")}
+MOST_BANDS = 26
+"""A letter each."""
 PREFIX = "PROPENSIA_"
 FILE = "propensia.toml"
 
@@ -134,6 +137,9 @@ class Settings:
     alert_drift: float = _setting(0.25, "Deriva (PSI) desde la que se avisa", 0)
     alert_auc: float = _setting(0.6, "AUC por debajo de la que se avisa", 0, 1)
     alert_model_days: int = _setting(45, "Edad del modelo desde la que se avisa", 1)
+    score_bands: str = _setting(
+        "0.25,0.5,0.75", "Límites de las bandas de una cartera, de menor a mayor; A es la más alta"
+    )
 
 
 def load(environment: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
@@ -159,6 +165,7 @@ def load(environment: Mapping[str, str] | None = None, file: Path | None = None)
     if loaded.journal not in JOURNALS:
         raise SettingsError(f"el ajuste 'journal' debe ser uno de: {', '.join(JOURNALS)}")
     _check_addresses(loaded)
+    score_bands(loaded)
     return _absolute(loaded)
 
 
@@ -250,6 +257,24 @@ def _absolute(loaded: Settings) -> Settings:
     values["state"] = Path(values["state"]).absolute()
     values["signature_keys"] = values["state"] / values["signature_keys"]
     return Settings(**values)
+
+
+def score_bands(settings: Settings) -> tuple[float, ...]:
+    """The limits between the bands of a portfolio's chances, ascending, each in (0, 1).
+
+    Raises ``SettingsError``.
+    """
+    try:
+        limits = tuple(float(text) for text in settings.score_bands.split(","))
+    except ValueError:
+        limits = ()
+    ends = (0.0, *limits, 1.0)
+    if not 1 <= len(limits) <= MOST_BANDS - 1 or not all(a < b for a, b in pairwise(ends)):
+        raise SettingsError(
+            f"el ajuste 'score_bands' debe llevar entre 1 y {MOST_BANDS - 1} números mayores que "
+            "0 y menores que 1, de menor a mayor y con comas, por ejemplo 0.25,0.5,0.75"
+        )
+    return limits
 
 
 def poll_interval(settings: Settings) -> float:

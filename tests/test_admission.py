@@ -218,6 +218,7 @@ PROVED = {
     "histogram": {"edges": [0.0, 1.0], "new": [1.0], "old": None},
     "comparison": None,
     "row_us": 3.0,
+    "steady": True,
 }
 BAD: list[Any] = [
     *(None, True, 1, -1, 1.5, 10**400, "x" * 3000, "x", [], {}, [[]], [[None]], {"a": {}}),
@@ -249,6 +250,7 @@ def test_good_results_come_back_as_they_were_left(tmp_path: Path) -> None:
         golden={"rows": [[0.25], [None]], "probabilities": [1.0, 0.5]},
         histogram={"edges": [0.0, 1.0], "new": [1.0], "old": [1.0]},
         row_us=2.5,
+        steady=True,
     )
     results.write(path, proof)
     assert results.read_proof(path, 1) == proof

@@ -41,6 +41,7 @@ from propensia.access import Cause
 from propensia.access.limits import ENTERING, FAILED, KEYLESS
 from propensia.access.roles import PERMISSIONS
 from propensia.admission import families, refusal, sidecar
+from propensia.batch import row_faults
 from propensia.contract import Contract, Parameter
 from propensia.inbox import REPORT_SUFFIX, STATE_SUFFIX
 from propensia.training.demonstration import table as synthetic
@@ -230,6 +231,12 @@ def test_every_fault_and_notice_is_documented_with_its_sentences(contract: Contr
     own = {code: (texts["es"], texts["en"]) for code, texts in contract.own_faults.items()}
     expected = [(code, *texts) for code, texts in (faults.TEXTS | own).items()]
     assert sorted(documented) == sorted(expected)
+
+
+def test_every_code_of_a_row_of_a_portfolio_is_documented_with_its_sentences() -> None:
+    table = rows("carteras.md", "código de una fila")
+    documented = {CODE(row[0])[0]: (row[2], row[3]) for row in table}
+    assert documented == row_faults.TEXTS
 
 
 @pytest.mark.parametrize("name", sorted(set(contracts.shipped()) - {"cobranza"}))

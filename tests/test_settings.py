@@ -135,6 +135,31 @@ def test_blanks_around_a_number_are_forgiven(text: str, tmp_path: Path) -> None:
     assert load(tmp_path, port=text).port == 7
 
 
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [("0.25,0.5,0.75", (0.25, 0.5, 0.75)), (" 0.9 ", (0.9,)), ("0.1, 0.6", (0.1, 0.6))],
+)
+def test_the_limits_of_the_bands_are_read(
+    text: str, limits: tuple[float, ...], tmp_path: Path
+) -> None:
+    assert settings.score_bands(load(tmp_path, score_bands=text)) == limits
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "0.5,", "0.5,0.5", "0.7,0.3", "0,0.5", "0.5,1", "nan", "0.5;0.7", "-0.1,0.2"]
+)
+def test_limits_that_make_no_bands_are_refused_with_an_example(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"score_bands.*0\.25,0\.5,0\.75"):
+        load(tmp_path, score_bands=text)
+
+
+def test_there_are_as_many_bands_as_letters(tmp_path: Path) -> None:
+    limits = [str(place / 30) for place in range(1, 27)]
+    assert len(settings.score_bands(load(tmp_path, score_bands=",".join(limits[:25])))) == 25
+    with pytest.raises(SettingsError, match="entre 1 y 25"):
+        load(tmp_path, score_bands=",".join(limits))
+
+
 def test_the_servers_are_those_that_can_be_run(tmp_path: Path) -> None:
     assert settings.SERVERS == servers.SERVERS
     assert all(load(tmp_path, server=name).server == name for name in settings.SERVERS)

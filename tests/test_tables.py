@@ -347,7 +347,7 @@ def test_sqlite_itself_refuses_to_write_for_us(database: str) -> None:
     """Whatever the words of a query: both the file and the connection are only for reading."""
     table = open_table(database, "casos")
     for only in (True, False):
-        with table._engine.connect() as connection:  # type: ignore[attr-defined]
+        with table._query.engine.connect() as connection:  # type: ignore[attr-defined]
             connection.exec_driver_sql(f"PRAGMA query_only={'ON' if only else 'OFF'}")
             with pytest.raises(OperationalError, match="readonly"):
                 connection.exec_driver_sql("DELETE FROM casos")

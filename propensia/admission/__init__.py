@@ -243,6 +243,7 @@ def _manifest(dropped: Dropped, contract: Contract, found: Findings) -> dict[str
         "told": sidecar.told,
         "golden": proof.golden,
         "row_us": proof.row_us,
+        "steady": proof.steady,
         "threshold": found.rule.threshold if own else sidecar.threshold,
         "signed_by": found.signature.signed_by,
         "training_rate": sidecar.training_rate,

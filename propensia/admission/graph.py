@@ -1,6 +1,7 @@
 """Builds the ONNX graph of a model, operator by operator, and knows one that it could have built.
 
-It never reads a model file and never runs a graph; only ``converted`` touches onnx besides.
+It never reads a model file and never runs a graph; only ``converted`` and ``steady`` touch onnx
+besides.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from onnx import (
 
 from propensia.admission import soundness
 from propensia.admission.refusal import Refusal, shown
+from propensia.admission.steady import steady
 
 DOUBLE = int(TensorProto.DOUBLE)
 FLOAT = int(TensorProto.FLOAT)
@@ -183,7 +185,7 @@ class Graph:
     def to_bytes(self, tensor: str) -> bytes:
         """The finished ONNX model, whose output ``p`` is ``tensor``; call it once, last.
 
-        What the output does not depend on is left out.
+        What the output does not depend on is left out, and the rest made ``steady``.
         """
         self._prune(tensor)
         for node in self._nodes:
@@ -199,6 +201,7 @@ class Graph:
         model = helper.make_model(
             graph, opset_imports=_OPSETS, ir_version=IR_VERSION, producer_name="propensia"
         )
+        steady(model)
         return bytes(model.SerializeToString())
 
     def _prune(self, tensor: str) -> None:

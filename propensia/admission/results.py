@@ -53,7 +53,7 @@ class Proof:
 
     ``golden``: ``rows`` (n, k), with ``None`` for NaN, and their raw ``probabilities`` (n,);
     ``histogram`` and ``comparison`` as the report shows them; ``row_us`` the median time of one
-    row.
+    row; ``steady`` whether one row got the same bits alone as in every batch.
     """
 
     checks: list[Finding]
@@ -62,6 +62,7 @@ class Proof:
     histogram: dict[str, Any] = field(default_factory=dict)
     comparison: dict[str, Any] | None = None
     row_us: float = 0.0
+    steady: bool = False
 
 
 def write(path: Path, result: Reading | Proof) -> None:
@@ -138,6 +139,7 @@ def _proof(table: dict[str, Any], columns: int) -> Proof:
         histogram=shares,
         comparison=None if comparison is None else _comparison(comparison),
         row_us=_number(table["row_us"]),
+        steady=_flag(table["steady"]),
     )
 
 
@@ -185,6 +187,12 @@ def _text(value: Any) -> str:
         raise ResultError("text")
     text = value.encode("utf-8", "replace").decode("utf-8")
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ResultError("flag")
+    return value
 
 
 def _number(value: Any) -> float:

@@ -25,6 +25,7 @@ EVENTS = {
     "keys.revoked": ("clave revocada", "key revoked"),
     "settings.changed": ("ajustes cambiados", "settings changed"),
     "outcomes.loaded": ("resultados cargados", "outcomes loaded"),
+    "scored": ("cartera puntuada", "portfolio scored"),
     "listed": ("respuestas listadas", "answers listed"),
     "exported": ("datos exportados", "data exported"),
     "erased": ("datos borrados", "data erased"),

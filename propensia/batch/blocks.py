@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +31,19 @@ class Block:
 
     number: int
     first: int
-    content: bytes
+    content: bytes = field(repr=False)
     end: Place
     done: float
+
+
+class AsColumns(Protocol):
+    """Rows as a format keeps them, which other formats can be made of."""
+
+    def columns(self) -> pa.RecordBatch:
+        """As ``Rows.columns``; the same types in every block."""
+
+
+Original: TypeAlias = pa.RecordBatch | AsColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +53,29 @@ class Rows:
     ``texts``: for each parameter of the contract, by its short name, n texts as a client of the
     route would have sent them; null is a text that was not sent. ``broken``: the code of what is
     wrong with a row as a whole, by its place in the block; its texts are null. ``lines``: the
-    number of each row as a person finds it, ``(n,)``. ``original``: what the writer needs of the
-    rows to give them back (the lines of a CSV, or a record batch).
+    number of each row as a person finds it, ``(n,)``. ``original``: what the writer of the same
+    format needs of the rows to give them back (the lines of a CSV); writers of other formats ask
+    for ``columns``. ``notes``: what to tell of a row in ``avisos`` besides what scoring notes, by
+    its place, as ``parameter:code`` with blanks between.
     """
 
     texts: Mapping[str, pa.Array]
     broken: Mapping[int, str]
     lines: npt.NDArray[np.int64]
-    original: Any
+    original: Original
+    notes: Mapping[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def columns(self) -> pa.RecordBatch:
+        """The rows as they were, a column for each of the source's heading, typed as there.
+
+        ``columnar.texts`` makes texts of a column. Raises ``TableError``.
+        """
+        if isinstance(self.original, pa.RecordBatch):
+            return self.original
+        return self.original.columns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +103,9 @@ class Results:
 class Tally:
     """What a run can say of itself; tallies of blocks add up.
 
-    ``faults`` and ``notes``: rows by code; ``bands``: rows by letter; ``classes``: rows by class;
-    ``euros``: the sum of probability times euros at stake, of the ``valued`` rows that tell them.
+    ``faults`` and ``notes``: rows by ``parameter:code``; ``bands``: rows by letter; ``classes``:
+    rows by class; ``euros``: the sum of probability times euros at stake, of the ``valued`` rows
+    that tell them.
     """
 
     rows: int = 0
@@ -110,13 +133,19 @@ class Piece:
     with faults as (line, faults), all of them."""
 
     number: int
-    content: bytes
+    content: bytes = field(repr=False)
     tally: Tally
     faulty: tuple[tuple[int, str], ...]
 
 
 class Reader(Protocol):
-    """Reads the blocks of one source; can be handed to another process."""
+    """Reads the blocks of one source; can be handed to another process.
+
+    ``columns``: the place in the source's heading of each parameter's column, by short name.
+    """
+
+    @property
+    def columns(self) -> Mapping[str, int]: ...
 
     def read(self, block: Block) -> Rows:
         """The rows of a block; a bad row spoils no other."""
@@ -159,7 +188,9 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where the results go. Nothing is to be seen in its place before ``finish``.
 
-    ``name`` is fit to be shown. ``writer``: what renders for it.
+    ``name`` is fit to be shown. ``writer``: what renders for it. It holds nothing open from one
+    call to the next, so that a run may end at any moment. One that writes a file keeps all that
+    is unfinished in ``NAME.part``, a file or a folder, which ``finish`` leaves nothing of.
     """
 
     @property
@@ -175,4 +206,5 @@ class Sink(Protocol):
         """Take one block, durably; the place after it."""
 
     def finish(self) -> None:
-        """Show the whole result in its place, at once."""
+        """Show the whole result in its place, at once. After a sudden end of it, it is called
+        again, behind a ``start`` with the last place."""

@@ -1,165 +1,130 @@
-"""CSV files in and out: cut into blocks, read row by row, given back with what was found.
+"""CSV files as both ends of a run: cut into blocks of whole rows, and kept line by line.
 
-It never changes a cell of a row that it gives back but for what a spreadsheet would run.
+It holds no more than a few blocks of a file, however long it is; what rows mean is read elsewhere.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import numpy as np
-import pyarrow as pa
+from propensia import files
+from propensia.batch import csv_rows
+from propensia.batch.added import Added
+from propensia.batch.blocks import Block, Place
+from propensia.batch.csv_dialect import SAMPLE_BYTES, Dialect, read_opening
+from propensia.batch.csv_encoding import WIDE
+from propensia.batch.csv_reading import CsvReader
+from propensia.batch.csv_writing import CsvWriter
+from propensia.batch.spool import append, cut
+from propensia.batch.watching import Watched
+from propensia.delimited import TableError
 
-from propensia import delimited, files
-from propensia.batch.blocks import Block, Place, Results, Rows
-from propensia.contract import Contract
-
-BLOCK_BYTES = 2 << 20
-ADDED = ("probabilidad", "clasificacion", "decil", "version", "avisos", "error", "banda")
-
-
-@dataclass(frozen=True, slots=True)
-class CsvReader:
-    """Reads blocks of a CSV. ``columns``: the place of each parameter's column by short name."""
-
-    delimiter: str
-    encoding: str
-    width: int
-    columns: Mapping[str, int]
-
-    def read(self, block: Block) -> Rows:
-        """As ``Reader.read``."""
-        text = block.content.decode(self.encoding)
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter))
-        broken = {
-            place: "columnas_de_menos" if len(line) < self.width else "columnas_de_mas"
-            for place, line in enumerate(lines)
-            if len(line) != self.width
-        }
-        texts = {
-            name: pa.array(
-                [None if p in broken else line[at] for p, line in enumerate(lines)], pa.string()
-            )
-            for name, at in self.columns.items()
-        }
-        numbers = np.arange(block.first, block.first + len(lines))
-        return Rows(texts, broken, numbers, lines)
-
-
-@dataclass(frozen=True, slots=True)
-class CsvWriter:
-    """Renders the lines of a CSV."""
-
-    version: str
-    classes: tuple[str, str]
-
-    def render(self, rows: Rows, results: Results) -> bytes:
-        """As ``Writer.render``."""
-        out = io.StringIO(newline="")
-        write = delimited.writing(out)
-        for place, line in enumerate(rows.original):
-            chance = float(results.probability[place])
-            known = chance == chance
-            decile = int(results.decile[place])
-            write(
-                [
-                    *line,
-                    repr(chance) if known else "",
-                    self.classes[bool(results.positive[place])] if known else "",
-                    str(decile) if decile else "",
-                    self.version,
-                    results.notes[place].as_py(),
-                    results.faults[place].as_py(),
-                    results.band[place].as_py(),
-                ]
-            )
-        return out.getvalue().encode("utf-8")
+BLOCK_BYTES = 4 << 20
+LONGEST_ROW = 32 << 20
+LINE_END = re.compile(rb"\r\n|\r|\n").search
 
 
 class CsvSource:
-    """A CSV file on disk, as ``Source``."""
+    """A CSV file on disk, as ``Source``. ``dialect``: how a result of it is to be written.
 
-    def __init__(self, path: Path, contract: Contract) -> None:
-        self.name = path.name
-        self._path = path
+    Raises ``TableError`` for what is no CSV, and ``OSError``.
+    """
+
+    reader: CsvReader
+
+    def __init__(self, path: Path) -> None:
+        self._file = Watched(path)
+        self.name, self.identity, self.check = path.name, self._file.identity, self._file.check
         with files.open_regular(path) as stream:
-            self._encoding = delimited.table_encoding(stream, path.name)
-            first = stream.readline()
-            self._start = stream.tell()
-            told = os.fstat(stream.fileno())
-        self._size = told.st_size
-        self.identity: Mapping[str, Any] = {
-            "path": str(path.absolute()),
-            "size": told.st_size,
-            "time": told.st_mtime_ns,
-        }
-        text = first.decode(self._encoding)
-        delimiter = max(delimited.DELIMITERS, key=text.count)
-        self.heading = tuple(
-            name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])
-        )
-        columns = {
-            p.name: self.heading.index(p.name if p.name in self.heading else p.feature)
-            for p in contract.parameters
-        }
-        encoding = self._encoding.removesuffix("-sig")
-        self.reader = CsvReader(delimiter, encoding, len(self.heading), columns)
+            self._opening = read_opening(stream.read(SAMPLE_BYTES), path.name)
+        self.heading, self.dialect = self._opening.heading, self._opening.dialect
+
+    def read_columns(self, columns: Mapping[str, int]) -> None:
+        """Tell which column is which parameter, by their places in ``heading``."""
+        found = self._opening
+        self.reader = CsvReader(found.dialect.delimiter, found.encoding, found.heading, columns)
 
     def blocks(self, after: Place | None = None) -> Iterator[Block]:
-        """As ``Source.blocks``."""
-        after = after or {"number": 0, "first": 2, "offset": self._start}
-        number, first, offset = after["number"], after["first"], after["offset"]
-        with files.open_regular(self._path) as stream:
+        """As ``Source.blocks``: the same blocks, wherever it begins."""
+        place = after or {"number": 0, "line": self._opening.line, "offset": self._opening.start}
+        number, line, offset = place["number"], place["line"], place["offset"]
+        letters = self._letters()
+        left, size, ended = b"", BLOCK_BYTES, False
+        with files.open_regular(self._file.path) as stream:
             stream.seek(offset)
-            while content := stream.read(BLOCK_BYTES):
-                content += stream.readline()
-                offset += len(content)
-                following = first + content.count(b"\n")
-                end = {"number": number + 1, "first": following, "offset": offset}
-                yield Block(number, first, content, end, offset / max(self._size, 1))
-                number, first = number + 1, following
+            while left or not ended:
+                while len(left) < size and not ended:
+                    read = stream.read(size - len(left))
+                    left, ended = left + letters(read), not read
+                content = left[:size]
+                end, lines = self._cut(content, line, ended and len(left) <= size)
+                if not end:
+                    size += BLOCK_BYTES
+                    continue
+                content, left, size = left[:end], left[end:], BLOCK_BYTES
+                first, line, offset = line, line + lines, offset + self._size(content)
+                following = {"number": number + 1, "line": line, "offset": offset}
+                yield Block(number, first, content, following, offset / self._file.size)
+                number += 1
 
-    def check(self) -> None:
-        """As ``Source.check``."""
-        told = self._path.stat()
-        if (told.st_size, told.st_mtime_ns) != (self.identity["size"], self.identity["time"]):
-            raise delimited.TableError(f"{files.shown(self.name)} ha cambiado mientras se leía")
+    def _cut(self, content: bytes, line: int, whole: bool) -> tuple[int, int]:
+        """Where a block ends, and how many lines do so in it; 0 where more has to be read.
+
+        ``line`` is the number of its first. Raises ``TableError`` where there are no lines.
+        """
+        end, lines = csv_rows.cut(content, self.dialect.delimiter, whole=whole)
+        if end or whole or len(content) < LONGEST_ROW:
+            return end, lines
+        first = LINE_END(content)
+        if first is None:
+            raise TableError(
+                f"{files.shown(self.name)}: la línea {line} pasa de {LONGEST_ROW >> 20} MiB; ¿es "
+                "un CSV?"
+            )
+        # A quote that is open for so long is a mistake: its line is left to itself.
+        return first.end(), 1
+
+    def _letters(self) -> Callable[[bytes], bytes]:
+        """What turns the bytes of the file, piece by piece, into such as rows are cut from."""
+        encoding = self._opening.encoding
+        if encoding not in WIDE:
+            return bytes
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        return lambda read: decoder.decode(read, final=not read).encode()
+
+    def _size(self, content: bytes) -> int:
+        """How many bytes of the file it was made of."""
+        encoding = self._opening.encoding
+        return len(content.decode().encode(encoding)) if encoding in WIDE else len(content)
 
 
 class CsvSink:
     """A CSV file to be, as ``Sink``: ``NAME.part`` until it is whole."""
 
-    def __init__(self, path: Path, heading: tuple[str, ...], writer: CsvWriter) -> None:
+    def __init__(
+        self, path: Path, heading: Sequence[str], added: Added, dialect: Dialect | None = None
+    ) -> None:
         self.name = path.name
-        self.writer = writer
+        self.writer = CsvWriter(added, dialect or Dialect())
         self._path, self._heading = path, heading
         self._part = path.with_name(path.name + ".part")
 
     def start(self, place: Place | None) -> None:
         """As ``Sink.start``."""
-        self._stream: BinaryIO = self._part.open("wb" if place is None else "r+b")
         if place is not None:
-            self._stream.truncate(place["offset"])
-            self._stream.seek(place["offset"])
+            cut(self._part, place["offset"])
             return
-        out = io.StringIO(newline="")
-        delimited.writing(out)([*self._heading, *ADDED])
-        self._stream.write(out.getvalue().encode("utf-8-sig"))
+        self._part.write_bytes(self.writer.heading(self._heading))
 
     def keep(self, content: bytes) -> Place:
         """As ``Sink.keep``."""
-        self._stream.write(content)
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        return {"offset": self._stream.tell()}
+        return {"offset": append(self._part, content)}
 
     def finish(self) -> None:
         """As ``Sink.finish``."""
-        self._stream.close()
-        os.replace(self._part, self._path)
+        files.retry(lambda: os.replace(self._part, self._path))
+        files.sync_folder(self._path.parent)

@@ -34,30 +34,54 @@ class Model:
     deciles: tuple[float, ...]
 
 
-def take(registry: Registry, contract: Contract, version: str | None = None) -> Model:
-    """The active model, or a ``version`` by the beginning of its id, as the service would load it.
+def take(
+    registry: Registry,
+    contract: Contract,
+    version: str | None = None,
+    release: int | None = None,
+) -> Model:
+    """The active model, as the service would load it; or that of a ``version``, by the beginning
+    of its id and as it was published last; or that of a ``release``.
 
     Raises ``RegistryError``.
     """
-    release = registry.current() if version is None else registry.last_of(registry.find(version))
-    if release is None:
-        raise RegistryError("aún no hay modelo publicado con el que puntuar")
-    manifest = registry.manifest(release.version)
+    found = _release(registry, version, release)
+    manifest = registry.manifest(found.version)
     view = contract.view(manifest["columns"])
     if view is None:
         raise RegistryError(
-            f"la versión {release.version} es de otro contrato ({manifest['contract']})"
+            f"la versión {found.version} es de otro contrato ({manifest['contract']})"
         )
-    rule = decision(manifest, release, contract.threshold)
+    rule = decision(manifest, found, contract.threshold)
     return Model(
-        release=release,
+        release=found,
         contract=contract,
         view=view,
-        onnx=registry.model(release.version),
+        onnx=registry.model(found.version),
         digest=manifest["onnx_sha256"],
         decision=rule,
         deciles=_deciles(manifest.get("told", {}), rule),
     )
+
+
+def _release(registry: Registry, version: str | None, number: int | None) -> Release:
+    if number is not None:
+        try:
+            return registry.release(number)
+        except FileNotFoundError:
+            raise RegistryError(f"ya no está la publicación {number}") from None
+    if version is None:
+        found = registry.current()
+        if found is None:
+            raise RegistryError("aún no hay modelo publicado con el que puntuar")
+        return found
+    whole = registry.find(version)
+    found = registry.last_of(whole)
+    if found is None:
+        raise RegistryError(
+            f"la versión {whole} no se ha publicado nunca; «propensia activate» la publica"
+        )
+    return found
 
 
 def _deciles(told: Mapping[str, Any], rule: Decision) -> tuple[float, ...]:

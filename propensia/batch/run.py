@@ -1,34 +1,114 @@
 """A run from its start, or from where it was stopped, to its end: block by block, noted down.
 
-After each block the note says how far source and sink are; a run that ends badly leaves both so
-that ``resume`` goes on with the next block.
+However it ends, nothing is to be seen in place of the result but all of it; and what is noted is
+kept, so that a run goes on with the next block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from propensia.batch.blocks import Block, Piece, Sink, Source, Tally
+from propensia.batch.beside import Beside
+from propensia.batch.blocks import Block, Piece, Sink, Source
+from propensia.batch.faulty import FaultFile
+from propensia.batch.notes import Note
+from propensia.batch.progress import Now, Pace
+from propensia.delimited import TableError
 
-Pieces = Callable[[Iterable[Block]], Iterator[tuple[Block, Piece]]]
+Pieces = Callable[[Iterable[Block]], Generator[tuple[Block, Piece], None, None]]
+
+
+class NothingScored(Exception):
+    """No row could be scored: there is no result, but all its faults are told."""
+
+
+class Ends(Protocol):
+    """Where rows come from and go to."""
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def sink(self) -> Sink: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who is told of a run: after each block, the share done in [0, 1] and the figures so far."""
+    """Who is told of a run: after each block how far it is; and, when every block is kept and
+    before the result is seen, what was found. The latter may come twice after a sudden end."""
 
-    progress: Callable[[float, Tally], None]
+    progress: Callable[[Now], None]
+    over: Callable[[Note], None]
 
 
-def run(source: Source, sink: Sink, pieces: Pieces, listener: Listener) -> Tally:
-    """Score a whole source into a sink. Raises ``TableError`` or ``OSError``."""
-    tally = Tally()
-    sink.start(None)
-    for block, piece in pieces(source.blocks()):
-        sink.keep(piece.content)
-        tally.add(piece.tally)
-        listener.progress(block.done, tally)
-    source.check()
-    sink.finish()
-    return tally
+def run(ends: Ends, beside: Beside, note: Note, pieces: Pieces, listener: Listener) -> None:
+    """Score what is left of a source into a sink; ``note`` is new or that of a run to go on with,
+    and tells what was found in the end. ``beside``: what lies beside the result, which is locked.
+
+    Raises ``NothingScored``; ``TableError`` for a source that cannot be read or has changed, and
+    then the run cannot go on; and whatever ``pieces`` and a sink do, after which it can.
+    """
+    faults = FaultFile(beside.faults, beside.faults_part)
+    whole = _Run(ends, beside, note, faults, listener)
+    fresh = note.blocks == 0
+    try:
+        if not note.whole:
+            note.write(beside.note)  # before there is anything that it would tell of
+            ends.sink.start(note.sink)
+            faults.start(note.faults)
+            whole.score(pieces)
+    except BaseException:
+        if fresh and note.blocks == 0:  # there is nothing to go on with
+            with contextlib.suppress(OSError):
+                beside.discard()
+        raise
+    if note.tally.rows and not note.tally.scored:
+        faults.finish(note.faults)
+        beside.discard()
+        raise NothingScored
+    whole.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    ends: Ends
+    beside: Beside
+    note: Note
+    faults: FaultFile
+    listener: Listener
+
+    def score(self, pieces: Pieces) -> None:
+        """Every block that is left, and the note after each."""
+        note, source = self.note, self.ends.source
+        spent, pace = note.seconds, Pace(note.done, note.tally.rows)
+        try:
+            with contextlib.closing(pieces(source.blocks(note.source))) as made:
+                for block, piece in made:
+                    source.check()
+                    place = self.ends.sink.keep(piece.content)
+                    note.add(block, piece, place, self.faults.keep(piece.faulty, note.faults))
+                    note.seconds = spent + pace.seconds
+                    note.write(self.beside.note)
+                    self.listener.progress(pace.now(block.done, note.tally.rows))
+            source.check()
+        except TableError:  # the same rows would not come again
+            self.beside.discard()
+            raise
+        note.whole = True
+        note.write(self.beside.note)
+
+    def finish(self) -> None:
+        """What was found beside the result first: who waits for the result then finds it all."""
+        note, sink = self.note, self.ends.sink
+        if not note.told:
+            self.listener.over(note)
+            note.told = True
+            note.write(self.beside.note)
+        self.faults.finish(note.faults)
+        if not self.beside.is_over():
+            sink.start(note.sink)
+            sink.finish()
+        self.beside.discard()

@@ -6,19 +6,23 @@ It gives each row the very score that the route would give it, and knows neither
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from propensia.batch.blocks import Block, Piece, Reader, Results, Rows, Tally, Writer
+from propensia.batch.blocks import Block, Piece, Reader, Results, Rows, Tally, Vector, Writer
+from propensia.batch.chances import Chances
+from propensia.batch.explaining import Explaining
 from propensia.batch.model import Model
-from propensia.faults import BadRow
-from propensia.features import Features
-from propensia.scorer import Scorer
+from propensia.batch.reading import Reading, Values
+from propensia.batch.told import Told, about, joined
+
+UNRELIABLE = "fila:modelo_no_fiable"
+"""The fault of a row that the model gives no probability for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,125 +51,120 @@ class Worker:
     """Turns blocks into pieces. One thread; made once in each process from a ``Task``."""
 
     def __init__(self, task: Task) -> None:
-        self._task = task
         self._reader, self._writer = task.reader, task.writer
         self._scoring = Scoring(task.model, task.wanted)
 
     def piece(self, block: Block) -> Piece:
-        """The piece of a block. Raises ``ScorerError`` or ``Unreliable``."""
+        """The piece of a block. A row that the model fails for is one with a fault."""
         rows = self._reader.read(block)
-        results, values = self._scoring.score(rows)
+        results, tally = self._scoring.score(rows)
         return Piece(
             number=block.number,
             content=self._writer.render(rows, results),
-            tally=self._tally(results, values),
-            faulty=tuple(
-                (int(line), text)
-                for line, text in zip(rows.lines, results.faults.to_pylist(), strict=True)
-                if text
-            ),
+            tally=tally,
+            faulty=_faulty(rows, results),
         )
 
-    def _tally(self, results: Results, values: Mapping[str, npt.NDArray[Any]]) -> Tally:
-        contract = self._task.model.contract
-        scored = ~np.isnan(results.probability)
-        positive = int(results.positive.sum())
-        tally = Tally(
-            rows=len(scored),
-            scored=int(scored.sum()),
-            faults=_codes(results.faults),
-            notes=_codes(results.notes),
-            bands=Counter(band for band in results.band.to_pylist() if band),
-            classes=Counter(
-                {
-                    contract.positive_name["es"]: positive,
-                    contract.negative_name["es"]: int(scored.sum()) - positive,
-                }
-            ),
-        )
-        if contract.training.amount is not None:
-            euros = results.probability * values[contract.training.amount]
-            told = ~np.isnan(euros)
-            tally.euros, tally.valued = float(euros[told].sum()), int(told.sum())
-        return tally
 
-
-def _codes(texts: pa.StringArray) -> Counter[str]:
-    """How many rows have each code, from ``parameter:code`` with blanks between."""
-    found: Counter[str] = Counter()
-    for text in texts.to_pylist():
-        found.update({item.partition(":")[2] for item in text.split()})
-    return found
+def _faulty(rows: Rows, results: Results) -> tuple[tuple[int, str], ...]:
+    bad = pc.not_equal(results.faults, "")
+    lines = rows.lines[bad.to_numpy(zero_copy_only=False)].tolist()
+    return tuple(zip(lines, results.faults.filter(bad).to_pylist(), strict=True))
 
 
 class Scoring:
-    """Scores the rows of blocks by one model."""
+    """Scores the rows of blocks by one model. One thread."""
 
     def __init__(self, model: Model, wanted: Wanted) -> None:
         self._model, self._wanted = model, wanted
-        self._features = Features(model.view)
-        self._scorer = Scorer(model.onnx, model.digest)
+        self._reading = Reading(model.view)
+        self._chances = Chances(model)
+        self._explaining = Explaining(model, self._chances)
+        letters = [chr(ord("A") + place) for place in range(len(wanted.bands) + 1)]
+        self._letters = ["", *reversed(letters)]
 
-    def score(self, rows: Rows) -> tuple[Results, dict[str, npt.NDArray[Any]]]:
-        """What was found for n rows, and their values by parameter as ``Features.read_many``
-        gives them. Raises ``ScorerError`` or ``Unreliable``."""
-        texts = {name: column.to_pylist() for name, column in rows.texts.items()}
-        values, notes, faults = self._read(texts, rows.broken)
-        good = np.array([not fault for fault in faults], dtype=bool)
-        probability = np.full(len(rows), np.nan)
-        if good.any():
-            kept = {name: array[good] for name, array in values.items()}
-            decision = self._model.decision
-            probability[good] = decision.probabilities(
-                self._scorer.many(self._features.matrix(kept))
-            )
+    def score(self, rows: Rows) -> tuple[Results, Tally]:
+        """What was found for n rows, and the figures of it."""
+        count = len(rows)
+        read = self._reading.read(rows.texts, rows.broken, count)
+        probability, faults = self._probability(read, count)
+        known = ~np.isnan(probability)
+        notes = [about(rows.notes, count), read.notes.where(known)]
+        reasons = pa.repeat(pa.scalar("", pa.string()), count)
+        if self._wanted.reasons:
+            reasons, silent = self._explaining.texts(read.matrix, known, self._wanted.reasons)
+            notes.append(silent)
+        told = joined(notes, count)
+        positive = probability >= self._model.decision.threshold
+        band = Told(self._band(probability), self._letters)
         results = Results(
             probability=probability,
-            positive=probability >= self._model.decision.threshold,
-            decile=self._deciles(probability),
-            band=pa.array(self._bands(probability), pa.string()),
-            notes=pa.array([" ".join(note) for note in notes], pa.string()),
-            faults=pa.array([" ".join(fault) for fault in faults], pa.string()),
-            reasons=pa.array([""] * len(rows), pa.string()),
+            positive=positive,
+            decile=deciles(probability, self._model.deciles),
+            band=band.array(),
+            notes=told.array(),
+            faults=faults.array(),
+            reasons=reasons,
         )
-        return results, values
+        tally = Tally(
+            rows=count,
+            scored=int(known.sum()),
+            faults=faults.counted(),
+            notes=told.counted(),
+            bands=band.counted(),
+            classes=self._classes(int(known.sum()), int(positive.sum())),
+        )
+        if read.amount is not None:
+            euros = probability * read.amount
+            valued = ~np.isnan(euros)
+            tally.euros, tally.valued = float(euros[valued].sum()), int(valued.sum())
+        return results, tally
 
-    def _read(
-        self, texts: Mapping[str, Sequence[str | None]], broken: Mapping[int, str]
-    ) -> tuple[dict[str, npt.NDArray[Any]], list[list[str]], list[list[str]]]:
-        count = len(next(iter(texts.values())))
-        notes: list[list[str]] = [[] for _ in range(count)]
-        faults: list[list[str]] = [[] for _ in range(count)]
-        values: dict[str, npt.NDArray[Any]] = {}
-        for parameter in self._model.contract.parameters:
-            name, column = parameter.name, []
-            for place, text in enumerate(texts[name]):
-                value = None
-                if place not in broken:
-                    try:
-                        value, note = self._features.read_one(name, text)
-                        if note is not None:
-                            notes[place].append(f"{name}:{note.code}")
-                    except BadRow as bad:
-                        faults[place] += [f"{name}:{fault.code}" for fault in bad.faults]
-                column.append(value)
-            kind = object if parameter.is_category else np.float64
-            values[name] = np.array(column, dtype=kind)
-        for place, code in broken.items():
-            faults[place] = [f"fila:{code}"]
-        return values, notes, faults
+    def _probability(self, read: Values, count: int) -> tuple[Vector, Told]:
+        """The chances of n rows, NaN where there is none, and every fault."""
+        good = ~read.faults.of()
+        if good.all():
+            probability = self._chances.known(read.matrix)
+        else:
+            probability = np.full(count, np.nan)
+            probability[good] = self._chances.known(read.matrix[good])
+        failed = np.flatnonzero(good & np.isnan(probability)).tolist()
+        if not failed:
+            return probability, read.faults
+        return probability, joined(
+            [read.faults, about(dict.fromkeys(failed, UNRELIABLE), count)], count
+        )
 
-    def _deciles(self, probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-        limits = self._model.deciles
-        if not limits:
-            return np.zeros(len(probability), dtype=np.int8)
-        above = 10 - np.searchsorted(np.array(limits), probability, side="left")
-        return np.where(np.isnan(probability), 0, above).astype(np.int8)
+    def _band(self, probability: Vector) -> npt.NDArray[np.int64]:
+        """The place of each letter among ``_letters``; the first is no letter."""
+        reached = _reached(probability, self._wanted.bands, itself=True)
+        return np.where(np.isnan(probability), 0, 1 + reached).astype(np.int64)
 
-    def _bands(self, probability: npt.NDArray[np.float64]) -> list[str]:
-        limits = self._wanted.bands
-        reached = np.searchsorted(np.array(limits), probability, side="right")
-        letters = [chr(ord("A") + len(limits) - int(place)) for place in reached]
-        return [
-            "" if np.isnan(p) else letter for p, letter in zip(probability, letters, strict=True)
-        ]
+    def _classes(self, scored: int, positive: int) -> Counter[str]:
+        contract = self._model.contract
+        return Counter(
+            {
+                contract.positive_name["es"]: positive,
+                contract.negative_name["es"]: scored - positive,
+            }
+        )
+
+
+def deciles(chances: Vector, limits: Sequence[float]) -> npt.NDArray[np.int8]:
+    """The decile of each chance by the 9 inner limits: 1 is above all of them, 10 above none; 0
+    without a chance, or without limits."""
+    if not limits:
+        return np.zeros(len(chances), dtype=np.int8)
+    above = _reached(chances, limits, itself=False)
+    return np.where(np.isnan(chances), 0, 10 - above).astype(np.int8)
+
+
+def _reached(chances: Vector, limits: Sequence[float], *, itself: bool) -> npt.NDArray[np.int64]:
+    """How many of a few limits each chance is above; or at, where a limit counts ``itself``.
+
+    One comparison per limit is quicker here than a search, which mispredicts at every row.
+    """
+    found = np.zeros(len(chances), dtype=np.int64)
+    for limit in limits:
+        found += chances >= limit if itself else chances > limit
+    return found

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 
 from propensia.contract import Contract
 from propensia.files import shown
-from propensia.likeness import folded, nearest
+from propensia.likeness import folded, unclaimed
 from propensia.training.results import ACCEPTED, Finding
-
-LIKENESS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,7 @@ class _Look:
 
     def _near(self, wanted: str) -> str | None:
         """The column whose name is most like it, among those that are nobody else's."""
-        return nearest(wanted, (n for n in self.heading if n not in self.wanted), LIKENESS)
+        return unclaimed(wanted, self.heading, self.wanted)
 
     def _add(self, code: str, column: str, text: str, *, fatal: bool = False) -> None:
         self.findings.append(Finding(code, column, text, fatal=fatal))

@@ -1,0 +1,300 @@
+"""`python -m benchmarks batch`: `propensia score` of a whole portfolio against what it is made of.
+
+It must never count a run whose result is not whole, or other than scikit-learn's.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice, zip_longest
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # psutil ships no types
+
+from benchmarks import report
+from benchmarks.batch_once import WORKERS
+from benchmarks.contenders import Bench
+from benchmarks.report import Row, Target
+from benchmarks.services import ROOT
+
+MODELS = ("forest", "network", "logistic")
+LOOK_S = 0.1
+LARGE = 10
+"""How many times as many rows the large portfolio has."""
+_ALIKE = 1e-9
+"""scikit-learn's forest adds its trees up in the order in which its threads end."""
+
+
+@dataclass
+class Desk:
+    """Where a benchmark's files are, and how it runs a side of it."""
+
+    folder: Path
+    rows: int
+    states: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def portfolio(self) -> Path:
+        """As ``propensia synth`` makes it."""
+        return self.folder / f"cartera_{self.rows}.csv"
+
+    @property
+    def matrix(self) -> Path:
+        """The model columns of the same rows."""
+        return self.folder / f"columnas_{self.rows}.npy"
+
+    @property
+    def result(self) -> Path:
+        """What the command writes, again and again."""
+        return self.folder / "puntuada.csv"
+
+    @property
+    def other(self) -> Path:
+        """What the others write."""
+        return self.folder / "otra.csv"
+
+    def score(self, model: str, portfolio: Path | None = None) -> tuple[float, float]:
+        """Seconds of the command, start and end included, and MiB of all its processes."""
+        return _run(
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "propensia",
+                    "score",
+                    "--force",
+                    "--workers",
+                    f"{WORKERS}",
+                ),
+                *(str(portfolio or self.portfolio), str(self.result)),
+            ],
+            {"PROPENSIA_STATE": str(self.states[model])},
+        )
+
+    def side(self, *words: str | Path) -> float:
+        """Seconds of one side, start and end included."""
+        return _run([sys.executable, "-m", "benchmarks.batch_once", *map(str, words)], {})[0]
+
+    def engine(self, model: str) -> dict[str, float]:
+        """Seconds of the engine alone."""
+        command = [sys.executable, "-m", "benchmarks.batch_once", "engine"]
+        done = subprocess.run(
+            [*command, str(self.states[model]), str(self.matrix)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        found: dict[str, float] = json.loads(done.stdout)
+        return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print and write; 0 if every target was met, else 1."""
+    asked = _arguments(arguments)
+    desk = _made(asked)
+    rows = [*_of_forest(desk, asked.rounds), *_of_network(desk, asked.rounds)]
+    rows.append(_of_logistic(desk, asked.rounds))
+    if asked.large:
+        rows.append(_of_memory(desk))
+    text = report.table(rows)
+    print(text)
+    machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
+    if asked.out:
+        asked.out.write_text(
+            "# A whole portfolio, CSV to CSV\n\n"
+            f"Written by `python -m benchmarks batch {' '.join(arguments)}`".rstrip()
+            + f"; how it is taken is in `README.md`.\n\n{text}\n\nMachine: {machine}.\n",
+            encoding="utf-8",
+            newline="\n",
+        )
+    return 0 if all(row.met for row in rows) else 1
+
+
+def _of_forest(desk: Desk, rounds: int) -> list[Row]:
+    alone, usual, ours, others = [], [], [], []
+    for _ in range(rounds):
+        took, _ = desk.score("forest")
+        engine = desk.engine("forest")
+        pandas = desk.side("sklearn", desk.folder / "forest.pkl", desk.portfolio, desk.other)
+        _check_alike(desk.result, desk.other, desk.rows)
+        alone.append(engine["processes"] / took)
+        usual.append(pandas / took)
+        ours.append(took)
+        others.append((engine["processes"], engine["threads"], pandas))
+    processes, threads, pandas = (min(column) for column in zip(*others, strict=True))
+    return [
+        Row(
+            "forest of 500 trees, rows/s ÷ its engine alone on a ready matrix",
+            Target(0.9, True),
+            alone,
+            f"{_rate(desk, min(ours))}; alone {_rate(desk, processes)}, two processes; "
+            f"ONNX Runtime's two threads {_rate(desk, threads)}",
+        ),
+        Row(
+            "the same ÷ pandas and scikit-learn, `n_jobs=2`, read and write included",
+            Target(1.8, True),
+            usual,
+            f"they {_rate(desk, pandas)}; equal chances",
+        ),
+    ]
+
+
+def _of_network(desk: Desk, rounds: int) -> list[Row]:
+    by_processes, by_threads, ours, others = [], [], [], []
+    for _ in range(rounds):
+        took, _ = desk.score("network")
+        engine = desk.engine("network")
+        by_processes.append(engine["processes"] / took)
+        by_threads.append(engine["threads"] / took)
+        ours.append(took)
+        others.append((engine["processes"], engine["threads"]))
+    processes, threads = (min(column) for column in zip(*others, strict=True))
+    return [
+        Row(
+            "network 27/352/480/1, rows/s ÷ ONNX Runtime alone on a ready matrix, two threads",
+            Target(0.6, True),
+            by_threads,
+            f"{_rate(desk, min(ours))}; alone {_rate(desk, threads)}, blocks of 100,000 rows",
+        ),
+        Row(
+            "the same ÷ its engine alone as the command has it, two processes, small blocks",
+            Target(0.6, True),
+            by_processes,
+            f"alone {_rate(desk, processes)}",
+        ),
+    ]
+
+
+def _of_logistic(desk: Desk, rounds: int) -> Row:
+    shares, ours, others = [], [], []
+    for _ in range(rounds):
+        took, _ = desk.score("logistic")
+        carried = desk.side("carry", desk.states["logistic"], desk.portfolio, desk.other)
+        by_arrow = desk.side("arrow", desk.portfolio, desk.other)
+        shares.append(carried / took)
+        ours.append(took)
+        others.append((carried, by_arrow))
+    carried, by_arrow = (min(column) for column in zip(*others, strict=True))
+    return Row(
+        "logistic regression, rows/s ÷ reading and writing the same file in the same way",
+        Target(0.5, True),
+        shares,
+        f"{_rate(desk, min(ours))}; read and written {_rate(desk, carried)}; Arrow, all at once "
+        f"and with its threads, {_rate(desk, by_arrow)}",
+    )
+
+
+def _of_memory(desk: Desk) -> Row:
+    large = desk.folder / f"cartera_{LARGE}x.csv"
+    with desk.portfolio.open("rb") as source, large.open("wb") as target:
+        shutil.copyfileobj(source, target)
+        for _ in range(LARGE - 1):
+            source.seek(0)
+            source.readline()
+            shutil.copyfileobj(source, target)
+    _, small = desk.score("logistic")
+    took, much = desk.score("logistic", large)
+    large.unlink()
+    return Row(
+        f"memory of all processes at its peak, {LARGE * desk.rows:,} rows ÷ {desk.rows:,}",
+        Target(1.2, False),
+        [much / small],
+        f"{much:.0f} and {small:.0f} MiB; {LARGE * desk.rows / took:,.0f} rows/s",
+    )
+
+
+def _rate(desk: Desk, seconds: float) -> str:
+    return f"{desk.rows / seconds:,.0f} rows/s"
+
+
+def _run(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Seconds by the clock, and MiB of the process and all below it at their peak."""
+    began, peak = time.perf_counter(), 0
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
+    ) as process:
+        watched = psutil.Process(process.pid)
+        while process.poll() is None:
+            peak = max(peak, _memory(watched))
+            time.sleep(LOOK_S)
+    took = time.perf_counter() - began
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command[1:4])} ended with {process.returncode}")
+    return took, peak / (1 << 20)
+
+
+def _memory(process: psutil.Process) -> int:
+    """Proportional memory where the system tells it, else unshared memory."""
+    total = 0
+    try:
+        for one in (process, *process.children(recursive=True)):
+            info = one.memory_full_info()
+            total += getattr(info, "pss", info.uss)
+    except psutil.NoSuchProcess:
+        return 0  # one has just ended: the next look tells
+    return total
+
+
+def _check_alike(ours: Path, theirs: Path, count: int) -> None:
+    """Both have every row, and the same chances in the first and each hundredth of them."""
+    with (
+        ours.open(encoding="utf-8-sig", newline="") as first,
+        theirs.open(encoding="utf-8", newline="") as second,
+    ):
+        heading = first.readline()
+        first.seek(0)
+        delimiter = max(";,", key=heading.count)
+        pairs = zip_longest(
+            csv.DictReader(first, delimiter=delimiter), csv.DictReader(second, delimiter=";")
+        )
+        compared = 0
+        for mine, other in islice(pairs, 0, None, 100):
+            chance = float(mine["probabilidad"].replace(",", "."))
+            if abs(chance - float(other["probabilidad"])) > _ALIKE:
+                raise SystemExit("the chances are not those of scikit-learn")
+            compared += 1
+    if compared != -(-count // 100):
+        raise SystemExit("the result is not whole")
+
+
+def _made(asked: argparse.Namespace) -> Desk:
+    """The models, admitted, the portfolio and its model columns; kept from run to run."""
+    folder: Path = asked.folder
+    bench = Bench(folder.parent / "models", folder / "scratch", 0, 0)
+    desk = Desk(folder, asked.rows)
+    for name in MODELS:
+        shutil.copyfile(bench.model(name), folder / f"{name}.pkl")
+        desk.states[name] = bench.home(name) / "state"
+    if not desk.portfolio.exists():
+        unfinished = desk.portfolio.with_suffix(".tmp")
+        _run(
+            [
+                *(sys.executable, "-m", "propensia", "synth", str(unfinished)),
+                *("--rows", str(asked.rows)),
+            ],
+            {},
+        )
+        unfinished.replace(desk.portfolio)
+    desk.side("matrix", desk.portfolio, desk.matrix)
+    return desk
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks batch", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--large", action="store_true", help=f"memory too, of {LARGE} times as many rows"
+    )
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "benchmarks" / "batch")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "BATCH.md")
+    asked = parser.parse_args(arguments)
+    asked.folder = asked.folder.absolute()
+    return asked

@@ -1,0 +1,129 @@
+"""How a CSV is written: encoding, delimiter, line ends, decimal sign, and what its heading says.
+
+It is found in the beginning of the file; it never looks at what a column means.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+
+from propensia.batch import csv_rows
+from propensia.batch.csv_encoding import BOMS, WIDE, WINDOWS, letters, usual
+from propensia.delimited import TableError, opening, refuse_twice
+from propensia.files import shown
+
+SAMPLE_BYTES = 4 << 20
+LONGEST_HEADING = 1 << 20
+# Where decimal commas are looked for.
+NUMBERS_BYTES = 1 << 18
+
+COMMA = re.compile(rb'[;\r\n"][+-]?[0-9]+,[0-9]+(?=[;\r\n"])')
+POINT = re.compile(rb'[;\r\n"][+-]?[0-9]+\.[0-9]+(?=[;\r\n"])')
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a result is written, always in UTF-8: with ``bom``, so that Excel sees that it is.
+
+    ``end``: of a line. ``decimal``: the sign in numbers that are added.
+    """
+
+    delimiter: str = ","
+    end: str = "\n"
+    decimal: str = "."
+    bom: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the beginning of a file tells.
+
+    ``encoding``: of most rows: ``utf-8``, ``windows-1252`` or one of ``WIDE``. ``heading``: the
+    columns' names without blanks around them; nameless ones at its end may be missing in a row.
+    ``start``: the byte at which the rows begin, and ``line`` the number of their first line, from
+    1 on.
+    """
+
+    dialect: Dialect
+    encoding: str
+    heading: tuple[str, ...]
+    start: int
+    line: int
+
+
+def read_opening(sample: bytes, name: str) -> Opening:
+    """What the first bytes of a file tell: all of it, or ``SAMPLE_BYTES``.
+
+    Raises ``TableError`` for what is no CSV and for two columns of one name; ``name`` is the
+    file's, for messages.
+    """
+    if sample.startswith(b"PK\x03\x04"):
+        raise TableError(f"{shown(name)}: es un libro o un zip; en Excel, guárdelo como CSV UTF-8")
+    mark = next((bom for bom in BOMS if sample.startswith(bom)), b"")
+    content = sample[len(mark) :]
+    encoding = BOMS[mark] if mark else usual(content)
+    if encoding in WIDE:
+        content = content.decode(encoding, "replace").encode()
+    # As Latin-1 a letter is a byte: what stands before the heading is counted in both alike.
+    text = io.StringIO(content.decode("latin-1"), newline="")
+    delimiter, skipped = opening(text)
+    before = content[: text.tell()]
+    rest = content[len(before) :]
+    spans = csv_rows.split(rest, delimiter, whole=len(sample) < SAMPLE_BYTES)
+    names = _names(rest, spans, delimiter, name)
+    begun = before + rest[: _end(spans, 0)]
+    names = _as_wide(names, rest, spans, delimiter)
+    refuse_twice(names, name)
+    data = rest[_end(spans, 0) - 1 :][:NUMBERS_BYTES]
+    commas = len(COMMA.findall(data)) > len(POINT.findall(data))
+    return Opening(
+        dialect=Dialect(
+            delimiter=delimiter,
+            end=rest[spans.ends[0] : _end(spans, 0)].decode() or "\n",
+            decimal="," if delimiter == ";" and commas else ".",
+            bom=bool(mark) or encoding == WINDOWS,
+        ),
+        encoding=encoding,
+        heading=tuple(names),
+        start=len(mark)
+        + (len(begun.decode().encode(encoding)) if encoding in WIDE else len(begun)),
+        line=skipped + 1 + (int(spans.lines[1]) if len(spans.lines) > 1 else spans.count),
+    )
+
+
+def _names(rest: bytes, spans: csv_rows.Spans, delimiter: str, name: str) -> list[str]:
+    """The names in the first row. Raises ``TableError`` where it is no heading."""
+    row = rest[: spans.ends[0]] if len(spans.ends) else rest
+    if len(row) > LONGEST_HEADING:
+        raise TableError(f"{shown(name)}: la cabecera pasa de 1 MiB; ¿es un CSV?")
+    if b"\0" in row:
+        raise TableError(f"{shown(name)}: no es un fichero de texto; guárdelo como CSV UTF-8")
+    found = None if 0 in spans.broken else csv_rows.cells(row, delimiter)
+    if found is None:
+        raise TableError(f"{shown(name)}: a la cabecera le sobra o le falta una comilla")
+    names = [letters(cell).strip() for cell in found]
+    if not any(names):
+        raise TableError(f"{shown(name)} está vacío: no tiene ni cabecera")
+    return names
+
+
+def _end(spans: csv_rows.Spans, place: int) -> int:
+    """Where a row ends, with its line end."""
+    return int(spans.starts[place + 1]) if place + 1 < len(spans.starts) else spans.end
+
+
+def _as_wide(names: list[str], rest: bytes, spans: csv_rows.Spans, delimiter: str) -> list[str]:
+    """The names, with as many nameless ones at their end as the first row has cells for them:
+    many programs end rows with a delimiter, and headings not, or the other way."""
+    for place in range(1, len(spans.starts)):
+        row = rest[spans.starts[place] : spans.ends[place]]
+        if not row.strip(f'{delimiter}"'.encode()) or place in spans.broken:
+            continue
+        found = csv_rows.cells(row, delimiter) or []
+        spare = found[len(names) :]
+        if spare and not any(spare):
+            return [*names, *("" for _ in spare)]
+        return names[: len(found)] if not any(names[len(found) :]) else names
+    return names

@@ -1,0 +1,80 @@
+"""How the letters of a CSV are written, row by row: most rows in one way, some in another.
+
+It never loses a letter: bytes that are no UTF-8 are read as Windows-1252, as Excel writes them.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+import numpy as np
+
+from propensia.batch.csv_rows import Mask, Places, Spans
+
+UTF8 = "utf-8"
+WINDOWS = "windows-1252"
+WIDE = ("utf-16-le", "utf-16-be")
+BOMS = {codecs.BOM_UTF8: UTF8, codecs.BOM_UTF16_LE: WIDE[0], codecs.BOM_UTF16_BE: WIDE[1]}
+# That code page, with the five bytes that it leaves open as Latin-1 has them: any byte is read.
+_WINDOWS = "".join(bytes([code]).decode(WINDOWS, "ignore") or chr(code) for code in range(256))
+# The first and the last byte of two that may be a letter in UTF-8.
+_LEADS, _FOLLOWS = 0xC2, (0x80, 0xBF)
+
+
+def usual(content: bytes) -> str:
+    """The encoding that most letters speak for, of a text of one byte per sign."""
+    if content.isascii():
+        return UTF8
+    text = content.decode(UTF8, "replace")
+    wrong = text.count("\N{REPLACEMENT CHARACTER}")
+    right = len(text) - wrong - len(text.encode("ascii", "ignore"))
+    return WINDOWS if wrong > right else UTF8
+
+
+def letters(row: bytes) -> str:
+    """A row in UTF-8 or, where it is none, in Windows-1252."""
+    return row.decode() if _is_utf8(row) else _from_windows(row)
+
+
+def as_utf8(content: bytes, spans: Spans, encoding: str) -> tuple[bytes, Mask]:
+    """The rows in UTF-8, and which of them, ``(n,)``, were not in ``encoding`` as most are.
+
+    ``content`` itself where nothing has to change.
+    """
+    nothing = np.zeros(len(spans.ends), dtype=bool)
+    if content.isascii() or encoding in WIDE:  # the latter were brought to UTF-8 when cut
+        return content, nothing
+    codes = np.frombuffer(content, np.uint8)
+    special = _rows(np.flatnonzero(codes >= 128), spans)
+    if _is_utf8(content):
+        return content, special if encoding == WINDOWS else nothing
+    lead = (codes[:-1] >= _LEADS) & (codes[1:] >= _FOLLOWS[0]) & (codes[1:] <= _FOLLOWS[1])
+    kept = _rows(np.flatnonzero(lead), spans)
+    parts, copied = [], 0
+    for place in np.flatnonzero(kept).tolist():
+        start, end = int(spans.starts[place]), int(spans.ends[place])
+        kept[place] = _is_utf8(content[start:end])
+        if kept[place]:
+            parts += [_from_windows(content[copied:start]).encode(), content[start:end]]
+            copied = end
+    parts.append(_from_windows(content[copied:]).encode())
+    return b"".join(parts), kept if encoding == WINDOWS else special & ~kept
+
+
+def _rows(places: Places, spans: Spans) -> Mask:
+    """Which rows hold these bytes, ``(n,)``."""
+    found = np.zeros(len(spans.ends), dtype=bool)
+    found[np.searchsorted(spans.ends, places)] = True
+    return found
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode(UTF8)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _from_windows(content: bytes) -> str:
+    return codecs.charmap_decode(content, "strict", _WINDOWS)[0]

@@ -1,0 +1,255 @@
+"""A sheet of an Excel workbook, read row by row, each cell as the value that was last computed.
+
+It runs nothing that a workbook holds, neither formulas nor macros, and never opens one that could
+fill the memory.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import numpy as np
+import openpyxl
+import pyarrow as pa
+
+from propensia import files
+from propensia.batch import cells
+from propensia.batch.blocks import Block, Place, Rows
+from propensia.batch.cells import UNCOMPUTED, Cell, Cells, Wrong
+from propensia.batch.watching import Watched
+from propensia.delimited import TableError, refuse_twice
+from propensia.files import shown
+
+BLOCK_ROWS = 5_000
+BLOCK_BYTES = 4 << 20
+MOST_ROWS = 1 << 20
+"""Of a sheet, with its heading: what Excel has."""
+# Unpacked. A sheet is read as it comes; the rest is held (most of it: texts).
+MOST_SHEET_BYTES = 2 << 30
+MOST_HELD_BYTES = 256 << 20
+# A row is held as a whole, too; nothing else in a sheet is as long.
+MOST_ROW_BYTES = 16 << 20
+CHUNK_BYTES = 1 << 20
+FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]").search
+TOO_WIDE = "columnas_de_mas"
+NOT_COMPUTED = "formula_sin_calcular"
+AN_ERROR = "celda_con_error"
+# What openpyxl lets through of a workbook that is damaged or none.
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ParseError,
+    EOFError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+Line = tuple[int, list[Cell]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExcelReader:
+    """Reads blocks of a sheet. ``columns``: the place of each parameter's column by short name."""
+
+    names: tuple[str, ...]
+    columns: Mapping[str, int]
+
+    def read(self, block: Block) -> Rows:
+        """As ``Reader.read``."""
+        lines = [cells.unpacked(line) for line in block.content.decode("ascii").splitlines()]
+        numbers, width = np.array([line[0] for line in lines], dtype=np.int64), len(self.names)
+        rows = [line[1 : width + 1] + [None] * (width + 1 - len(line)) for line in lines]
+        broken: dict[int, str] = {}
+        notes: dict[int, str] = {}
+        for place, (line, row) in enumerate(zip(lines, rows, strict=True)):
+            read = {name: row[at] for name, at in self.columns.items()}
+            if any(cell is not None for cell in line[width + 1 :]):
+                broken[place] = TOO_WIDE
+            elif UNCOMPUTED in read.values():
+                broken[place] = NOT_COMPUTED
+            elif wrong := [n for n, cell in read.items() if isinstance(cell, Wrong)]:
+                notes[place] = " ".join(f"{name}:{AN_ERROR}" for name in wrong)
+        texts = {
+            name: pa.array(
+                [None if p in broken else cells.text(row[at]) for p, row in enumerate(rows)],
+                pa.string(),
+            )
+            for name, at in self.columns.items()
+        }
+        return Rows(texts, broken, numbers, Cells(self.names, rows), notes)
+
+
+class ExcelSource:
+    """A sheet of a workbook (``.xlsx``, ``.xlsm``) on disk, as ``Source``.
+
+    ``sheet``: its name; the first one that is not hidden otherwise. The first row that is not
+    empty is the heading. Raises ``TableError``.
+    """
+
+    def __init__(self, path: Path, sheet: str | None = None) -> None:
+        self._file = Watched(path)
+        self.name = path.name
+        self.identity: Mapping[str, Any] = {**self._file.identity, "sheet": sheet}
+        self.check = self._file.check
+        self._sheet_name = sheet
+        with self._damaged():
+            self._formulas = _looked_at(path)
+        with self._lines() as lines:
+            self._first, heading = next(lines, (0, []))
+        self.heading = tuple(cells.text(cell).strip() for cell in heading)
+        if not any(self.heading):
+            raise TableError(f"{shown(self.name)}: la hoja está vacía, no tiene ni cabecera")
+        refuse_twice(list(self.heading), self.name)
+
+    def read_columns(self, columns: Mapping[str, int]) -> None:
+        """Tell which column is which parameter."""
+        self.reader = ExcelReader(self.heading, columns)
+
+    def blocks(self, after: Place | None = None) -> Iterator[Block]:
+        """As ``Source.blocks``: the same blocks, wherever it begins."""
+        number, row = (0, self._first) if after is None else (after["number"], after["row"])
+        with self._lines() as lines:
+            waiting: list[str] = []
+            size = first = 0
+            for row, line in (pair for pair in lines if pair[0] > row):
+                first = first if waiting else row
+                waiting.append(cells.packed([row, *line]))
+                size += len(waiting[-1])
+                if len(waiting) == BLOCK_ROWS or size >= BLOCK_BYTES:
+                    yield self._block(number, first, waiting, row)
+                    waiting, size, number = [], 0, number + 1
+            if waiting:
+                yield self._block(number, first, waiting, row)
+
+    def _block(self, number: int, first: int, lines: list[str], row: int) -> Block:
+        end = {"number": number + 1, "row": row}
+        content = "\n".join(lines).encode("ascii")
+        return Block(number, first, content, end, min(1.0, row / self._rows) if self._rows else 0)
+
+    @contextmanager
+    def _damaged(self) -> Iterator[None]:
+        try:
+            yield
+        except DAMAGED as error:
+            self.check()
+            raise TableError(
+                f"{shown(self.name)}: el libro de Excel está dañado o incompleto; ábralo en Excel "
+                "y guárdelo de nuevo"
+            ) from error
+
+    @contextmanager
+    def _lines(self) -> Iterator[Iterator[Line]]:
+        """The rows of the sheet that hold anything, with their numbers from 1 on."""
+        with self._damaged(), ExitStack() as opened:
+            values = self._sheet(opened, computed=True)
+            formulas = self._sheet(opened, computed=False) if self._formulas else ()
+            yield self._typed(zip_longest(values, formulas, fillvalue=()))
+
+    def _sheet(self, opened: ExitStack, *, computed: bool) -> Iterator[tuple[Any, ...]]:
+        stream = opened.enter_context(files.open_regular(self._file.path))
+        with warnings.catch_warnings():  # of what it leaves out: styles, extensions
+            warnings.simplefilter("ignore")
+            book = openpyxl.load_workbook(
+                stream, read_only=True, data_only=computed, keep_links=False
+            )
+        opened.callback(book.close)
+        sheets = {sheet.title: sheet for sheet in book.worksheets}
+        if self._sheet_name is not None and self._sheet_name not in sheets:
+            told = ", ".join(f"«{shown(name)}»" for name in sheets)
+            raise TableError(
+                f"{shown(self.name)}: no hay ninguna hoja «{shown(self._sheet_name)}»; "
+                f"tiene {told}"
+            )
+        seen = [s for s in sheets.values() if s.sheet_state == "visible"] or [*sheets.values()]
+        sheet = seen[0] if self._sheet_name is None else sheets[self._sheet_name]
+        self._rows: int = sheet.max_row or 0
+        sheet.reset_dimensions()  # what it tells of its size may be wrong, and would cut it
+        rows: Iterator[tuple[Any, ...]] = sheet.iter_rows()
+        return rows
+
+    def _typed(self, pairs: Iterator[tuple[Any, Any]]) -> Iterator[Line]:
+        number = 0
+        while True:
+            with warnings.catch_warnings():  # of dates that are none: they are read as errors
+                warnings.simplefilter("ignore")
+                pair = next(pairs, None)
+            if pair is None:
+                return
+            values, formulas = pair
+            number += 1
+            if number > MOST_ROWS:
+                raise TableError(f"{shown(self.name)}: la hoja tiene más filas de las que caben")
+            row = [
+                _cell(value, formula)
+                for value, formula in zip_longest(values, formulas[: len(values)])
+            ]
+            while row and row[-1] is None:
+                row.pop()
+            if row:
+                yield number, row
+
+
+def _cell(cell: Any, formula: Any) -> Cell:
+    value, kind = cell.value, cell.data_type
+    if value is None:
+        asked = formula is not None and formula.data_type == "f"
+        return UNCOMPUTED if asked and kind != "str" else None  # a formula may give no text
+    if kind == "e":
+        return Wrong(str(value))
+    if isinstance(value, str | int | float | datetime):  # bool is an int
+        return value
+    return str(value)  # a time of a day, a span
+
+
+def _looked_at(path: Path) -> bool:
+    """Whether a workbook has formulas. Raises ``TableError`` for what no memory is given to."""
+    formulas = False
+    with files.open_regular(path) as stream, zipfile.ZipFile(stream) as book:
+        held = 0
+        for part in book.infolist():
+            if not part.filename.startswith("xl/worksheets/"):
+                held += part.file_size if part.filename.endswith((".xml", ".rels")) else 0
+            elif part.filename.endswith(".xml"):
+                if part.file_size > MOST_SHEET_BYTES:
+                    raise _too_big(path)
+                with book.open(part) as sheet:
+                    formulas |= _scanned(sheet, path)
+        if held > MOST_HELD_BYTES:
+            raise _too_big(path)
+    return formulas
+
+
+def _scanned(sheet: Any, path: Path) -> bool:
+    """Whether there is a formula in the XML of a sheet."""
+    found, silent, before = False, 0, b""
+    while chunk := sheet.read(CHUNK_BYTES):
+        joined = before + chunk
+        found = found or FORMULA(joined) is not None
+        silent = 0 if b"row" in joined else silent + len(chunk)
+        if silent > MOST_ROW_BYTES:
+            raise _too_big(path)
+        before = joined[-16:]
+    return found
+
+
+def _too_big(path: Path) -> TableError:
+    return TableError(
+        f"{shown(path.name)}: el libro ocupa demasiado una vez descomprimido; guarde la hoja como "
+        "CSV UTF-8 y puntúe ese fichero"
+    )

@@ -1,0 +1,223 @@
+"""An Excel workbook to be: rows kept as they come, one sheet that opens ready to be looked at.
+
+It never writes a formula, whatever a cell of the rows holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow as pa
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font
+from openpyxl.utils import get_column_letter
+
+from propensia import columnar
+from propensia.batch import cells
+from propensia.batch.added import Added
+from propensia.batch.blocks import Place, Results, Rows
+from propensia.batch.cells import Cell, Cells, Wrong
+from propensia.batch.spool import Spool, pack
+from propensia.delimited import TableError
+
+MOST_ROWS = 1 << 20
+MOST_COLUMNS = 1 << 14
+MOST_LETTERS = 32_767
+# Excel keeps 15 digits of a number; of one with more only a text keeps all.
+WHOLE = 10**15
+# Written so, it is a number and nothing else: no zero in front, as codes have.
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:[.,][0-9]{1,14})?").fullmatch
+NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+FIRST_DATE = datetime(1900, 3, 1)  # before it Excel has a day that never was
+SHEET = "Cartera puntuada"
+# Built-in formats, which Excel shows as is usual where it is opened.
+DAY, MOMENT, SHARE = "mm-dd-yy", "m/d/yy h:mm", "0.00%"
+PROBABILITY = "probabilidad"
+WIDTHS = (9, 42)
+LOOKED_AT = 200
+ROWS_TOLD = f"{MOST_ROWS - 1:,}".replace(",", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class ExcelWriter:
+    """Renders rows of cells. ``numbers``: the places of the columns that the contract says hold
+    numbers; only there a text that is plainly a number becomes one."""
+
+    added: Added
+    numbers: frozenset[int] = frozenset()
+
+    def render(self, rows: Rows, results: Results) -> bytes:
+        """As ``Writer.render``. Raises ``TableError`` for a text that no cell holds."""
+        if isinstance(rows.original, Cells):
+            own: Sequence[Sequence[Cell]] = rows.original.rows
+        else:
+            columns = enumerate(rows.columns().columns)
+            own = list(zip(*(_cells(c, at in self.numbers) for at, c in columns), strict=True))
+        added = zip(*(column.to_pylist() for column in self.added.columns(results)), strict=True)
+        lines = [
+            cells.packed([_fitting(cell) for cell in [*first, *last]])
+            for first, last in zip(own, added, strict=True)
+        ]
+        return len(lines).to_bytes(8, "little") + pack("\n".join(lines).encode("ascii"))
+
+
+def _cells(column: pa.Array, numbers: bool) -> list[Cell]:
+    """The values of a column as cells: what Excel has no kind for becomes a text."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _cells(column.dictionary_decode(), numbers)
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        found: list[Cell] = column.to_pylist()
+        return found
+    if pa.types.is_decimal(kind):
+        return [_of_decimal(value) for value in column.to_pylist()]
+    if pa.types.is_date(kind):
+        return [_of_day(value) for value in column.to_pylist()]
+    if pa.types.is_timestamp(kind) and kind.tz is None:
+        found = column.cast(pa.timestamp("us"), safe=False).to_pylist()
+        return found
+    try:
+        texts = columnar.texts(column).to_pylist()
+    except columnar.NotFlat as error:
+        raise TableError(f"una columna es de {error}, que no cabe en una hoja") from None
+    return [_number(text) if numbers else text or None for text in texts]
+
+
+def _of_decimal(value: Decimal | None) -> Cell:
+    if value is None or len(value.as_tuple().digits) <= 15:
+        return None if value is None else float(value)
+    return str(value)
+
+
+def _of_day(value: date | None) -> Cell:
+    return None if value is None else datetime(value.year, value.month, value.day)
+
+
+def _number(text: str) -> Cell:
+    if NUMBER(text) is None or sum(map(str.isdigit, text)) > 15:
+        return text or None
+    return float(text.replace(",", ".")) if "." in text or "," in text else int(text)
+
+
+def _fitting(cell: Cell) -> Cell:
+    """A cell that a workbook can hold."""
+    if isinstance(cell, str):
+        if len(cell) > MOST_LETTERS:
+            raise TableError(
+                f"hay un texto de más de {MOST_LETTERS} letras, que no cabe en una celda de "
+                "Excel; deje el resultado en un .csv o un .parquet"
+            )
+        return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", cell)
+    if isinstance(cell, bool):
+        return cell
+    if isinstance(cell, int):
+        return cell if abs(cell) < WHOLE else str(cell)
+    if isinstance(cell, float):
+        finite = cell - cell == 0
+        return cell if finite else columnar.text(cell) or None
+    if isinstance(cell, datetime) and cell < FIRST_DATE:
+        return cells.text(cell)
+    return cell
+
+
+class ExcelSink:
+    """A workbook of one sheet, as ``Sink``. Raises ``TableError`` for what no sheet holds."""
+
+    def __init__(
+        self, path: Path, heading: Sequence[str], added: Added, numbers: frozenset[int]
+    ) -> None:
+        self.name = path.name
+        self.writer = ExcelWriter(added, numbers)
+        self._heading = (*heading, *added.names)
+        if len(self._heading) > MOST_COLUMNS:
+            raise TableError(_too_long(f"{MOST_COLUMNS} columnas"))
+        self._spool = Spool(path)
+        self._rows = 0
+
+    def start(self, place: Place | None) -> None:
+        """As ``Sink.start``."""
+        self._spool.start(place)
+        self._rows = 0 if place is None else place["rows"]
+
+    def keep(self, content: bytes) -> Place:
+        """As ``Sink.keep``."""
+        rows = self._rows + int.from_bytes(content[:8], "little")
+        refuse_long(rows)
+        place = self._spool.keep(content[8:])
+        self._rows = rows
+        return {**place, "rows": rows}
+
+    def finish(self) -> None:
+        """As ``Sink.finish``."""
+        if not self._spool.is_over:
+            self._write()
+        self._spool.show()
+
+    def _write(self) -> None:
+        book = openpyxl.Workbook(write_only=True)
+        sheet = book.create_sheet(SHEET)
+        sheet.freeze_panes = "A2"
+        lines = self._lines()
+        first = list(islice(lines, LOOKED_AT))
+        for at, name in enumerate(self._heading):
+            letters = [len(name) + 3, *(len(cells.text(line[at])) + 1 for line in first)]
+            width = min(max(*letters, WIDTHS[0]), WIDTHS[1])
+            sheet.column_dimensions[get_column_letter(at + 1)].width = width
+        sheet.append([_styled(sheet, name, bold=True) for name in self._heading])
+        share = self._heading.index(PROBABILITY, len(self._heading) - len(self.writer.added.names))
+        for line in chain(first, lines):
+            sheet.append([_written(sheet, cell, at == share) for at, cell in enumerate(line)])
+        sheet.auto_filter.ref = f"A1:{get_column_letter(len(self._heading))}{self._rows + 1}"
+        book.save(self._spool.unfinished)
+
+    def _lines(self) -> Iterator[list[Cell]]:
+        for frame in self._spool.frames():
+            yield from map(cells.unpacked, frame.decode("ascii").splitlines())
+
+
+def refuse_long(rows: int) -> None:
+    """Raise ``TableError`` if a sheet cannot hold so many rows and a heading."""
+    if rows >= MOST_ROWS:
+        raise TableError(_too_long(f"{ROWS_TOLD} filas"))
+
+
+def _too_long(what: str) -> str:
+    return f"una hoja de Excel no tiene más de {what}; deje el resultado en un .csv o un .parquet"
+
+
+def _written(sheet: Any, cell: Cell, share: bool) -> Any:
+    """What openpyxl writes as that cell and as nothing else."""
+    if cell is None or isinstance(cell, bool):
+        return cell
+    if isinstance(cell, str):
+        plain = cell[:1] not in ("=", "#")  # it would make a formula or an error of some
+        return cell if plain else _styled(sheet, cell)
+    if isinstance(cell, datetime):
+        midnight = cell.time() == datetime.min.time()
+        return _styled(sheet, cell, form=DAY if midnight else MOMENT)
+    if isinstance(cell, Wrong):
+        return cell.shown or None
+    if share:
+        return _styled(sheet, cell, form=SHARE)
+    exact = not isinstance(cell, float) or float(f"{cell:.16g}") == cell
+    return cell if exact else _styled(sheet, cell)
+
+
+def _styled(sheet: Any, value: Any, *, bold: bool = False, form: str | None = None) -> Any:
+    # openpyxl writes 16 digits of a number, and some need 17: so it goes as a text, called one.
+    cell = WriteOnlyCell(sheet, value=repr(value) if isinstance(value, float) else value)
+    if isinstance(value, str | float):
+        cell.data_type = "s" if isinstance(value, str) else "n"
+    if bold:
+        cell.font = Font(bold=True)
+    if form is not None:
+        cell.number_format = form
+    return cell

@@ -1,0 +1,172 @@
+"""Both ends of a run as a person asked for them: what is read, what is written, and by which keys.
+
+It changes nothing: neither end is touched before the run starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from propensia.batch import alert_list, columns, formats
+from propensia.batch import since as sinces
+from propensia.batch.added import Added
+from propensia.batch.alert_list import Limits
+from propensia.batch.blocks import Source
+from propensia.batch.database_sink import About, DatabaseSink
+from propensia.batch.database_source import DatabaseSource
+from propensia.batch.formats import Ends, Part
+from propensia.batch.model import Model
+from propensia.batch.score_tables import TABLE
+from propensia.batch.since import LAST, Since
+from propensia.delimited import TableError
+
+OWN = "run"
+"""Deciles by the limits of the run itself."""
+
+
+class WrongUse(Exception):
+    """What was typed cannot be meant; the text says which option, and what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was typed of both ends, as ``propensia score --help`` explains it; ``None`` where
+    nothing was. ``source`` and ``target`` are paths or database URLs."""
+
+    source: str
+    target: str
+    query: str | None = None
+    sheet: str | None = None
+    columns: Path | None = None
+    key: str | None = None
+    since: str | None = None
+    changed: str | None = None
+    table: str | None = None
+    run: str | None = None
+    alerts: str | None = None
+    leave: str | None = None
+    deciles: str | None = None
+    reasons: int | None = None
+
+    @property
+    def scores(self) -> str:
+        """The name of the table of results."""
+        return self.table or TABLE
+
+    def refuse(self) -> None:
+        """Raise ``WrongUse`` for options that do not go together."""
+        into_database = formats.is_database(self.target)
+        for name, given in (
+            ("--table", self.table),
+            ("--run", self.run),
+            ("--alerts", self.alerts),
+        ):
+            if given is not None and not into_database:
+                raise WrongUse(f"{name}: solo vale si SALIDA es una base de datos (tipo://…)")
+        if (self.since is None) != (self.changed is None):
+            raise WrongUse("--since y --changed van juntas: desde cuándo, y qué columna lo dice")
+        if self.since == LAST and not into_database:
+            raise WrongUse("--since last: solo vale si SALIDA es una base de datos (tipo://…)")
+        if self.leave is not None and self.alerts is None:
+            raise WrongUse("--alerts-leave va con --alerts")
+        limits = self.limits()
+        if limits is not None and limits.is_share and self.since is not None:
+            raise WrongUse(
+                "--alerts top=… es una parte de la cartera entera, y --since solo puntúa lo "
+                "cambiado: diga una probabilidad, como --alerts 0.8"
+            )
+
+    def limits(self) -> Limits | None:
+        """Of the alert list. Raises ``WrongUse``."""
+        if self.alerts is None:
+            return None
+        try:
+            return alert_list.limits(self.alerts, self.leave)
+        except ValueError as error:
+            raise WrongUse(f"--alerts: {error}") from error
+
+
+def options(wish: Wish, renamed: dict[str, str]) -> dict[str, Any]:
+    """Those that change a result, as they are typed; not the query, which may hold anything."""
+    every = {
+        "--columns": renamed or None,
+        "--sheet": wish.sheet,
+        "--key": wish.key,
+        "--run": wish.run,
+        "--alerts": wish.alerts,
+        "--alerts-leave": wish.leave,
+        "--deciles": wish.deciles,
+        "--motivos": wish.reasons,
+    }
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def renamed(wish: Wish, model: Model) -> dict[str, str]:
+    """What the mapping file says. Raises ``TableError`` or ``OSError``."""
+    return {} if wish.columns is None else columns.read_mapping(wish.columns, model.contract)
+
+
+def ends(wish: Wish, model: Model, names: dict[str, str]) -> Ends:
+    """Both ends; ``names`` as ``renamed`` gave them.
+
+    Raises ``WrongUse``, ``TableError`` or ``OSError``.
+    """
+    added = Added(
+        model.release.version,
+        (model.contract.negative_name["es"], model.contract.positive_name["es"]),
+        reasons=bool(wish.reasons),
+    )
+    if not formats.is_database(wish.target):
+        source = _source(wish, model, names, _moment(wish.since))
+        own = wish.deciles == OWN
+        return formats.open_ends(source, wish.target, model.contract, added, own_deciles=own)
+    moment = _moment(wish.since)
+    if wish.since == LAST:
+        told = About(model.release.number, "")
+        moment = DatabaseSink(wish.target, wish.scores, added, told).last_began()
+    source = _source(wish, model, names, moment)
+    key = source.key if isinstance(source, DatabaseSource) else wish.key
+    if key is not None and key not in source.heading:
+        raise TableError(f"--key: {source.name} no tiene esa columna")
+    if isinstance(source, DatabaseSource):
+        source.narrow()
+    about = About(model.release.number, source.name, wish.run, moment, moment is None)
+    sink = DatabaseSink(
+        wish.target,
+        wish.scores,
+        added,
+        about,
+        key=key,
+        limits=wish.limits(),
+        own_deciles=wish.deciles == OWN,
+    )
+    return Ends(source, source.reader, sink)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None or text == LAST:
+        return None
+    try:
+        return sinces.typed(text)
+    except ValueError:
+        raise WrongUse("--since: una fecha, AAAA-MM-DD o AAAA-MM-DDTHH:MM, o «last»") from None
+
+
+def _source(wish: Wish, model: Model, names: dict[str, str], moment: datetime | None) -> Source:
+    since = None
+    if wish.changed is not None:
+        since = Since(wish.changed, moment, known=wish.since != LAST)
+    # For a file, the key is only what its rows are called in a database.
+    key = wish.key if formats.is_database(wish.source) else None
+    if wish.key is not None and not any(map(formats.is_database, (wish.source, wish.target))):
+        raise WrongUse("--key: solo vale si ENTRADA o SALIDA es una base de datos (tipo://…)")
+    part = Part(query=wish.query, key=key, since=since, sheet=wish.sheet)
+    return formats.open_source(wish.source, model.contract, part, names or None)
+
+
+def goes_on(source: Source) -> bool:
+    """Whether a run over it can go on in the middle."""
+    return not isinstance(source, DatabaseSource) or source.key is not None

@@ -1,0 +1,292 @@
+"""Parquet files in and out: read by blocks of rows, given back with the types that they had.
+
+It holds no more than a few blocks, and never changes a value of a row that it gives back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from propensia import columnar, files
+from propensia.batch.added import Added
+from propensia.batch.blocks import Block, Place, Results, Rows
+from propensia.batch.spool import Spool, pack
+from propensia.batch.watching import Watched
+from propensia.delimited import TableError, refuse_twice
+from propensia.files import shown
+
+BLOCK_ROWS = 20_000
+BLOCK_BYTES = 8 << 20
+BUFFER_BYTES = 1 << 20
+GROUP_ROWS = 100_000
+GROUP_BYTES = 64 << 20
+NOT_UTF8 = "codificacion_no_valida"
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetReader:
+    """Reads blocks of a Parquet file. ``columns``: the place of each parameter's column by short
+    name; a parameter without one was not sent. ``as_texts``: bytes are given back as texts, too,
+    for a result that knows no bytes."""
+
+    columns: Mapping[str, int]
+    as_texts: bool = False
+
+    def read(self, block: Block) -> Rows:
+        """As ``Reader.read``."""
+        batch = unpacked(block.content)
+        rows = rows_of(batch, self.columns, block.first)
+        given = [_whole(column, self.as_texts) for column in batch.columns]
+        return replace(rows, original=pa.RecordBatch.from_arrays(given, batch.schema.names))
+
+
+def rows_of(batch: pa.RecordBatch, columns: Mapping[str, int], first: int) -> Rows:
+    """The rows of a record batch, the first of which a person finds as number ``first``.
+
+    Raises ``TableError`` for a column that no text can be made of.
+    """
+    broken = np.zeros(len(batch), dtype=bool)
+    texts: dict[str, pa.Array] = {}
+    for name, at in columns.items():
+        column, bad = _decoded(batch.column(at))
+        broken |= bad
+        try:
+            texts[name] = columnar.texts(column)
+        except columnar.NotFlat as error:
+            raise TableError(_not_flat(batch.schema.names[at], str(error))) from None
+    if broken.any():
+        texts = {name: pc.if_else(pa.array(broken), None, c) for name, c in texts.items()}
+    numbers = np.arange(first, first + len(batch))
+    return Rows(texts, {int(place): NOT_UTF8 for place in broken.nonzero()[0]}, numbers, batch)
+
+
+def _decoded(column: pa.Array) -> tuple[pa.Array, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """A column whose bytes are texts, null where they are not, and where that is."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _decoded(column.dictionary_decode())
+    bad = np.zeros(len(column), dtype=bool)
+    if not _is_bytes(kind) and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
+        return column, bad
+    plain = pc.cast(column, pa.large_binary())
+    try:
+        found = plain.view(pa.large_string())
+        found.validate(full=True)
+    except pa.ArrowException:  # rare: only then each text by itself
+        for place, value in enumerate(plain.to_pylist()):
+            bad[place] = value is not None and not _is_utf8(value)
+        found = pc.if_else(pa.array(bad), None, plain).view(pa.large_string())
+    return found, bad
+
+
+def _whole(column: pa.Array, as_texts: bool) -> pa.Array:
+    """A column as it was, but that what is called a text is one: other bytes become signs."""
+    kind = column.type
+    of_texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if not of_texts and not (as_texts and _is_bytes(kind)):
+        return column
+    kind = kind if of_texts else pa.string()
+    try:
+        found = column.cast(kind)
+        found.validate(full=True)
+    except pa.ArrowException:
+        raw = column.cast(pa.large_binary()).to_pylist()
+        return pa.array([None if v is None else v.decode("utf-8", "replace") for v in raw], kind)
+    return found
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    found: bool = (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+    return found
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _not_flat(name: str, kind: str) -> str:
+    return (
+        f"la columna {shown(name)} no es de textos, números ni fechas, sino {shown(kind)}; "
+        "quítela o despliéguela en columnas sencillas"
+    )
+
+
+def packed(batch: pa.RecordBatch) -> bytes:
+    """A record batch as bytes, which ``unpacked`` reads."""
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, batch.schema) as stream:
+        stream.write_batch(batch)
+    found: bytes = out.getvalue().to_pybytes()
+    return found
+
+
+def unpacked(content: bytes) -> pa.RecordBatch:
+    """The record batch of ``packed``."""
+    with pa.ipc.open_stream(content) as stream:
+        return stream.read_next_batch()
+
+
+class ParquetSource:
+    """A Parquet file on disk, as ``Source``. ``schema``: its columns with their types."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = Watched(path)
+        self.name, self.identity, self.check = path.name, self._file.identity, self._file.check
+        with self._opened() as file:
+            self.schema: pa.Schema = file.schema_arrow.remove_metadata()
+            told = file.metadata
+            self.rows: int = told.num_rows
+            groups = [told.row_group(number) for number in range(told.num_row_groups)]
+            self._ends = np.cumsum([group.num_rows for group in groups], dtype=np.int64)
+            size = sum(group.total_byte_size for group in groups)
+        self.heading = tuple(name.strip() for name in self.schema.names)
+        refuse_twice(list(self.heading), self.name)
+        each = size // max(self.rows, 1)
+        self._block_rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(each, 1)))
+
+    def read_columns(self, columns: Mapping[str, int]) -> None:
+        """Tell which column is which parameter. Raises ``TableError`` for one of no texts."""
+        self._refuse_nested(columns.values())
+        self.reader = ParquetReader(columns)
+
+    def give_texts(self) -> None:
+        """The result holds texts, numbers and dates only. Raises ``TableError`` for columns that
+        are neither."""
+        self._refuse_nested(range(len(self.schema)))
+        self.reader = replace(self.reader, as_texts=True)
+
+    def _refuse_nested(self, places: Iterable[int]) -> None:
+        for at in places:
+            kind = self.schema.field(at).type
+            if pa.types.is_nested(kind):
+                raise TableError(f"{shown(self.name)}: {_not_flat(self.heading[at], str(kind))}")
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        try:
+            with (
+                files.open_regular(self._file.path) as stream,
+                pq.ParquetFile(stream, buffer_size=BUFFER_BYTES) as file,
+            ):
+                yield file
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            if getattr(error, "errno", None) is not None:  # the system's; pyarrow's have none
+                raise
+            self.check()
+            raise TableError(f"{shown(self.name)}: no es un fichero Parquet entero") from error
+
+    def blocks(self, after: Place | None = None) -> Iterator[Block]:
+        """As ``Source.blocks``: the same blocks, wherever it begins."""
+        row = 0 if after is None else after["row"]
+        if self.rows == 0:
+            return
+        with self._opened() as file:
+            for batch in self._batches(file, row):
+                first, row = row, row + len(batch)
+                yield Block(
+                    number=first // self._block_rows,
+                    first=first + 1,
+                    content=packed(batch),
+                    end={"row": row},
+                    done=row / self.rows,
+                )
+
+    def _batches(self, file: pq.ParquetFile, row: int) -> Iterator[pa.RecordBatch]:
+        """The rows from ``row`` on, as many at a time as a block has."""
+        group = int(np.searchsorted(self._ends, row, side="right"))
+        if group == len(self._ends):
+            return
+        skip = row - (int(self._ends[group - 1]) if group else 0)
+        waiting: list[pa.RecordBatch] = []
+        held = 0
+        for batch in file.iter_batches(self._block_rows, range(group, len(self._ends))):
+            piece = batch.slice(skip)
+            skip = max(0, skip - len(batch))
+            while held + len(piece) >= self._block_rows:
+                missing = self._block_rows - held
+                yield pa.concat_batches([*waiting, piece.slice(0, missing)])
+                waiting, held, piece = [], 0, piece.slice(missing)
+            waiting, held = [*waiting, piece], held + len(piece)
+        if held:
+            yield pa.concat_batches(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetWriter:
+    """Renders the record batches of a Parquet file. ``names``: of the columns of the rows."""
+
+    names: tuple[str, ...]
+    added: Added
+
+    def render(self, rows: Rows, results: Results) -> bytes:
+        """As ``Writer.render``."""
+        batch = rows.columns()
+        whole = pa.RecordBatch.from_arrays(
+            [*batch.columns, *self.added.columns(results)], [*self.names, *self.added.names]
+        )
+        return pack(packed(whole))
+
+
+class ParquetSink:
+    """A Parquet file to be, as ``Sink``: ``NAME.part`` until it is whole.
+
+    ``schema``: the names of the rows' columns, and their types where there is no row.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, added: Added) -> None:
+        self.name = path.name
+        self.writer = ParquetWriter(tuple(schema.names), added)
+        self._empty = pa.schema([*schema, *added.schema]).empty_table()
+        self._spool = Spool(path)
+
+    def start(self, place: Place | None) -> None:
+        """As ``Sink.start``."""
+        self._spool.start(place)
+
+    def keep(self, content: bytes) -> Place:
+        """As ``Sink.keep``."""
+        return self._spool.keep(content)
+
+    def finish(self) -> None:
+        """As ``Sink.finish``."""
+        if not self._spool.is_over:
+            self._write()
+        self._spool.show()
+
+    def _write(self) -> None:
+        groups = self._groups()
+        first = next(groups, self._empty)
+        with pq.ParquetWriter(self._spool.unfinished, first.schema, compression="zstd") as writer:
+            writer.write_table(first)
+            for group in groups:
+                writer.write_table(group)
+
+    def _groups(self) -> Iterator[pa.Table]:
+        """The kept rows, as many at a time as a row group has."""
+        waiting: list[pa.RecordBatch] = []
+        rows = size = 0
+        for frame in self._spool.frames():
+            batch = unpacked(frame)
+            waiting, rows, size = [*waiting, batch], rows + len(batch), size + batch.nbytes
+            if rows >= GROUP_ROWS or size >= GROUP_BYTES:
+                yield pa.Table.from_batches(waiting)
+                waiting, rows, size = [], 0, 0
+        if waiting:
+            yield pa.Table.from_batches(waiting)

@@ -1,0 +1,376 @@
+"""``propensia score --engine dask``: real schedulers, workers and kills, and the very same bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]  # ships no types
+import pytest
+from models_for_tests import EXAMPLE
+from server import ROOT, Place, free_port, wait_for
+
+from propensia import contract as contracts
+from propensia.batch import cluster, model, opening
+from propensia.batch.blocks import Block
+from propensia.batch.cluster import Where
+from propensia.batch.engines import ClusterGone, ClusterRefused, Engine
+from propensia.batch.opening import WrongUse
+from propensia.batch.pool import AHEAD, WorkerDied
+from propensia.batch.scoring import Task, Wanted
+
+SECRET = "Quevedo17"
+ROWS = 50_000
+"""With their long texts 13 blocks."""
+START_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def portfolio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Many blocks, a few bad rows, and in each a text that no log may hold."""
+    path = tmp_path_factory.mktemp("cluster") / "cartera.csv"
+    good = ";".join(EXAMPLE.values())
+    bad = ";".join((EXAMPLE | {"im": SECRET}).values())
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(f"{';'.join(EXAMPLE)};nota\n")
+        for number in range(ROWS):
+            stream.write(f"{bad if number % 997 == 0 else good};{SECRET}{number:01000d}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(admitted: Place, portfolio: Path) -> dict[str, bytes]:
+    """What one process of this machine makes of it."""
+    out = portfolio.with_name("local.csv")
+    done = admitted.run("score", str(portfolio), str(out), "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return found(out)
+
+
+def found(out: Path) -> dict[str, bytes]:
+    """The result and the file of faults."""
+    return {
+        ending: out.with_name(f"{out.name}{ending}").read_bytes()
+        for ending in ("", ".errores.csv")
+    }
+
+
+def kept(out: Path) -> int:
+    """Rows that are noted down as done."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        note = json.loads(out.with_name(f"{out.name}.part.json").read_text(encoding="utf-8"))
+        return int(note["tally"]["rows"])
+    return 0
+
+
+@dataclass
+class Running:
+    """A process in the background, with all below it, and what it said."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+    seen: set[psutil.Process] = field(default_factory=set)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def family(self) -> set[psutil.Process]:
+        """Every process that was ever seen here and still runs."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            own = psutil.Process(self.popen.pid)
+            self.seen |= {own, *own.children(recursive=True)}
+        running = {one for one in self.seen if one.is_running()}
+        return {one for one in running if one.status() != psutil.STATUS_ZOMBIE}
+
+    def scoring(self) -> list[psutil.Process]:
+        """Those of it that score."""
+        workers = []
+        for process in self.family():
+            with contextlib.suppress(psutil.Error):
+                if "spawn_main" in " ".join(process.cmdline()):
+                    workers.append(process)
+        return workers
+
+    def end(self) -> None:
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.popen.wait(30)
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(admitted: Place, tmp_path: Path) -> Iterator[Start]:
+    """Starts ``python -m MODULE ARGUMENTS``; at the end everything is gone."""
+    every: list[Running] = []
+
+    def started(module: str, *arguments: object, **variables: str) -> Running:
+        log = tmp_path / f"{len(every)}.log"
+        with log.open("wb") as out:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", module, *map(str, arguments)],
+                cwd=ROOT,
+                env=admitted.environment() | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        every.append(Running(popen, log))
+        return every[-1]
+
+    yield started
+    for one in reversed(every):
+        one.end()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A scheduler of this machine, to which workers are added one by one."""
+
+    start: Start
+    folder: Path
+    port: int = field(default_factory=free_port)
+
+    @property
+    def address(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def scheduler(self) -> Running:
+        words = ("--host", "127.0.0.1", "--port", self.port, "--dashboard-address", "127.0.0.1:0")
+        one = self.start("distributed.cli.dask_scheduler", *words)
+        wait_for(lambda: "Scheduler at:" in one.said, "a scheduler", START_S)
+        return one
+
+    def worker(self, **variables: str) -> Running:
+        words = ("--host", "127.0.0.1", "--nthreads", 1, "--no-nanny", "--no-dashboard")
+        place = ("--local-directory", self.folder, "--memory-limit", 0)
+        one = self.start("distributed.cli.dask_worker", self.address, *words, *place, **variables)
+        wait_for(lambda: "Registered to:" in one.said, "a worker", START_S)
+        return one
+
+
+@pytest.fixture
+def away(start: Start, tmp_path: Path) -> Cluster:
+    return Cluster(start, tmp_path / "scratch")
+
+
+def task(admitted: Place, portfolio: Path) -> tuple[Task, Any]:
+    """What the command gives the workers, and the blocks of a portfolio."""
+    taken = model.take(admitted.registry, contracts.load("cobranza"))
+    ends = opening.ends(opening.Wish(str(portfolio), str(portfolio) + ".out"), taken, {})
+    made = Task(taken, ends.reader, ends.sink.writer, Wanted((0.25, 0.5, 0.75)))
+    return made, ends.source.blocks()
+
+
+# What is typed
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        (Engine(scheduler="tls://uno:8786"), "va con --engine dask"),
+        (Engine("dask", insecure=True), "--insecure va con --scheduler"),
+        (Engine("dask", scheduler="uno:8786"), "una dirección tls://"),
+        (Engine("dask", scheduler="tls://ana:clave@uno:8786"), "una dirección tls://"),
+        (Engine("dask", scheduler="ucx://uno:8786"), "una dirección tls://"),
+        (Engine("dask", scheduler="tcp://uno"), "una dirección tls://"),
+        (Engine("dask", scheduler="tcp://uno:8786"), "cualquiera en la red"),
+        (Engine("dask", scheduler="tcp://10.1.2.3:8786"), "cualquiera en la red"),
+        (Engine("dask", scheduler="tcp://[2001:db8::1]:8786"), "cualquiera en la red"),
+    ],
+)
+def test_an_engine_that_cannot_be_meant_is_refused(engine: Engine, told: str) -> None:
+    with pytest.raises(WrongUse, match=told):
+        engine.refuse()
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        Engine(),
+        Engine("dask", workers=2),
+        Engine("dask", scheduler="tls://uno.example:8786"),
+        Engine("dask", scheduler="tcp://127.0.0.1:8786"),
+        Engine("dask", scheduler="tcp://[::1]:8786"),
+        Engine("dask", scheduler="tcp://localhost:8786"),
+        Engine("dask", scheduler="tcp://10.1.2.3:8786", insecure=True),
+    ],
+)
+def test_an_engine_that_is_safe_or_was_insisted_on_is_taken(engine: Engine) -> None:
+    engine.refuse()
+
+
+def test_nothing_of_a_portfolio_is_shown_where_a_block_is_logged(
+    admitted: Place, portfolio: Path
+) -> None:
+    made, blocks = task(admitted, portfolio)
+    block = next(blocks)
+    parcel = cluster._Parcel("run", made, {})
+    found = cluster._answer(cluster._Parcel("run", made, cluster._own_versions()), block)
+    assert not isinstance(found, Exception)
+    assert SECRET.encode() in block.content and SECRET.encode() in found.content
+    for shown in (repr(block), repr(parcel), repr(found)):
+        assert SECRET not in shown and len(shown) < 5_000
+
+
+def test_what_goes_wrong_in_a_worker_comes_back_as_it_is(admitted: Place, portfolio: Path) -> None:
+    made, _ = task(admitted, portfolio)
+    other = cluster._own_versions() | {"numpy": "0.1"}
+    found = cluster._answer(cluster._Parcel("other", made, other), Block(0, 1, b"", {}, 0))
+    assert isinstance(found, ClusterRefused) and "numpy 0.1 aquí y" in str(found)
+
+
+def test_a_scheduler_that_is_not_there_is_told_at_once(
+    admitted: Place, portfolio: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    dask = ("--engine", "dask", "--scheduler", f"tcp://127.0.0.1:{free_port()}")
+    done = admitted.run("score", str(portfolio), str(out), *dask)
+    assert done.returncode == 3, done.stderr
+    assert "no contesta" in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# A cluster of this machine
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_a_cluster_costs_nothing_but_time(
+    start: Start, portfolio: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    """And nobody else reaches that cluster: every port of it is one of this machine only."""
+    out = tmp_path / "out.csv"
+    run = start("propensia", "score", portfolio, out, "--engine", "dask", "--workers", 2)
+    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S)
+    ports = [
+        connection.laddr.ip
+        for process in run.family()
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert ports and set(ports) == {"127.0.0.1"}
+    victim = run.scoring()[0]
+    victim.kill()
+    assert kept(out) < ROWS, "too late"
+    assert run.popen.wait(START_S) == 0, run.said
+    assert found(out) == expected
+    assert SECRET not in run.said
+    assert not run.family()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="there is no kill -9")
+def test_nothing_is_left_of_a_cluster_whose_command_is_killed_and_it_goes_on_as_local(
+    start: Start, admitted: Place, portfolio: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    run = start("propensia", "score", portfolio, out, "--engine", "dask", "--workers", 2)
+    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S)
+    assert len(run.scoring()) >= 2
+    run.popen.kill()
+    run.popen.wait(10)
+    wait_for(lambda: not run.family(), "the end of its workers", 30)
+    assert 0 < kept(out) < ROWS
+    done = admitted.run("score", str(portfolio), str(out), "--resume", "--workers", "2")
+    assert done.returncode == 0 and "Sigue donde quedó" in done.stderr, done.stderr
+    assert found(out) == expected
+
+
+# A cluster of other machines
+
+
+@pytest.mark.slow
+def test_of_two_workers_one_may_die_and_one_may_come_and_the_bytes_are_the_same(
+    away: Cluster, start: Start, portfolio: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Killed for good; the new one gets what it needs from those that have it. No log of any of
+    them holds a text of the portfolio."""
+    others = [away.scheduler(), away.worker(), away.worker()]
+    out = tmp_path / "out.csv"
+    dask = ("--engine", "dask", "--scheduler", away.address)
+    run = start("propensia", "score", portfolio, out, *dask)
+    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S)
+    others[1].popen.kill()
+    others.append(away.worker())
+    assert kept(out) < ROWS, "too late"
+    assert run.popen.wait(START_S) == 0, run.said
+    assert found(out) == expected
+    assert [one.log.name for one in (*others, run) if SECRET in one.said] == []
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_comes_back_is_gone_on_with_and_one_that_stays_away_is_told(
+    away: Cluster, admitted: Place, portfolio: Path
+) -> None:
+    first, worker = away.scheduler(), away.worker()
+    made, blocks = task(admitted, portfolio)
+    read: list[int] = []
+
+    def counted() -> Iterator[Block]:
+        for block in blocks:
+            read.append(block.number)
+            yield block
+
+    where = Where(away.address, patience_s=40)
+    with contextlib.closing(cluster.pieces(made, counted(), where)) as pieces:
+        assert next(pieces)[0].number == 0
+        assert len(read) == AHEAD, "one worker, so many blocks at a time"
+        first.end()
+        worker.end()
+        again = [away.scheduler(), away.worker()]
+        assert [next(pieces)[1].number for _ in range(4)] == [1, 2, 3, 4]
+        for one in again:
+            one.end()
+    where = Where(away.address, patience_s=2)
+    again = [away.scheduler(), away.worker()]
+    made, blocks = task(admitted, portfolio)
+    with contextlib.closing(cluster.pieces(made, blocks, where)) as pieces:
+        next(pieces)
+        for one in again:
+            one.end()
+        began = time.monotonic()
+        with pytest.raises(ClusterGone, match=rf"{away.address} no contesta"):
+            list(pieces)
+        assert time.monotonic() - began < 40
+
+
+@pytest.mark.slow
+def test_a_cluster_without_workers_or_with_other_versions_is_refused(
+    away: Cluster, admitted: Place, portfolio: Path, tmp_path: Path
+) -> None:
+    away.scheduler()
+    out = tmp_path / "out.csv"
+    dask = ("--engine", "dask", "--scheduler", away.address)
+    done = admitted.run("score", str(portfolio), str(out), *dask)
+    assert (done.returncode, "ningún proceso que puntúe" in done.stderr) == (3, True), done.stderr
+    told = tmp_path / "other" / "propensia-9.8.7.dist-info" / "METADATA"
+    told.parent.mkdir(parents=True)
+    told.write_text("Metadata-Version: 2.1\nName: propensia\nVersion: 9.8.7\n", encoding="utf-8")
+    away.worker(PYTHONPATH=str(told.parents[1]))
+    done = admitted.run("score", str(portfolio), str(out), *dask)
+    assert done.returncode == 1, done.stderr
+    assert "propensia 0." in done.stderr and "aquí y 9.8.7 allí" in done.stderr
+    assert not out.exists()
+
+
+def test_a_block_that_kills_every_worker_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask gives it up after some; then it is as with processes of this machine."""
+
+    class Broken:
+        def result(self, timeout: float) -> None:
+            raise cluster.KilledWorker("name", None, 3)
+
+    link = object.__new__(cluster._Link)
+    with pytest.raises(WorkerDied):
+        link.answer(Broken())  # type: ignore[arg-type]

@@ -1,0 +1,154 @@
+"""``propensia score`` from database to database: real commands, a real server, real endings."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from batch_databases import ask, do, fill, sqlite_url
+from models_for_tests import EXAMPLE
+from server import ROOT, Place, wait_for
+from stores import Postgresql
+
+ROWS = 60_000
+"""Three blocks."""
+
+
+@pytest.fixture
+def place(admitted: Place, tmp_path: Path) -> Place:
+    """An installation of its own with that model."""
+    shutil.copytree(admitted.state, tmp_path / "place" / "estado")
+    return Place(tmp_path / "place")
+
+
+def portfolio(url: str, rows: int) -> None:
+    """A table of debtors, whose debts are all different and of whom every thousandth is bad."""
+    columns = ", ".join(f'"{name}" TEXT' for name in EXAMPLE)
+    do(url, f"CREATE TABLE cartera (cliente TEXT PRIMARY KEY, {columns}, nota TEXT)")
+    for start in range(0, rows, 2000):
+        every = range(start, min(start + 2000, rows))
+        fill(
+            url,
+            [
+                EXAMPLE
+                | {"cliente": f"C-{n:07}", "dt": "doce" if n % 1000 == 7 else f"{n / 10}"}
+                | {"nota": "SECRETO"}
+                for n in every
+            ],
+            "cartera",
+        )
+
+
+def score(place: Place, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, with both ends in a variable that nobody else sees."""
+    return subprocess.run(
+        [sys.executable, "-m", "propensia", "score", "env:BASE", "env:BASE", *arguments],
+        cwd=ROOT,
+        env=place.environment() | {"BASE": url},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+
+def test_a_table_is_scored_into_a_table_with_its_alert_list(place: Place, tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "crm.db")
+    portfolio(url, 300)
+    wanted = ("--query", "cartera", "--run", "2026-01", "--alerts", "top=10%", "--motivos", "2")
+    done = score(place, url, *wanted, "--deciles", "run")
+    assert done.returncode == 0, done.stderr
+    assert "Lista de avisos: entran 30, salen 0." in done.stdout
+    assert ask(url, "SELECT count(*) FROM scores_latest WHERE row LIKE 'C-%'") == [(300,)]
+    assert ask(url, "SELECT row, error FROM scores WHERE error IS NOT NULL") == [
+        ("C-0000007", "dt:no_es_numero")
+    ]
+    assert ask(url, "SELECT min(decil), max(decil), count(decil) FROM scores") == [(1, 10, 299)]
+    assert ask(url, "SELECT count(*) FROM scores WHERE motivos LIKE '%:% %:%'") == [(299,)]
+    again = score(place, url, *wanted)
+    assert "entran 0, salen 0" in again.stdout
+    assert ask(url, "SELECT id, rows, scored FROM scores_runs") == [("2026-01", 300, 299)]
+
+
+def test_a_server_that_dies_in_the_middle_costs_no_row(
+    place: Place, own_postgresql: Postgresql
+) -> None:
+    url = own_postgresql.fresh().replace("postgres@", "postgres:CLAVE@")
+    portfolio(url, ROWS)
+    command = ["score", "env:BASE", "env:BASE", "--query", "cartera", "--alerts", "0.5"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "propensia", *command],
+        cwd=ROOT,
+        env=place.environment() | {"BASE": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as running:
+        wait_for(lambda: _rows(url) > 0, "a block")
+        own_postgresql.kill()
+        out, err = running.communicate(timeout=120)
+    assert running.returncode == 3, err
+    assert "con --resume" in err
+    own_postgresql.start()
+    assert 0 < _rows(url) < ROWS
+    assert ask(url, "SELECT count(*) FROM scores_latest") == [(0,)]
+    refused = score(place, url, *command[3:])
+    assert refused.returncode == 1
+    resumed = score(place, url, *command[3:], "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert ask(url, "SELECT count(*), count(probabilidad) FROM scores_latest") == [
+        (ROWS, ROWS - ROWS // 1000)
+    ]
+    assert ask(url, "SELECT count(*), count(distinct row) FROM scores") == [(ROWS, ROWS)]
+    said = out + err + refused.stderr + resumed.stdout + resumed.stderr
+    for secret in ("CLAVE", "SECRETO", "C-0"):
+        assert secret not in said
+
+
+def _rows(url: str) -> int:
+    try:
+        return int(ask(url, "SELECT count(*) FROM scores")[0][0])
+    except Exception:  # not there yet
+        return 0
+
+
+def test_only_what_changed_since_the_last_run_is_scored_once_more(
+    place: Place, tmp_path: Path
+) -> None:
+    url = sqlite_url(tmp_path / "crm.db")
+    portfolio(url, 50)
+    do(url, "ALTER TABLE cartera ADD COLUMN cambio TEXT")
+    do(url, "UPDATE cartera SET cambio = '2020-01-01 00:00:00'")
+    wanted = ("--query", "cartera", "--since", "last", "--changed", "cambio")
+    assert score(place, url, *wanted).returncode == 0
+    do(
+        url,
+        "UPDATE cartera SET cambio = '2999-01-01 00:00:00', dt = '1' WHERE cliente < 'C-0000003'",
+    )
+    done = score(place, url, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert ask(url, "SELECT rows, whole FROM scores_runs ORDER BY started") == [(50, 1), (3, 0)]
+    assert ask(url, "SELECT count(*) FROM scores_latest") == [(50,)]
+    top = score(place, url, *wanted, "--alerts", "top=5%")
+    assert top.returncode == 2
+    assert "cartera entera" in top.stderr
+
+
+def test_a_table_of_somebody_elses_is_refused_by_its_column(place: Place, tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "crm.db")
+    portfolio(url, 50)
+    refused = score(place, url, "--query", "cartera", "--table", "cartera")
+    assert refused.returncode == 1
+    assert "falta la columna run" in refused.stderr
+    assert ask(url, "SELECT count(*) FROM sqlite_master WHERE type = 'table'") == [(1,)]
+
+
+def test_a_database_that_is_not_there_is_the_environment(place: Place) -> None:
+    refused = score(place, "postgresql://ana:CLAVE@127.0.0.1:1/nada", "--query", "cartera")
+    assert refused.returncode == 3, refused.stderr
+    assert (
+        "postgresql+pg8000://***@127.0.0.1:1/nada: la base de datos no responde" in refused.stderr
+    )
+    assert "CLAVE" not in refused.stderr + refused.stdout

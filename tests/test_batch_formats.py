@@ -1,0 +1,630 @@
+"""Parquet, Excel and CSV as both ends of a run: what is read, what is given back, what refused."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import zipfile
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import batch_ends
+import numpy as np
+import openpyxl  # type: ignore[import-untyped]  # ships no types
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from propensia.batch import (
+    csv_reading,
+    csv_repair,
+    csv_rows,
+    excel_reading,
+    excel_writing,
+    formats,
+    parquet_tables,
+    scoring,
+    summary,
+)
+from propensia.batch.added import NAMES, Added
+from propensia.batch.blocks import Results, Rows
+from propensia.batch.excel_reading import ExcelSource
+from propensia.batch.excel_writing import ExcelSink
+from propensia.batch.formats import Part
+from propensia.batch.model import Model
+from propensia.batch.parquet_tables import ParquetSource
+from propensia.batch.spool import Spool, pack
+from propensia.contract import Contract
+from propensia.delimited import TableError
+from propensia.registry import Registry
+
+KINDS = (".csv", ".parquet", ".xlsx")
+DAY, MOMENT = dt.date(2022, 12, 21), dt.datetime(2022, 12, 21, 9, 30)
+
+
+@pytest.fixture
+def taken(registry: Registry, contract: Contract) -> Model:
+    return batch_ends.published(registry, contract)
+
+
+def examples(contract: Contract, rows: int = 40) -> list[dict[str, str]]:
+    """Rows with different amounts, among them one that is none; the age is not always there."""
+    found = []
+    for row in range(rows):
+        amount = "doce" if row == 3 else str(row * 7) if row % 2 else f"{row * 7}.25"
+        age = "" if row % 5 == 0 else "40"
+        found.append({**contract.example(), "ed": age, "im": amount, "nota": f"=nota {row}"})
+    return found
+
+
+def typed(rows: Sequence[dict[str, str]], *names: str) -> list[dict[str, Any]]:
+    """The same with these columns as numbers where they are."""
+    return [
+        {
+            name: float(text) if name in names and text.replace(".", "").isdigit() else text
+            for name, text in row.items()
+        }
+        for row in rows
+    ]
+
+
+def written(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    if path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]), delimiter=";")
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix == ".parquet":
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        columns["dt"] = [float(text) for text in columns["dt"]]
+        columns["cf"] = [int(text) for text in columns["cf"]]
+        pq.write_table(pa.table(columns), path)
+    else:
+        book = openpyxl.Workbook()
+        book.active.append(list(rows[0]))
+        for row in typed(rows, "im", "dt", "cf"):
+            book.active.append([value or None for value in row.values()])
+            book.active.cell(book.active.max_row, len(row)).data_type = "s"
+        book.save(path)
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            delimiter = ";" if ";" in stream.readline() else ","
+            stream.seek(0)
+            return list(csv.DictReader(stream, delimiter=delimiter))
+    if path.suffix == ".parquet":
+        found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return found
+    rows = openpyxl.load_workbook(path).active.iter_rows(values_only=True)
+    names = next(rows)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def book_of(path: Path, *rows: Sequence[Any]) -> Path:
+    """A workbook whose texts are texts, but for formulas (``=``) and errors (``#``)."""
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def excel_rows(path: Path, *places: int) -> Rows:
+    source = ExcelSource(path)
+    source.read_columns({f"p{place}": place for place in places})
+    (block,) = source.blocks()
+    return source.reader.read(block)
+
+
+def found_for(rows: int, **columns: Any) -> Results:
+    nothing = pa.array([""] * rows)
+    values = {
+        "probability": np.full(rows, 0.5),
+        "positive": np.ones(rows, dtype=bool),
+        "decile": np.ones(rows, dtype=np.int8),
+        **dict.fromkeys(("band", "notes", "faults", "reasons"), nothing),
+    }
+    return Results(**(values | columns))
+
+
+@pytest.mark.parametrize("target", KINDS)
+@pytest.mark.parametrize("source", KINDS)
+def test_every_kind_goes_into_every_kind_with_the_same_results(
+    source: str, target: str, taken: Model, contract: Contract, tmp_path: Path
+) -> None:
+    rows = examples(contract)
+    batch_ends.score(
+        taken, batch_ends.opened(taken, written(tmp_path / "a.csv", rows), tmp_path / "b.csv")
+    )
+    wanted = read(tmp_path / "b.csv")
+    out = tmp_path / f"out{target}"
+    batch_ends.score(taken, batch_ends.opened(taken, written(tmp_path / f"in{source}", rows), out))
+    found = read(out)
+    assert list(found[0]) == [*rows[0], *NAMES]
+    assert [row["im"] for row in wanted].count("doce") == 1
+    for row, same, given in zip(found, wanted, rows, strict=True):
+        told = {name: same[name] or (None if target != ".csv" else "") for name in NAMES}
+        if same["probabilidad"] and target != ".csv":
+            told["probabilidad"] = float(same["probabilidad"])
+        assert {name: row[name] for name in NAMES} == told
+        assert row["nota"] == ("'" if target == ".csv" else "") + given["nota"]
+        assert str(row["po"]) == given["po"] and str(row["ed"] or "") == given["ed"]
+        if given["im"] != "doce":
+            assert float(row["im"]) == float(given["im"])
+    assert [path.name for path in tmp_path.glob("*.part*")] == []
+
+
+def test_types_of_a_parquet_are_read_as_the_texts_that_a_client_would_send(
+    tmp_path: Path,
+) -> None:
+    columns: dict[str, tuple[pa.Array, list[str]]] = {
+        "whole": (pa.array([5.0, None, float("nan")]), ["5", "", ""]),
+        "number": (pa.array([0.1, 1e-7, -2.5]), ["0.1", "1e-7", "-2.5"]),
+        "short": (pa.array([0.1, 2, 3], pa.float32()), ["0.1", "2", "3"]),
+        "count": (pa.array([1, None, 3], pa.uint64()), ["1", "", "3"]),
+        "money": (pa.array([Decimal("1.50"), None, Decimal("2.00")]), ["1.50", "", "2.00"]),
+        "group": (pa.array(["a", "b", None]).dictionary_encode(), ["a", "b", ""]),
+        "flag": (pa.array([True, False, None]), ["true", "false", ""]),
+        "day": (pa.array([DAY, None, DAY]), ["2022-12-21", "", "2022-12-21"]),
+        "nothing": (pa.nulls(3), ["", "", ""]),
+        "raw": (pa.array([b"a", b"\xc3\xb1", None]), ["a", "ñ", ""]),
+    }
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({name: array for name, (array, _) in columns.items()}), path)
+    source = ParquetSource(path)
+    source.read_columns({name: at for at, name in enumerate(columns)})
+    (block,) = source.blocks()
+    rows = source.reader.read(block)
+    assert {name: texts.to_pylist() for name, texts in rows.texts.items()} == {
+        name: texts for name, (_, texts) in columns.items()
+    }
+    assert rows.lines.tolist() == [1, 2, 3] and rows.broken == {}
+
+
+def test_a_parquet_keeps_types_and_nested_columns_that_nobody_reads(
+    taken: Model, contract: Contract, tmp_path: Path
+) -> None:
+    rows = examples(contract, 30)
+    given = pa.table({name: [row[name] for row in rows] for name in rows[0]})
+    for name, column in {
+        "dia": pa.array([DAY] * 30),
+        "hora": pa.array([MOMENT] * 30, pa.timestamp("ns", "Europe/Madrid")),
+        "euros": pa.array([Decimal("1.25")] * 30),
+        "grupo": pa.array(["a", "b"] * 15).dictionary_encode(),
+        "lista": pa.array([[1, 2]] * 30),
+        "bytes": pa.array([b"\xff"] * 30),
+    }.items():
+        given = given.append_column(name, column)
+    pq.write_table(given, tmp_path / "in.parquet", row_group_size=7)
+    ends = batch_ends.opened(taken, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    batch_ends.score(taken, ends)
+    out = pq.read_table(tmp_path / "out.parquet")
+    own = pq.read_table(tmp_path / "in.parquet")
+    assert out.select(own.column_names).equals(own)
+    assert [str(out.schema.field(name).type) for name in NAMES] == [
+        *("double", "string", "int8", "string", "string", "string", "string"),
+    ]
+    for suffix in (".csv", ".xlsx"):
+        with pytest.raises(TableError, match=r"la columna lista no es de textos.*list<"):
+            batch_ends.opened(taken, tmp_path / "in.parquet", tmp_path / f"out{suffix}")
+    batch_ends.score(
+        taken,
+        batch_ends.opened(
+            taken,
+            write(own.drop_columns(["lista"]), tmp_path / "flat.parquet"),
+            tmp_path / "o.csv",
+        ),
+    )
+    last = read(tmp_path / "o.csv")[-1]
+    assert (last["dia"], last["euros"], last["grupo"]) == ("2022-12-21", "1.25", "b")
+    assert last["bytes"] == "\N{REPLACEMENT CHARACTER}"
+
+
+def write(table: pa.Table, path: Path) -> Path:
+    pq.write_table(table, path)
+    return path
+
+
+def test_a_nested_parameter_is_refused_by_the_name_of_its_column(
+    contract: Contract, tmp_path: Path
+) -> None:
+    example = contract.example()
+    table = pa.table(
+        {name: [[text]] if name == "im" else [text] for name, text in example.items()}
+    )
+    with pytest.raises(TableError, match=r"t\.parquet: la columna im no es de textos"):
+        formats.open_source(str(write(table, tmp_path / "t.parquet")), contract, Part())
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.string(), pa.large_binary()])
+def test_bytes_that_are_no_text_spoil_only_their_row(kind: pa.DataType, tmp_path: Path) -> None:
+    raw = pa.array([b"SI", b"\xff", None], pa.binary())
+    column = (
+        pa.Array.from_buffers(kind, 3, raw.buffers())
+        if kind != pa.large_binary()
+        else (raw.cast(kind))
+    )
+    source = ParquetSource(write(pa.table({"a": column}), tmp_path / "t.parquet"))
+    source.read_columns({"a": 0})
+    (block,) = source.blocks()
+    rows = source.reader.read(block)
+    assert rows.texts["a"].to_pylist() == ["SI", None, ""]
+    assert rows.broken == {1: "codificacion_no_valida"}
+
+
+@pytest.mark.parametrize("size", [1, 700, 5000])
+def test_blocks_of_a_parquet_are_the_same_from_wherever_they_are_read(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of other rows than the row groups have: what goes on gives the same bytes."""
+    monkeypatch.setattr(parquet_tables, "BLOCK_ROWS", 1000 if size > 1 else 100)
+    rows = 4321 if size > 1 else 321
+    path = tmp_path / "t.parquet"
+    words = pa.array([f"w{n // 500}" for n in range(rows)]).dictionary_encode()
+    pq.write_table(pa.table({"n": range(rows), "w": words}), path, row_group_size=size)
+    whole = list(ParquetSource(path).blocks())
+    assert len(whole) == -(-rows // parquet_tables.BLOCK_ROWS)
+    numbers = [parquet_tables.unpacked(block.content)["n"].to_pylist() for block in whole]
+    assert [n for block in numbers for n in block] == list(range(rows))
+    for done, block in enumerate(whole, 1):
+        rest = list(ParquetSource(path).blocks(block.end))
+        assert [(b.number, b.first) for b in rest] == [(b.number, b.first) for b in whole[done:]]
+        read = [parquet_tables.unpacked(b.content)["n"].to_pylist() for b in rest]
+        assert read == numbers[done:]
+
+
+@pytest.mark.parametrize("target", KINDS)
+@pytest.mark.parametrize("source", KINDS)
+def test_a_run_that_went_on_equals_one_that_never_stopped(
+    source: str,
+    target: str,
+    taken: Model,
+    contract: Contract,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parquet_tables, "BLOCK_ROWS", 30)
+    monkeypatch.setattr(excel_reading, "BLOCK_ROWS", 30)
+    monkeypatch.setattr("propensia.batch.csv_tables.BLOCK_BYTES", 2000)
+    path = written(tmp_path / f"in{source}", examples(contract, 200))
+    whole, again = tmp_path / f"whole{target}", tmp_path / f"again{target}"
+    batch_ends.score(taken, batch_ends.opened(taken, path, whole))
+    places = batch_ends.score(taken, batch_ends.opened(taken, path, again), blocks=3)
+    kept = tmp_path / f"again{target}.part"
+    with (kept / "spool" if kept.is_dir() else kept).open("ab") as stream:
+        stream.write(b"half a block")  # which was not noted down
+    assert not again.exists()
+    batch_ends.score(taken, batch_ends.opened(taken, path, again), after=places)
+    assert read(again) == read(whole) and len(read(again)) == 200
+    if target != ".xlsx":  # which holds the time at which it was made
+        assert again.read_bytes() == whole.read_bytes()
+
+
+def test_a_parquet_without_rows_keeps_its_columns(taken: Model, tmp_path: Path) -> None:
+    table = pa.table({"dia": pa.array([], pa.date32()), "a": pa.array([], pa.string())})
+    source = ParquetSource(write(table, tmp_path / "t.parquet"))
+    source.read_columns({"a": 1})
+    added = Added("v", ("no", "si"))
+    sink = parquet_tables.ParquetSink(tmp_path / "o.parquet", source.schema, added)
+    sink.start(None)
+    assert list(source.blocks()) == []
+    sink.finish()
+    found = pq.read_table(tmp_path / "o.parquet")
+    assert found.num_rows == 0 and found.schema == pa.schema([*source.schema, *added.schema])
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(
+    contract: Contract, tmp_path: Path
+) -> None:
+    for suffix in (".parquet", ".xlsx"):
+        path = written(tmp_path / f"in{suffix}", examples(contract))
+        source = formats.open_source(str(path), contract, Part())
+        source.check()
+        path.write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(TableError, match="ha cambiado mientras se leía"):
+            list(source.blocks())
+        path.unlink()
+        with pytest.raises(TableError, match="ha cambiado mientras se leía"):
+            source.check()
+
+
+def test_cells_of_a_workbook_are_read_as_the_texts_that_a_client_would_send(
+    tmp_path: Path,
+) -> None:
+    path = book_of(
+        tmp_path / "t.xlsx",
+        [" a ", "b", "c", 7, None, None],
+        [5, 1.5, "08001", DAY],
+        [],
+        [True, None, "  ", MOMENT],
+        [1560005228.0, 0.1, "ñ", dt.time(9, 30)],
+    )
+    source = ExcelSource(path)
+    assert source.heading == ("a", "b", "c", "7")
+    rows = excel_rows(path, 0, 1, 2, 3)
+    assert [column.to_pylist() for column in rows.texts.values()] == [
+        ["5", "true", "1560005228"],
+        ["1.5", "", "0.1"],
+        ["08001", "  ", "ñ"],
+        ["2022-12-21", "2022-12-21 09:30:00", "09:30:00"],
+    ]
+    assert rows.lines.tolist() == [2, 4, 5] and rows.broken == {} and rows.notes == {}
+
+
+def test_an_error_in_a_cell_is_no_value_and_is_told(tmp_path: Path) -> None:
+    rows = excel_rows(book_of(tmp_path / "t.xlsx", ["a", "b"], ["#N/A", "#REF!"], ["x", "y"]), 0)
+    assert rows.texts["p0"].to_pylist() == ["", "x"]
+    assert rows.notes == {0: "p0:celda_con_error"} and rows.broken == {}
+    assert rows.columns().to_pylist() == [{"a": "#N/A", "b": "#REF!"}, {"a": "x", "b": "y"}]
+
+
+def test_formulas_count_as_what_was_computed_last(tmp_path: Path) -> None:
+    """One that no program has computed is a fault, where the model needs it; one that gives an
+    empty text is none."""
+    path = book_of(
+        tmp_path / "raw.xlsx", ["a", "b"], ["=1+1", 2], ["=1+1", 2], [3, "=1+1"], [4, 5]
+    )
+    computed = tmp_path / "t.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(computed, "w") as new:
+        for part in old.namelist():
+            data = old.read(part)
+            if part.endswith("sheet1.xml"):
+                assert data.count(b"<f>1+1</f><v />") == 3 or data.count(b"<f>1+1</f><v></v>") == 3
+                data = data.replace(b"<v></v>", b"<v />")
+                data = data.replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>", 1)
+                data = data.replace(b'<c r="A3"><f>', b'<c r="A3" t="str"><f>')
+            new.writestr(part, data)
+    rows = excel_rows(computed, 0)
+    assert rows.texts["p0"].to_pylist() == ["2", "", "3", "4"] and rows.broken == {}
+    rows = excel_rows(computed, 0, 1)
+    assert rows.broken == {2: "formula_sin_calcular"}
+    assert [texts.to_pylist()[2] for texts in rows.texts.values()] == [None, None]
+
+
+def test_a_cell_beside_the_table_is_a_fault_of_its_row(tmp_path: Path) -> None:
+    rows = excel_rows(book_of(tmp_path / "t.xlsx", ["a"], [1], [2, None, "x"], [3]), 0)
+    assert rows.broken == {1: "columnas_de_mas"}
+    assert rows.texts["p0"].to_pylist() == ["1", None, "3"]
+
+
+def test_the_first_sheet_that_is_seen_is_read_or_the_one_that_is_named(
+    contract: Contract, tmp_path: Path
+) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["oculta"])
+    book.active.sheet_state = "hidden"
+    book.create_sheet("Enero").append(["visible"])
+    book.create_sheet("Febrero").append(["nombrada"])
+    path = tmp_path / "t.xlsm"
+    book.save(path)
+    assert ExcelSource(path).heading == ("visible",)
+    assert ExcelSource(path, "Febrero").heading == ("nombrada",)
+    with pytest.raises(TableError, match=r"ninguna hoja «Marzo»; tiene «Sheet», «Enero»"):
+        ExcelSource(path, "Marzo")
+    with pytest.raises(TableError, match="no tiene hojas"):
+        plain = written(tmp_path / "t.csv", examples(contract))
+        formats.open_source(str(plain), contract, Part(sheet="Enero"))
+
+
+def test_a_result_opens_in_excel_ready_and_runs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "o.xlsx"
+    long = "Una nota que no cabe en una columna de tamaño normal de ninguna hoja"
+    batch = pa.record_batch(
+        {
+            "nota": ["=HYPERLINK(1)", "#N/A", "\x00 +1"],
+            "texto": [long, None, "08001"],
+            "importe": ["54,25", "08001", "12345678901234567"],
+            "numero": [0.1 + 0.2, float("nan"), float("inf")],
+            "grande": [10**17, None, -3],
+            "dia": pa.array([DAY, None, dt.date(1800, 1, 1)]),
+            "hora": pa.array([MOMENT, None, MOMENT], pa.timestamp("ns")),
+            "euros": [Decimal("1.25"), None, Decimal("12345678901234567.25")],
+            "si": [True, None, False],
+        }
+    )
+    sink = ExcelSink(path, batch.schema.names, Added("v1", ("no", "si"), True), frozenset({2}))
+    sink.start(None)
+    found = found_for(3, probability=np.array([1 / 3, np.nan, 1e-5]))
+    sink.keep(sink.writer.render(Rows({}, {}, np.arange(3), batch), found))
+    sink.finish()
+    sheet = openpyxl.load_workbook(path).active
+    cells = list(sheet.iter_rows())
+    by_name = {cell.value: [row[at] for row in cells[1:]] for at, cell in enumerate(cells[0])}
+    values = {name: [cell.value for cell in column] for name, column in by_name.items()}
+    assert {cell.data_type for row in cells for cell in row} <= {"s", "n", "d", "b"}
+    assert values["nota"] == ["=HYPERLINK(1)", "#N/A", "\N{REPLACEMENT CHARACTER} +1"]
+    assert values["texto"] == [long, None, "08001"]
+    assert values["importe"] == [54.25, "08001", "12345678901234567"]
+    assert values["numero"] == [0.1 + 0.2, None, "inf"]
+    assert values["grande"] == ["100000000000000000", None, -3]
+    assert values["dia"] == [dt.datetime(2022, 12, 21), None, "1800-01-01"]
+    assert values["hora"] == [MOMENT, None, MOMENT]
+    assert values["euros"] == [1.25, None, "12345678901234567.25"]
+    assert values["si"] == [True, None, False]
+    assert values["probabilidad"] == [1 / 3, None, 1e-5]
+    assert by_name["probabilidad"][0].number_format == "0.00%"
+    assert all(cell.font.bold for cell in cells[0]) and not cells[1][0].font.bold
+    assert (sheet.freeze_panes, sheet.auto_filter.ref) == (
+        "A2",
+        f"A1:{cells[0][-1].coordinate[0]}4",
+    )
+    widths = [sheet.column_dimensions[letter].width for letter in "ABD"]
+    assert widths[1] == 42 and widths[0] < 42
+
+
+def test_a_text_that_no_cell_holds_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    sink = ExcelSink(tmp_path / "o.xlsx", ["a"], Added("v", ("no", "si")), frozenset())
+    batch = pa.record_batch({"a": ["x" * 32_768]})
+    with pytest.raises(TableError, match=r"más de 32767 letras.*\.csv o un \.parquet"):
+        sink.writer.render(Rows({}, {}, np.arange(1), batch), found_for(1))
+
+
+def test_more_rows_than_a_sheet_has_are_refused_before_they_are_kept(
+    taken: Model, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    excel_writing.refuse_long(1_048_575)
+    with pytest.raises(TableError, match=r"más de 1\.048\.575 filas; .*\.csv o un \.parquet"):
+        excel_writing.refuse_long(1_048_576)
+    monkeypatch.setattr(excel_writing, "MOST_ROWS", 40)
+    rows = examples(contract, 40)
+    source = written(tmp_path / "in.parquet", rows)
+    with pytest.raises(TableError, match="no tiene más de"):  # it tells how many it has
+        batch_ends.opened(taken, source, tmp_path / "o.xlsx")
+    source = written(tmp_path / "in.csv", rows)
+    ends = batch_ends.opened(taken, source, tmp_path / "o.xlsx")
+    with pytest.raises(TableError, match="no tiene más de"):
+        batch_ends.score(taken, ends)
+    assert (tmp_path / "o.xlsx.part" / "spool").stat().st_size == 0
+
+
+REFUSED: dict[str, tuple[str, bytes, str]] = {
+    "old": ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "guárdelo como .xlsx"),
+    "locked": ("t.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "sin contraseña"),
+    "gzip": ("t.csv", b"\x1f\x8b\x08rest", "está comprimido; descomprímalo"),
+    "torn": ("t.xlsx", b"PK\x03\x04torn", "dañado o a medias"),
+    "named": ("t.parquet", b"a;b\n1;2\n", "no es un fichero .parquet"),
+    "sheet": ("t.xlsx", b"a;b\n1;2\n", "no es un fichero .xlsx"),
+    "parquet": ("t.parquet", b"PAR1 and no more", "no es un fichero Parquet entero"),
+    "empty": ("t.parquet", b"", "no es un fichero .parquet"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_table_is_refused_with_what_to_do(
+    case: str, contract: Contract, tmp_path: Path
+) -> None:
+    name, content, told = REFUSED[case]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TableError, match=told.replace(".", r"\.")):
+        formats.open_source(str(tmp_path / name), contract, Part())
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("xl/workbook.bin", "libro binario de Excel"),
+        ("content.xml", "LibreOffice"),
+        ("cartera.csv", "es un zip; descomprímalo"),
+        ("xl/workbook.xml", "dañado o incompleto"),
+    ],
+)
+def test_other_zips_are_refused_by_what_they_are(
+    part: str, told: str, contract: Contract, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as book:
+        book.writestr(part, "<workbook/>")
+    with pytest.raises(TableError, match=told):
+        formats.open_source(str(tmp_path / "t.xlsx"), contract, Part())
+
+
+def test_a_source_is_known_by_what_is_in_it_and_a_sink_by_its_name(
+    taken: Model, contract: Contract, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "in.parquet", examples(contract)).rename(tmp_path / "in.csv")
+    assert isinstance(formats.open_source(str(path), contract, Part()), ParquetSource)
+    for name in ("out", "out.xls", "out.ods", "out.xlsm", "out.gz"):
+        with pytest.raises(TableError, match=r"se llama como un \.csv, \.parquet o \.xlsx"):
+            batch_ends.opened(taken, path, tmp_path / name)
+    assert {p.name for p in tmp_path.iterdir()} == {"in.csv", "state"}
+
+
+def test_options_of_a_database_are_refused_for_a_file(contract: Contract, tmp_path: Path) -> None:
+    path = written(tmp_path / "in.csv", examples(contract))
+    with pytest.raises(TableError, match="solo valen para una"):
+        formats.open_source(str(path), contract, Part(query="SELECT 1"))
+    with pytest.raises(TableError, match="necesita --query"):
+        formats.open_source("sqlite:///x.db", contract, Part())
+
+
+def packed_sheet(path: Path, sheet: bytes, prolog: bytes = b"") -> Path:
+    """A workbook with that XML as the rows of its only sheet."""
+    book_of(path.with_suffix(".tmp.xlsx"), ["a"], [1])
+    with (
+        zipfile.ZipFile(path.with_suffix(".tmp.xlsx")) as old,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for part in old.namelist():
+            data = old.read(part)
+            if part.endswith("sheet1.xml"):
+                head, _, rest = data.partition(b"<sheetData>")
+                data = prolog + head + b"<sheetData>" + sheet + rest.partition(b"</sheetData>")[2]
+                data = (
+                    data
+                    if b"</sheetData>" in data
+                    else data.replace(sheet, sheet + b"</sheetData>")
+                )
+            new.writestr(part, data)
+    return path
+
+
+def test_a_workbook_that_would_fill_the_memory_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = b'<row r="1"><c r="A1" t="inlineStr"><is><t>%s</t></is></c></row>'
+    path = packed_sheet(tmp_path / "cell.xlsx", cell % (b"x" * (40 << 20)))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(TableError, match="ocupa demasiado una vez descomprimido"):
+        ExcelSource(path)
+    path = packed_sheet(tmp_path / "sheet.xlsx", cell % b"a")
+    assert ExcelSource(path).heading == ("a",)
+    for limit in ("MOST_SHEET_BYTES", "MOST_HELD_BYTES"):
+        with monkeypatch.context() as patched:
+            patched.setattr(excel_reading, limit, 400)
+            with pytest.raises(TableError, match="ocupa demasiado"):
+                ExcelSource(path)
+
+
+def test_entities_that_grow_are_refused_by_the_parser(tmp_path: Path) -> None:
+    """Billion laughs: openpyxl leaves that to expat, which has a limit of its own (2.4.1)."""
+    entities = b'<!ENTITY a0 "ja">' + b"".join(
+        b'<!ENTITY a%d "%s">' % (n, b"&a%d;" % (n - 1) * 10) for n in range(1, 11)
+    )
+    row = b'<row r="1"><c r="A1" t="inlineStr"><is><t>&a10;</t></is></c></row>'
+    path = packed_sheet(tmp_path / "t.xlsx", row, b"<!DOCTYPE worksheet [%s]>" % entities)
+    with pytest.raises(TableError, match="dañado o incompleto"):
+        ExcelSource(path)
+
+
+def test_rows_far_below_the_end_of_a_sheet_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(excel_reading, "MOST_ROWS", 1000)
+    rows = (
+        b'<row r="1"><c r="A1"><v>1</v></c></row><row r="9999999999"><c r="A9"><v>1</v></c></row>'
+    )
+    source = ExcelSource(packed_sheet(tmp_path / "t.xlsx", rows))
+    with pytest.raises(TableError, match="más filas de las que caben"):
+        list(source.blocks())
+
+
+def test_an_end_while_the_result_was_shown_is_no_loss(tmp_path: Path) -> None:
+    """The folder of a run that is over is only half removed: what goes on finds that out."""
+    spool = Spool(tmp_path / "o.parquet")
+    spool.start(None)
+    place = spool.keep(pack(b"a block"))
+    assert list(spool.frames()) == [b"a block"]
+    spool.unfinished.write_bytes(b"whole")
+    spool.show()
+    assert (tmp_path / "o.parquet").read_bytes() == b"whole" and not spool.folder.exists()
+    spool.folder.mkdir()
+    again = Spool(tmp_path / "o.parquet")
+    again.start(place)
+    assert again.is_over
+    again.show()
+    assert (tmp_path / "o.parquet").read_bytes() == b"whole" and not spool.folder.exists()
+
+
+def test_every_code_of_a_row_has_its_sentence(contract: Contract) -> None:
+    for code in (
+        *(parquet_tables.NOT_UTF8, excel_reading.TOO_WIDE, excel_reading.NOT_COMPUTED),
+        *(csv_repair.MORE, csv_repair.FEWER, csv_rows.OPEN, csv_rows.LOOSE),
+        *(csv_reading.OTHER_ENCODING.partition(":")[2], scoring.UNRELIABLE.partition(":")[2]),
+    ):
+        assert summary.said(f"fila:{code}", contract)
+    said = summary.said(f"im:{excel_reading.AN_ERROR}", contract)
+    assert said == "im es un error de la hoja, como #N/A: se toma como sin dato"
