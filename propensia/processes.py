@@ -124,14 +124,14 @@ def kill_children() -> None:
             _kill(child)
 
 
-def start(module: str, environment: Mapping[str, str]) -> Process:
+def start(module: str, environment: Mapping[str, str], *arguments: str) -> Process:
     """Start a background process that ends when this one does.
 
     Its standard input is a pipe that we hold: it closes with us, however we end, and the other
     side (``when_parent_ends``) takes that as its sign to go.
     """
     return subprocess.Popen(
-        command(module),
+        command(module, *arguments),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         env=dict(os.environ) | dict(environment),

@@ -314,6 +314,19 @@ def test_without_a_compiler_onnx_runtime_does_the_work(monkeypatch):
     assert np.all(scorer.many(made(10, 5)) >= 0)
 
 
+@needs_compiler
+@pytest.mark.parametrize("error", [RuntimeError, AttributeError])
+def test_a_compiler_that_cannot_leaves_the_work_to_onnx_runtime(error, monkeypatch):
+    """One that is too old, or on a machine that lets nobody make code."""
+
+    def refuse(*_: Any) -> Any:
+        raise error("no")
+
+    monkeypatch.setattr(forest_code.llvm, "create_mcjit_compiler", refuse)
+    model = model_of("forest")
+    assert isinstance(fastest(model, files.sha256(model)), Scorer)
+
+
 def test_a_changed_file_is_refused():
     model = model_of("forest")
     with pytest.raises(ScorerError, match="has changed"):

@@ -21,7 +21,6 @@ INTO_DATABASE = ("cartera.csv", "sqlite:///scores.db")
         (FILES, {"since": "2026-01-01"}, "--changed"),
         (FILES, {"changed": "cambio"}, "--since"),
         (FILES, {"since": "last", "changed": "cambio"}, "--since last"),
-        (INTO_DATABASE, {"deciles": "run"}, "--deciles run"),
         (INTO_DATABASE, {"leave": "0.5"}, "--alerts-leave"),
         (INTO_DATABASE, {"alerts": "mucho"}, "--alerts"),
         (INTO_DATABASE, {"alerts": "0.5", "leave": "0.8"}, "--alerts"),
@@ -41,7 +40,7 @@ def test_options_that_mean_nothing_together_are_told_by_name(
         (FILES, {"deciles": "run", "reasons": 3, "sheet": "Hoja1"}),
         (FILES, {"since": "2026-01-01", "changed": "cambio"}),
         (INTO_DATABASE, {"since": "last", "changed": "cambio", "run": "enero", "table": "t"}),
-        (INTO_DATABASE, {"alerts": "top=5%", "leave": "top=8%"}),
+        (INTO_DATABASE, {"alerts": "top=5%", "leave": "top=8%", "deciles": "run"}),
     ],
 )
 def test_options_that_go_together_are_taken(ends: tuple[str, str], given: dict[str, Any]) -> None:

@@ -191,17 +191,12 @@ class Graph:
         for node in self._nodes:
             node.input[:] = [OUTPUT if name == tensor else name for name in node.input]
             node.output[:] = [OUTPUT if name == tensor else name for name in node.output]
-        graph = helper.make_graph(
-            self._nodes,
-            "propensia",
-            [_rows(INPUT, self._columns)],
-            [_rows(OUTPUT, 1)],
-            self._constants,
-        )
+        given = _rows(INPUT, self._columns)
+        nodes, constants = steady(self._nodes, self._constants, given, _OPSETS)
+        graph = helper.make_graph(nodes, "propensia", [given], [_rows(OUTPUT, 1)], constants)
         model = helper.make_model(
             graph, opset_imports=_OPSETS, ir_version=IR_VERSION, producer_name="propensia"
         )
-        steady(model)
         return bytes(model.SerializeToString())
 
     def _prune(self, tensor: str) -> None:

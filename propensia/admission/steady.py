@@ -1,4 +1,4 @@
-"""Makes a finished ONNX graph steady: a row gets the same bits alone and among any number of rows.
+"""Makes a finished graph steady: a row gets the same bits alone and among any number of rows.
 
 It never changes what a family computes, only how ONNX Runtime is asked for it.
 
@@ -12,10 +12,19 @@ float32 ``Sigmoid``, ``Exp`` and ``Tanh`` among them, are steady as they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+from onnx import (
+    NodeProto,
+    OperatorSetIdProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+    shape_inference,
+)
 
 _Number: TypeAlias = type[np.float64] | type[np.float32]
 _NUMBERS: dict[int, _Number] = {
@@ -32,28 +41,31 @@ _CHANGED = _SUMS.union(*_CURVES.values())
 _VECTOR_BYTES = 32
 
 
-def steady(model: ModelProto) -> None:
-    """Rewrite, in ``model``, the operators whose bits depend on how many rows there are.
+def steady(
+    nodes: list[NodeProto],
+    constants: list[TensorProto],
+    given: ValueInfoProto,
+    opsets: Sequence[OperatorSetIdProto],
+) -> tuple[list[NodeProto], list[TensorProto]]:
+    """The nodes and constants of a graph, none of whose bits depend on how many rows there are.
 
-    One whose width cannot be inferred stays as it is: the check of admission that compares
-    single rows with batches tells of it.
+    ``given`` is its input. An operator whose width cannot be inferred stays as it is: the check
+    of admission that compares single rows with batches tells of it.
     """
-    if _CHANGED.isdisjoint(node.op_type for node in model.graph.node):
-        return
-    rewriting = _Rewriting(model)
-    nodes = [made for node in model.graph.node for made in rewriting.nodes(node)]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend(rewriting.constants.values())
+    if _CHANGED.isdisjoint(node.op_type for node in nodes):
+        return nodes, constants
+    rewriting = _Rewriting(constants, _types(nodes, constants, given, opsets))
+    changed = [made for node in nodes for made in rewriting.nodes(node)]
+    return changed, [*constants, *rewriting.added.values()]
 
 
 class _Rewriting:
-    """The rewriting of one graph: the types of its tensors, and the ``constants`` it adds."""
+    """The rewriting of one graph: the types of its tensors, and the constants ``added`` to it."""
 
-    def __init__(self, model: ModelProto) -> None:
-        self.constants: dict[str, TensorProto] = {}
-        self._given = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._types = _types(model)
+    def __init__(self, constants: list[TensorProto], types: dict[str, Any]) -> None:
+        self.added: dict[str, TensorProto] = {}
+        self._constants = {tensor.name: tensor for tensor in constants}
+        self._types = types
 
     def nodes(self, node: NodeProto) -> list[NodeProto]:
         """The operators in the place of one: itself, or those that make the same steadily."""
@@ -90,7 +102,7 @@ class _Rewriting:
 
     def _along_rows(self, node: NodeProto, rank: int) -> bool:
         """Whether a sum is over the last axis, and keeps it; the others only count."""
-        axes = numpy_helper.to_array(self._given[node.input[1]]).tolist()
+        axes = numpy_helper.to_array(self._constants[node.input[1]]).tolist()
         keeps = any(option.name == "keepdims" and option.i for option in node.attribute)
         return keeps and axes in ([-1], [rank - 1])
 
@@ -107,34 +119,35 @@ class _Rewriting:
         return [helper.make_node(operator, [node.input[0], shares], list(node.output))]
 
     def _constant(self, name: str, values: np.ndarray) -> str:
-        self.constants.setdefault(name, numpy_helper.from_array(values, name))
+        self.added.setdefault(name, numpy_helper.from_array(values, name))
         return name
 
 
-def _types(model: ModelProto) -> dict[str, Any]:
-    """The type and, as far as they are known, the dimensions of every tensor, by name.
+def _types(
+    nodes: list[NodeProto],
+    constants: list[TensorProto],
+    given: ValueInfoProto,
+    opsets: Sequence[OperatorSetIdProto],
+) -> dict[str, Any]:
+    """The type of every tensor, with its dimensions as far as they are known, by name.
 
-    Inferred from a copy without weights and trees, which say only what they are: a model can be
-    large, and the inference copies it twice.
+    Inferred without weights and trees, which are large and of which only the type counts.
     """
-    known, nodes, whole = list(model.graph.input), [], []
-    for tensor in model.graph.initializer:
+    known, asked, whole = [given], [], []
+    for tensor in constants:
         if tensor.data_type == TensorProto.INT64:  # axes, places, shapes
             whole.append(tensor)
         else:
             dims = list(tensor.dims)
             known.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, dims))
-    for node in model.graph.node:
-        given = {attribute.name: attribute for attribute in node.attribute}
-        if "nodes_splits" in given:
-            kind, targets = given["nodes_splits"].t.data_type, given["n_targets"].i
+    for node in nodes:
+        told = {attribute.name: attribute for attribute in node.attribute}
+        if "nodes_splits" in told:
+            kind, targets = told["nodes_splits"].t.data_type, told["n_targets"].i
             known.append(helper.make_tensor_value_info(node.output[0], kind, [None, targets]))
         else:
-            nodes.append(node)
-    bare = helper.make_model(
-        helper.make_graph(nodes, "types", known, model.graph.output, whole),
-        opset_imports=model.opset_import,
-        ir_version=model.ir_version,
-    )
-    values = (*known, *shape_inference.infer_shapes(bare).graph.value_info)
+            asked.append(node)
+    graph = helper.make_graph(asked, "types", known, [], whole)
+    model = shape_inference.infer_shapes(helper.make_model(graph, opset_imports=opsets))
+    values = (*known, *model.graph.value_info)
     return {value.name: value.type.tensor_type for value in values}

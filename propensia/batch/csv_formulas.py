@@ -51,27 +51,31 @@ def stilled(lines: CsvLines) -> dict[int, bytes]:
 
 
 def _suspicious(lines: CsvLines) -> Mask:
-    """The rows with a sign where a cell may begin, or a cell that begins with a line end:
-    ``(n,)``."""
-    codes = np.frombuffer(lines.content, np.uint8)
-    signs = np.zeros(len(codes), dtype=bool)
-    for sign in SIGNS if lines.delimiter == "\t" else SIGNS + b"\t":
-        signs |= codes == sign
+    """The rows in which a cell may begin with a sign, a tab or a line end, ``(n,)``; no row that
+    has to change is missing."""
+    content, codes = lines.content, np.frombuffer(lines.content, np.uint8)
+    signs = _one_of(codes, SIGNS if lines.delimiter == "\t" else SIGNS + b"\t")
     places = [np.flatnonzero(signs)]
-    if not lines.content.isascii():
-        wide = (codes[:-2] == WIDE_BYTES[0]) & (codes[1:-1] == WIDE_BYTES[1])
-        at = np.flatnonzero(wide)
-        places.append(at[np.isin(codes[at + 2], list(WIDE_SIGNS))])
+    if not content.isascii():
+        wide = np.flatnonzero((codes[:-2] == WIDE_BYTES[0]) & (codes[1:-1] == WIDE_BYTES[1]))
+        places.append(wide[np.isin(codes[wide + 2], list(WIDE_SIGNS))])
     found = _beginning(lines, codes, np.concatenate(places))
-    if b'"' in lines.content:
-        ending = (codes[1:] == LF) | (codes[1:] == CR)
-        found = np.append(found, np.flatnonzero((codes[:-1] == QUOTE) & ending) + 1)
-    rows = np.zeros(len(lines.ends) + 1, dtype=bool)
+    if b'"' in content:
+        blanks = b"\r\n\t" if lines.delimiter == "\t" else b"\r\n"
+        opened = np.flatnonzero((codes[:-1] == QUOTE) & _one_of(codes[1:], blanks))
+        begins = np.isin(codes[opened - 1], [LF, CR, ord(lines.delimiter)]) | (opened == 0)
+        found = np.append(found, opened[begins])
+    rows = np.zeros(len(lines.ends), dtype=bool)
     place = np.searchsorted(lines.ends, found)
-    starts = np.append(lines.starts, len(codes))
-    ends = np.append(lines.ends, len(codes))
-    rows[place[(found >= starts[place]) & (found < ends[place])]] = True
-    return rows[:-1]
+    rows[place[lines.starts[place] <= found]] = True
+    return rows
+
+
+def _one_of(codes: Codes, signs: bytes) -> Mask:
+    found = np.zeros(len(codes), dtype=bool)
+    for sign in signs:
+        found |= codes == sign
+    return found
 
 
 def _beginning(lines: CsvLines, codes: Codes, signs: Places) -> Places:

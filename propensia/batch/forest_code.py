@@ -36,6 +36,10 @@ _LANES = 16
 _SEARCHED = 8
 
 
+class NotCompiled(Exception):
+    """The compiler is too old, or may not make code on this machine."""
+
+
 class Code:
     """The compiled loops, for ranks of ``bits`` bits (16 or 32). Safe for several threads.
 
@@ -52,23 +56,12 @@ class Code:
     """
 
     def __init__(self, bits: int) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(),
-            features=llvm.get_host_cpu_features().flatten(),
-            opt=3,
-            jit=True,
-        )
-        module = llvm.parse_assembly(_rank(f"i{bits}") + _walk(f"i{bits}"))
-        module.verify()
-        # Gathers are slower than rows that take turns, so no loop may be made of them.
-        tuning = llvm.create_pipeline_tuning_options(speed_level=2)
-        tuning.loop_vectorization = False
-        passes = llvm.create_pass_builder(machine, tuning)
-        passes.getModulePassManager().run(module, passes)
-        self._engine: Any = llvm.create_mcjit_compiler(module, machine)
-        self._engine.finalize_object()
+        """Raises ``NotCompiled``."""
+        try:
+            self._engine = _compiled(f"i{bits}")
+        # An older binding has other names; what LLVM itself refuses is a RuntimeError.
+        except (AttributeError, RuntimeError) as error:
+            raise NotCompiled(str(error)) from error
         whole, address = ctypes.c_int64, ctypes.c_void_p
         self.rank = self._function("rank", address, whole, address, whole, whole, address, whole)
         self.walk = self._function(
@@ -78,6 +71,28 @@ class Code:
     def _function(self, name: str, *takes: Any) -> Callable[..., None]:
         made = ctypes.CFUNCTYPE(None, *takes)
         return made(self._engine.get_function_address(name))
+
+
+def _compiled(kind: str) -> Any:
+    """LLVM's engine with both loops for ranks of this type, for the processor at hand."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        jit=True,
+    )
+    module = llvm.parse_assembly(_rank(kind) + _walk(kind))
+    module.verify()
+    # Gathers are slower than rows that take turns, so no loop may be made of them.
+    tuning = llvm.create_pipeline_tuning_options(speed_level=2)
+    tuning.loop_vectorization = False
+    passes = llvm.create_pass_builder(machine, tuning)
+    passes.getModulePassManager().run(module, passes)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine
 
 
 def available() -> bool:

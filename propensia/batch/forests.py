@@ -16,7 +16,7 @@ import onnxruntime
 from propensia import processes
 from propensia.batch import cutting, forest_code, forest_trees
 from propensia.batch.cutting import Cut, Forest
-from propensia.batch.forest_code import GROUP, Code
+from propensia.batch.forest_code import GROUP, Code, NotCompiled
 from propensia.batch.forest_trees import Column, Trees
 from propensia.scorer import INPUT, OUTPUT, Matrix, Scorer, ScorerError, Unreliable
 
@@ -173,7 +173,7 @@ def _engine(model: bytes, columns: int) -> Engine | None:
         return None
     try:
         return Engine(columns, cut)
-    except _Declined:
+    except (_Declined, NotCompiled):
         return None
 
 

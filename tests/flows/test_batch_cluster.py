@@ -1,4 +1,4 @@
-"""``propensia score --engine dask``: real schedulers, workers and kills, and the very same bytes."""
+"""``propensia score --engine dask``: real schedulers, workers and kills; the very same bytes."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def away(start: Start, tmp_path: Path) -> Cluster:
 def task(admitted: Place, portfolio: Path) -> tuple[Task, Any]:
     """What the command gives the workers, and the blocks of a portfolio."""
     taken = model.take(admitted.registry, contracts.load("cobranza"))
-    ends = opening.ends(opening.Wish(str(portfolio), str(portfolio) + ".out"), taken, {})
+    ends = opening.ends(opening.Wish(str(portfolio), f"{portfolio}.out.csv"), taken, {})
     made = Task(taken, ends.reader, ends.sink.writer, Wanted((0.25, 0.5, 0.75)))
     return made, ends.source.blocks()
 

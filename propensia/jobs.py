@@ -1,0 +1,258 @@
+"""The folder of uploaded portfolios: one folder per job, with its file, its preview and its result.
+
+It must never use a name that a client gave as a path, and never show one owner what is another's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from propensia import files
+from propensia.locks import Lock, is_free
+
+FOLDER = "jobs"
+TURN = "turn.lock"
+"""In it: whose holder works; the others wait."""
+
+MOST_ROWS = 100_000
+MOST_JOBS = 5
+"""Of one owner; each holds a file of the longest size and its result."""
+
+GRACE_S = 20.0
+"""A process that was started takes so long at most to show that it lives."""
+
+STOP_S = 5.0
+"""How long a process that was told to end is waited for."""
+
+LOOK, SCORE = "look", "score"
+"""What is done to a job: read it for its preview, then score it."""
+
+RESULTS = ("csv", "xlsx")
+SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm", ".parquet", ".pq")
+_NAME = "job.json"
+
+is_id = re.compile("[0-9a-f]{32}").fullmatch
+"""Whether a text may be the id of a job."""
+
+
+class TooMany(Exception):
+    """The owner has as many jobs as one may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a job is about.
+
+    ``name``: what the client called the file, fit to be shown. ``file``: what it is called here.
+    ``created``, ``started``: seconds since 1970; ``started`` is when the last ``step`` was.
+    ``version``: of the model, pinned when scoring is asked for; ``result``: one of ``RESULTS``.
+    """
+
+    name: str
+    file: str
+    who: str
+    created: float
+    step: str = LOOK
+    started: float = 0.0
+    version: str = ""
+    result: str = RESULTS[0]
+    reasons: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job, by its folder. What is in there is for this account alone."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """What its owner calls it by."""
+        return self.folder.name
+
+    @property
+    def alive(self) -> Path:
+        """The lock that its process holds for as long as it lives."""
+        return self.folder / "alive.lock"
+
+    @property
+    def working(self) -> Path:
+        """There once its process has its turn."""
+        return self.folder / "working"
+
+    @property
+    def gone(self) -> Path:
+        """There once it is to be removed: its process ends, and nobody finds it any more."""
+        return self.folder / "gone"
+
+    @property
+    def preview(self) -> Path:
+        """What its file looks like, as JSON."""
+        return self.folder / "preview.json"
+
+    @property
+    def ended(self) -> Path:
+        """How the last step ended, as JSON: ``step``, ``code`` (an exit code), ``message``."""
+        return self.folder / "ended.json"
+
+    def about(self) -> About:
+        """Raises ``OSError`` or ``ValueError`` where there is no such job."""
+        if self.gone.exists():
+            raise FileNotFoundError(self.gone.name)
+        try:
+            return About(**files.read_json(self.folder / _NAME))
+        except TypeError as error:
+            raise ValueError("another form") from error
+
+    def keep(self, about: About) -> None:
+        """Write down what it is about. Raises ``OSError``."""
+        table = {name: getattr(about, name) for name in About.__slots__}
+        files.write_json(self.folder / _NAME, table, private=True)
+
+    def entry(self, about: About) -> Path:
+        """The file that was sent."""
+        return self.folder / about.file
+
+    def result(self, about: About) -> Path:
+        """Where its result is, once it is whole."""
+        return self.folder / f"puntuada.{about.result}"
+
+    def beside(self, about: About, ending: str) -> Path:
+        """A file that ``propensia score`` leaves beside a result."""
+        return self.result(about).with_name(f"{self.result(about).name}.{ending}")
+
+    def size(self, about: About) -> int:
+        """The bytes that were sent."""
+        with contextlib.suppress(OSError):
+            return self.entry(about).stat().st_size
+        return 0
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """What a process left about a job; ``None`` while there is nothing whole."""
+    with contextlib.suppress(OSError, ValueError):
+        found: dict[str, Any] = files.read_json(path)
+        return found
+    return None
+
+
+def state(job: Job, about: About) -> str:
+    """How far a job is: ``mirando``, ``lista`` (it may be scored), ``rechazada``, ``en_cola``,
+    ``puntuando``, ``hecha``, ``fallida`` or ``parada`` (its process died: it can go on)."""
+    if about.step == SCORE and job.result(about).exists():
+        return "hecha"
+    ended = read(job.ended)
+    if ended is not None and ended.get("step") == about.step:
+        if about.step == LOOK:
+            return "rechazada" if ended["code"] else "lista"
+        return "fallida"
+    young = 0 <= time.time() - about.started < GRACE_S
+    if not young and is_free(job.alive):
+        return "parada"
+    if about.step == LOOK:
+        return "mirando"
+    return "puntuando" if job.working.exists() else "en_cola"
+
+
+class Jobs:
+    """The jobs of one installation. Safe for threads and processes."""
+
+    def __init__(self, state: Path, hours: float) -> None:
+        """``hours``: how long a job is kept."""
+        self._folder = state / FOLDER
+        self.lasts_s = hours * 3600
+
+    def make(self, owner: str, about: About, write: Callable[[Path], None]) -> Job:
+        """A new job, whose file ``write`` fills. Raises ``TooMany``, ``OSError``, or what
+        ``write`` does; then nothing is left of it."""
+        self.sweep()
+        if len(self.of(owner)) >= MOST_JOBS:
+            raise TooMany
+        home = self._home(owner)
+        for folder in (self._folder, home):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        job = Job(home / secrets.token_hex(16))
+        job.folder.mkdir(mode=0o700)
+        try:
+            write(job.entry(about))
+            job.keep(about)
+        except BaseException:
+            files.remove_tree(job.folder)
+            raise
+        return job
+
+    def find(self, owner: str, id: str) -> Job | None:
+        """That job of that owner: another's is looked for just where none is."""
+        return Job(self._home(owner) / id) if is_id(id) else None
+
+    def of(self, owner: str) -> list[tuple[Job, About]]:
+        """The jobs of an owner, the newest first."""
+        found = list(_whole(self._home(owner)))
+        return sorted(found, key=lambda one: one[1].created, reverse=True)
+
+    def remove(self, job: Job) -> None:
+        """Remove a job, and end its process first. What an open file keeps (Windows) goes at the
+        next ``sweep``, and nobody finds it meanwhile."""
+        with contextlib.suppress(OSError):
+            job.gone.touch()
+        deadline = time.monotonic() + STOP_S
+        while _is_held(job) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        files.remove_tree(job.folder)
+
+    def sweep(self) -> int:
+        """Remove what has had its time, and what sudden ends left; how many jobs. It raises
+        nothing."""
+        removed = 0
+        for folder in list(self._folder.glob("*/*")):
+            with contextlib.suppress(OSError):
+                job = Job(folder)
+                old = time.time() - folder.stat().st_mtime > self.lasts_s
+                with contextlib.suppress(OSError, ValueError):
+                    old = time.time() - job.about().created > self.lasts_s
+                if job.gone.exists() or old:
+                    self.remove(job)
+                    removed += 1
+        return removed
+
+    def _home(self, owner: str) -> Path:
+        """The folder of an owner, whose name may be any text."""
+        return self._folder / hashlib.sha256(owner.encode("utf-8")).hexdigest()[:32]
+
+
+def turn(state: Path) -> Lock:
+    """The lock of the one process of this machine that works."""
+    return Lock(state / FOLDER / TURN)
+
+
+def progress(job: Job, about: About) -> tuple[float, int] | None:
+    """The share in [0, 1] and the rows that are behind, as the run notes them; ``None`` before
+    its first note."""
+    try:
+        note = json.loads(files.read(job.beside(about, "part.json"), 1 << 20))
+        return float(note["done"]), int(note["tally"]["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _whole(home: Path) -> Iterator[tuple[Job, About]]:
+    for folder in home.glob("*"):
+        with contextlib.suppress(OSError, ValueError):
+            job = Job(folder)
+            yield job, job.about()
+
+
+def _is_held(job: Job) -> bool:
+    try:
+        return not is_free(job.alive)
+    except OSError:
+        return False

@@ -1,0 +1,384 @@
+"""What schedulers start: the wrapper for real, and each scheduler's files as it reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import psutil  # type: ignore[import-untyped]  # ships no types
+import pytest
+from models_for_tests import EXAMPLE
+from old_environments import cache_folder
+from server import ROOT, Place, wait_for
+
+from propensia.locks import Lock
+
+FOLDER = ROOT / "deploy" / "schedules"
+WRAPPER = FOLDER / "portfolio.py"
+HEADING, GOOD = ";".join(EXAMPLE), ";".join(EXAMPLE.values())
+SECRET = "Quevedo17"
+BAD = ";".join((EXAMPLE | {"im": SECRET}).values())
+AIRFLOW = "apache-airflow==3.3.2"
+PROGRAM = "/opt/propensia/portfolio.py"
+with_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+@pytest.fixture
+def portfolio(tmp_path: Path) -> Path:
+    path = tmp_path / "entrada.csv"
+    path.write_text(f"{HEADING}\n{GOOD}\n{BAD}\n{GOOD}\n", encoding="utf-8")
+    (tmp_path / "scored").mkdir()
+    return path
+
+
+def command(portfolio: Path, *arguments: str) -> list[str]:
+    folder = portfolio.with_name("scored")
+    return [sys.executable, str(WRAPPER), str(portfolio), str(folder), *arguments]
+
+
+def start(place: Place, line: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        line,
+        cwd=ROOT,
+        env=place.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def names(portfolio: Path) -> list[str]:
+    return sorted(path.name for path in portfolio.with_name("scored").iterdir())
+
+
+# The wrapper
+
+
+def test_a_portfolio_is_scored_once_in_its_period_and_nothing_is_said(
+    admitted: Place, portfolio: Path
+) -> None:
+    january = ("--period", "month", "--date")
+    done = start(admitted, command(portfolio, *january, "2026-01-30"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    made = ["cartera-202601.csv", "cartera-202601.csv.errores.csv"]
+    made += ["cartera-202601.csv.resumen.json", "cartera-202601.log", "cartera.lock"]
+    assert names(portfolio) == made
+    folder = portfolio.with_name("scored")
+    result = (folder / made[0]).read_text(encoding="utf-8-sig").splitlines()
+    assert len(result) == 4 and "probabilidad" in result[0]
+    log = (folder / "cartera-202601.log").read_text(encoding="utf-8")
+    assert "end, exit code 0" in log and SECRET not in log
+    again = start(admitted, command(portfolio, *january, "2026-01-31"))
+    assert (again.returncode, names(portfolio)) == (0, made)
+    assert start(admitted, command(portfolio, *january, "2026-02-01")).returncode == 0
+    assert "cartera-202602.csv" in names(portfolio)
+
+
+def test_a_start_goes_on_with_what_was_stopped_whatever_day_it_is(
+    admitted: Place, portfolio: Path
+) -> None:
+    """Killed with blocks done and blocks to do, by a start of another day."""
+    with portfolio.open("a", encoding="utf-8") as stream:
+        for number in range(30_000):
+            stream.write(f"{GOOD.rpartition(';')[0]};{' ' * 600}{1 + number % 9}\n")
+    note = portfolio.with_name("scored") / "cartera-20260131.csv.part.json"
+    line = command(portfolio, "--date", "2026-01-31", "--", "--workers", "1")
+    running = subprocess.Popen(line, cwd=ROOT, env=admitted.environment())
+
+    def rows() -> int:
+        try:
+            return int(json.loads(note.read_text(encoding="utf-8"))["tally"]["rows"])
+        except FileNotFoundError:
+            return 0
+
+    wait_for(rows, "a first block", 60, 0.01)
+    family = psutil.Process(running.pid)
+    for process in (*family.children(recursive=True), family):
+        process.kill()
+    running.wait(10)
+    assert 0 < rows() < 30_003
+    done = start(admitted, command(portfolio, "--date", "2026-02-01", "--", "--workers", "1"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cartera-20260131.csv" in names(portfolio)
+    assert not [name for name in names(portfolio) if "20260201" in name or "part" in name]
+    log = (note.with_name("cartera-20260131.log")).read_text(encoding="utf-8")
+    assert "Sigue donde quedó" in log
+    result = note.with_name("cartera-20260131.csv").read_text(encoding="utf-8-sig")
+    assert len(result.splitlines()) == 30_004
+
+
+def test_what_fails_is_said_and_told_and_its_exit_code_is_that_of_the_command(
+    admitted: Place, portfolio: Path, tmp_path: Path
+) -> None:
+    """Without a model that can be used: 1, and no value of a row anywhere."""
+    tell = tmp_path / "tell.py"
+    tell.write_text(
+        f"import sys; open({str(tmp_path / 'told')!r}, 'w').write(' '.join(sys.argv[1:]))",
+        encoding="utf-8",
+    )
+    alert = shlex.join([sys.executable, str(tell)])
+    options = ("--date", "2026-01-31", "--alert", alert, "--", "--model", "ffffffff")
+    done = start(admitted, command(portfolio, *options))
+    assert done.returncode == 1
+    assert "cartera-20260131.csv: exit code 1" in done.stderr and "ffffffff" in done.stderr
+    assert (tmp_path / "told").read_text(encoding="utf-8") == "cartera-20260131.csv 1"
+    assert "cartera-20260131.csv" not in names(portfolio)
+    wrong = start(admitted, command(portfolio, "--", "--engine", "spark"))
+    assert wrong.returncode == 2
+
+
+def test_two_starts_at_once_are_one(admitted: Place, portfolio: Path) -> None:
+    with Lock(portfolio.with_name("scored") / "cartera.lock"):
+        done = start(admitted, command(portfolio))
+    assert (done.returncode, "another start" in done.stderr) == (0, True)
+    assert names(portfolio) == ["cartera.lock"]
+
+
+def test_a_folder_that_is_away_is_told(admitted: Place, portfolio: Path) -> None:
+    portfolio.with_name("scored").rmdir()
+    done = start(admitted, command(portfolio))
+    assert (done.returncode, "is no folder" in done.stderr) == (3, True)
+
+
+def test_portfolios_of_other_names_are_left_alone(admitted: Place, portfolio: Path) -> None:
+    other = portfolio.with_name("scored") / "otra-20260130.csv.part.json"
+    other.write_text("{}", encoding="utf-8")
+    done = start(admitted, command(portfolio, "--date", "2026-01-31"))
+    assert (done.returncode, other.exists()) == (0, True)
+    assert "cartera-20260131.csv" in names(portfolio)
+
+
+# cron
+
+
+@pytest.mark.skipif(os.name != "posix", reason="cron runs elsewhere")
+def test_the_line_for_cron_is_one_that_runs(
+    admitted: Place, portfolio: Path, tmp_path: Path
+) -> None:
+    """Five times, an account, and a command for a shell, in which a % would end the line."""
+    lines = (FOLDER / "propensia.cron").read_text(encoding="utf-8").splitlines()
+    jobs = [line for line in lines if re.match(r"[0-9*]", line)]
+    found = re.fullmatch(r"((?:[0-9*/,-]+ ){5})(\S+) (.+)", jobs[0])
+    assert len(jobs) == 1 and found is not None and found[2] == "propensia"
+    assert "%" not in found[3]
+    line = found[3].replace("/etc/propensia", str(tmp_path))
+    line = line.replace("/opt/propensia/venv/bin/python", sys.executable)
+    line = line.replace(PROGRAM, str(WRAPPER))
+    line = line.replace("/srv/propensia/portfolios/cartera.csv", str(portfolio))
+    line = line.replace("/srv/propensia/portfolios/scored", str(portfolio.with_name("scored")))
+    done = start(admitted, ["/bin/sh", "-c", line])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert any(re.fullmatch(r"cartera-[0-9]{6}\.csv", name) for name in names(portfolio))
+
+
+# systemd
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units, of a program that is there."""
+    for name in ("propensia-portfolio.service", "propensia-portfolio.timer"):
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        text = text.replace("/opt/propensia/venv/bin/python", "/bin/true")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def analyze(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    line = ["systemd-analyze", "--no-pager", *words]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True)
+
+
+@with_systemd
+@pytest.mark.parametrize("name", ["propensia-portfolio.service", "propensia-portfolio.timer"])
+def test_systemd_understands_every_line_of_a_unit(units: Path, name: str) -> None:
+    done = analyze(units, "verify", "--man=no", f"./{name}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@with_systemd
+def test_the_unit_is_no_more_exposed_than_it_was(units: Path) -> None:
+    """0 to 10 by systemd's own count."""
+    done = analyze(units, "security", "--offline=true", "./propensia-portfolio.service")
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found is not None, done.stderr
+    assert float(found[1]) <= 2.0
+
+
+@with_systemd
+def test_the_timer_starts_each_night() -> None:
+    timer = (FOLDER / "propensia-portfolio.timer").read_text(encoding="utf-8")
+    found = re.search(r"^OnCalendar=(.+)$", timer, re.MULTILINE)
+    assert found is not None
+    done = analyze(FOLDER, "calendar", "--iterations=2", found[1])
+    assert done.returncode == 0 and done.stdout.count("01:15:00") >= 2, done.stderr
+
+
+def test_the_unit_and_the_line_for_cron_start_the_wrapper_as_it_is_typed(
+    portfolio: Path, admitted: Place
+) -> None:
+    """A word that it does not know would end with 2."""
+    unit = (FOLDER / "propensia-portfolio.service").read_text(encoding="utf-8")
+    [line] = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)
+    words = line.split()
+    assert words[1] == PROGRAM
+    given = [str(portfolio), str(portfolio.with_name("scored")), *words[4:]]
+    done = start(admitted, [sys.executable, str(WRAPPER), *given])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Windows
+
+TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
+
+
+def test_the_task_for_windows_has_what_windows_asks_for() -> None:
+    """Of the schema (Task Scheduler Schema, MS-TSCH 2.5): what must be there, in which order,
+    and the values that are numbered there."""
+    root = ElementTree.parse(FOLDER / "propensia-portfolio.xml").getroot()
+    assert root.tag == f"{TASK}Task" and root.get("version") in {"1.2", "1.3", "1.4"}
+    parts = ("RegistrationInfo", "Triggers", "Principals", "Settings", "Actions")
+    assert [child.tag for child in root] == [TASK + name for name in parts]
+    [trigger] = root.findall(f"{TASK}Triggers/")
+    order = ("Repetition", "StartBoundary", "Enabled", "ScheduleByDay")
+    assert [child.tag for child in trigger] == [TASK + name for name in order]
+    assert trigger.findtext(f"{TASK}StartBoundary") == "2026-01-01T01:15:00"
+    lasting = re.compile(r"P(\d+D)?(T(\d+H)?(\d+M)?(\d+S)?)?").fullmatch
+    for name in ("Interval", "Duration", "ExecutionTimeLimit"):
+        [found] = root.iter(TASK + name)
+        assert found.text and lasting(found.text)
+    settings = {child.tag.removeprefix(TASK): child.text for child in root.find(f"{TASK}Settings")}
+    assert settings["MultipleInstancesPolicy"] == "IgnoreNew"
+    assert settings["StartWhenAvailable"] == "true" and 0 <= int(settings["Priority"] or "") <= 10
+    actions, [principal] = root.find(f"{TASK}Actions"), root.findall(f"{TASK}Principals/")
+    assert actions is not None and actions.get("Context") == principal.get("id")
+    [run] = actions
+    assert [child.tag for child in run] == [
+        TASK + name for name in ("Command", "Arguments", "WorkingDirectory")
+    ]
+
+
+def test_the_task_for_windows_starts_the_wrapper_as_it_is_typed(
+    admitted: Place, portfolio: Path
+) -> None:
+    root = ElementTree.parse(FOLDER / "propensia-portfolio.xml").getroot()
+    [arguments] = (found.text or "" for found in root.iter(f"{TASK}Arguments"))
+    words = re.findall(r'"([^"]*)"|(\S+)', arguments)
+    plain = [quoted or bare for quoted, bare in words]
+    assert plain[:2] == ["-X", "utf8"] and plain[2].endswith("portfolio.py")
+    given = [str(WRAPPER), str(portfolio), str(portfolio.with_name("scored")), *plain[5:]]
+    done = start(admitted, [sys.executable, "-X", "utf8", *given])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_script_for_windows_fills_in_what_the_task_has() -> None:
+    """Not run here: at least no name in it is one that the task has not."""
+    script = (FOLDER / "register.ps1").read_text(encoding="utf-8")
+    root = ElementTree.parse(FOLDER / "propensia-portfolio.xml").getroot()
+    paths = re.findall(r"\$task\.Task((?:\.\w+)+)", script)
+    paths += [f".Actions.Exec.{name}" for name in re.findall(r"\$exec\.(\w+) =", script)]
+    assert len(paths) == 5
+    for path in paths:
+        if path.startswith(".Actions.Exec.") or path.count("."):
+            steps = path.removeprefix(".").split(".")
+            assert root.find("/".join(TASK + step for step in steps)) is not None, path
+    assert "NOT RUN" in script and script.isascii() is False
+
+
+# Airflow
+
+IN_AIRFLOW = """
+import json, subprocess, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
+
+bag = DagBag(sys.argv[1], include_examples=False)
+assert not bag.import_errors, bag.import_errors
+[dag] = bag.dags.values()
+[task] = dag.tasks
+module = sys.modules[task.python_callable.__module__]
+ended = {}
+for code in (0, 1, 2, 3):
+    told = Path(sys.argv[2]) / f"{code}.py"
+    told.write_text(f"import sys; Path = sys.argv[1:]; print(Path); sys.exit({code})")
+    module.PYTHON, module.WRAPPER, module.SETTINGS = sys.executable, str(told), sys.argv[2]
+    try:
+        task.python_callable("2026-01-31")
+        ended[code] = "done"
+    except AirflowFailException:
+        ended[code] = "failed for good"
+    except RuntimeError:
+        ended[code] = "to be tried again"
+print(json.dumps({"dag": dag.dag_id, "task": task.task_id, "runs": dag.max_active_runs,
+    "catchup": dag.catchup, "retries": task.retries, "schedule": dag.timetable.summary,
+    "delay": task.retry_delay.total_seconds(), "given": task.op_args, "ended": ended}))
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow_python() -> Path:
+    """The Python of an environment with the real Airflow; kept between runs."""
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not on the path: no environment with Airflow can be made")
+    folder = cache_folder() / f"airflow-{hashlib.sha256(AIRFLOW.encode()).hexdigest()[:16]}"
+    inside = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+    if folder.is_dir():
+        return folder / inside
+    # An environment knows its own path: it is made where it stays, and gone if that fails.
+    commands = (
+        [uv, "venv", "--quiet", "--python", "3.11", str(folder)],
+        [uv, "pip", "install", "--quiet", "--python", str(folder / inside), AIRFLOW],
+    )
+    for line in commands:
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            shutil.rmtree(folder, ignore_errors=True)
+            assert "error sending request" in done.stderr.lower(), done.stderr[-3000:]
+            pytest.skip("no package index is reachable")
+    return folder / inside
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="Airflow is not made for Windows")
+def test_airflow_reads_the_dag_and_knows_which_failures_to_try_again(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    shutil.copy(FOLDER / "airflow_dag.py", dags)
+    done = subprocess.run(
+        [airflow_python, "-W", "ignore", "-c", IN_AIRFLOW, str(dags), str(tmp_path)],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    again = {"1": "failed for good", "2": "failed for good", "3": "to be tried again"}
+    assert found.pop("ended") == {"0": "done"} | again
+    assert found == {
+        "dag": "propensia_portfolio",
+        "task": "score",
+        "runs": 1,
+        "catchup": False,
+        "retries": 6,
+        "schedule": "15 1 1 * *",
+        "delay": 600.0,
+        "given": ["{{ dag_run.run_after.strftime('%Y-%m-%d') }}"],
+    }
