@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     batch,
+    cluster,
     forests,
     journal,
     monitoring,
@@ -26,6 +27,7 @@ from benchmarks.services import ROOT
 
 OTHERS = {
     "batch": batch.main,
+    "cluster": cluster.main,
     "forests": forests.main,
     "journal": journal.main,
     "monitoring": monitoring.main,

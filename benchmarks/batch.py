@@ -32,6 +32,16 @@ _ALIKE = 1e-9
 """scikit-learn's forest adds its trees up in the order in which its threads end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a run took, all of its processes: seconds by the clock, seconds of processor, and MiB
+    at their peak."""
+
+    seconds: float
+    processor: float
+    mib: float
+
+
 @dataclass
 class Desk:
     """Where a benchmark's files are, and how it runs a side of it."""
@@ -60,8 +70,8 @@ class Desk:
         """What the others write."""
         return self.folder / "otra.csv"
 
-    def score(self, model: str, portfolio: Path | None = None) -> tuple[float, float]:
-        """Seconds of the command, start and end included, and MiB of all its processes."""
+    def score(self, model: str, portfolio: Path | None = None) -> Took:
+        """What the command takes, start and end included."""
         return _run(
             [
                 *(
@@ -78,9 +88,9 @@ class Desk:
             {"PROPENSIA_STATE": str(self.states[model])},
         )
 
-    def side(self, *words: str | Path) -> float:
-        """Seconds of one side, start and end included."""
-        return _run([sys.executable, "-m", "benchmarks.batch_once", *map(str, words)], {})[0]
+    def side(self, *words: str | Path) -> Took:
+        """What one side takes, start and end included."""
+        return _run([sys.executable, "-m", "benchmarks.batch_once", *map(str, words)], {})
 
     def engine(self, model: str) -> dict[str, float]:
         """Seconds of the engine alone."""
@@ -94,104 +104,104 @@ class Desk:
         found: dict[str, float] = json.loads(done.stdout)
         return found
 
+    def rate(self, seconds: float) -> str:
+        """Rows a second, as text."""
+        return f"{self.rows / seconds:,.0f} rows/s"
+
+    def cost(self, seconds: float) -> str:
+        """Microseconds of processor a row, as text: what hardly depends on who else works."""
+        return f"{seconds / self.rows * 1e6:.2f} µs of processor a row"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print and write; 0 if every target was met, else 1."""
     asked = _arguments(arguments)
     desk = _made(asked)
-    rows = [*_of_forest(desk, asked.rounds), *_of_network(desk, asked.rounds)]
-    rows.append(_of_logistic(desk, asked.rounds))
+    rows = [
+        *_against_engine(desk, asked.rounds, "forest", "forest of 500 trees", 0.9),
+        *_against_engine(desk, asked.rounds, "network", "network 27/352/480/1", 0.6),
+        _against_file(desk, asked.rounds),
+        _against_sklearn(desk, asked.rounds),
+    ]
     if asked.large:
-        rows.append(_of_memory(desk))
+        rows.append(_memory_of_large(desk))
     text = report.table(rows)
     print(text)
     machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
     if asked.out:
         asked.out.write_text(
             "# A whole portfolio, CSV to CSV\n\n"
-            f"Written by `python -m benchmarks batch {' '.join(arguments)}`".rstrip()
-            + f"; how it is taken is in `README.md`.\n\n{text}\n\nMachine: {machine}.\n",
+            f"Written by `python -m benchmarks batch {' '.join(arguments)}".rstrip()
+            + f"`; how it is taken is in `README.md`.\n\n{text}\n\nMachine: {machine}.\n",
             encoding="utf-8",
             newline="\n",
         )
     return 0 if all(row.met for row in rows) else 1
 
 
-def _of_forest(desk: Desk, rounds: int) -> list[Row]:
-    alone, usual, ours, others = [], [], [], []
+def _against_engine(desk: Desk, rounds: int, model: str, name: str, target: float) -> list[Row]:
+    ours, alone = [], []
     for _ in range(rounds):
-        took, _ = desk.score("forest")
-        engine = desk.engine("forest")
-        pandas = desk.side("sklearn", desk.folder / "forest.pkl", desk.portfolio, desk.other)
+        ours.append(desk.score(model))
+        alone.append(desk.engine(model))
+    best = min(ours, key=lambda took: took.seconds)
+    ends = f"{desk.rate(best.seconds)}, {desk.cost(best.processor)}"
+    both = min(one["processes"] for one in alone)
+    threads = min(one["threads"] for one in alone)
+    cost = desk.cost(min(one["processor"] for one in alone))
+    pairs = list(zip(ours, alone, strict=True))
+    return [
+        Row(
+            f"{name}, rows/s ÷ ONNX Runtime alone on a ready matrix, two threads",
+            Target(target, True),
+            [one["threads"] / took.seconds for took, one in pairs],
+            f"{ends}; alone {desk.rate(threads)}",
+        ),
+        Row(
+            f"{name}, rows/s ÷ the command's own engine alone on it, two processes",
+            Target(target, True),
+            [one["processes"] / took.seconds for took, one in pairs],
+            f"{ends}; alone {desk.rate(both)}, {cost}",
+        ),
+    ]
+
+
+def _against_sklearn(desk: Desk, rounds: int) -> Row:
+    pairs = []
+    for _ in range(rounds):
+        took = desk.score("forest")
+        theirs = desk.side("sklearn", desk.folder / "forest.pkl", desk.portfolio, desk.other)
         _check_alike(desk.result, desk.other, desk.rows)
-        alone.append(engine["processes"] / took)
-        usual.append(pandas / took)
-        ours.append(took)
-        others.append((engine["processes"], engine["threads"], pandas))
-    processes, threads, pandas = (min(column) for column in zip(*others, strict=True))
-    return [
-        Row(
-            "forest of 500 trees, rows/s ÷ its engine alone on a ready matrix",
-            Target(0.9, True),
-            alone,
-            f"{_rate(desk, min(ours))}; alone {_rate(desk, processes)}, two processes; "
-            f"ONNX Runtime's two threads {_rate(desk, threads)}",
-        ),
-        Row(
-            "the same ÷ pandas and scikit-learn, `n_jobs=2`, read and write included",
-            Target(1.8, True),
-            usual,
-            f"they {_rate(desk, pandas)}; equal chances",
-        ),
-    ]
-
-
-def _of_network(desk: Desk, rounds: int) -> list[Row]:
-    by_processes, by_threads, ours, others = [], [], [], []
-    for _ in range(rounds):
-        took, _ = desk.score("network")
-        engine = desk.engine("network")
-        by_processes.append(engine["processes"] / took)
-        by_threads.append(engine["threads"] / took)
-        ours.append(took)
-        others.append((engine["processes"], engine["threads"]))
-    processes, threads = (min(column) for column in zip(*others, strict=True))
-    return [
-        Row(
-            "network 27/352/480/1, rows/s ÷ ONNX Runtime alone on a ready matrix, two threads",
-            Target(0.6, True),
-            by_threads,
-            f"{_rate(desk, min(ours))}; alone {_rate(desk, threads)}, blocks of 100,000 rows",
-        ),
-        Row(
-            "the same ÷ its engine alone as the command has it, two processes, small blocks",
-            Target(0.6, True),
-            by_processes,
-            f"alone {_rate(desk, processes)}",
-        ),
-    ]
-
-
-def _of_logistic(desk: Desk, rounds: int) -> Row:
-    shares, ours, others = [], [], []
-    for _ in range(rounds):
-        took, _ = desk.score("logistic")
-        carried = desk.side("carry", desk.states["logistic"], desk.portfolio, desk.other)
-        by_arrow = desk.side("arrow", desk.portfolio, desk.other)
-        shares.append(carried / took)
-        ours.append(took)
-        others.append((carried, by_arrow))
-    carried, by_arrow = (min(column) for column in zip(*others, strict=True))
+        pairs.append((took, theirs))
+    ours, other = (min(took.seconds for took in column) for column in zip(*pairs, strict=True))
     return Row(
-        "logistic regression, rows/s ÷ reading and writing the same file in the same way",
-        Target(0.5, True),
-        shares,
-        f"{_rate(desk, min(ours))}; read and written {_rate(desk, carried)}; Arrow, all at once "
-        f"and with its threads, {_rate(desk, by_arrow)}",
+        "forest of 500 trees, rows/s ÷ pandas and scikit-learn, `n_jobs=2`, with read and write",
+        Target(1.8, True),
+        [theirs.seconds / took.seconds for took, theirs in pairs],
+        f"{desk.rate(ours)}; they {desk.rate(other)}; equal chances",
     )
 
 
-def _of_memory(desk: Desk) -> Row:
+def _against_file(desk: Desk, rounds: int) -> Row:
+    found = []
+    for _ in range(rounds):
+        took = desk.score("logistic")
+        carried = desk.side("carry", desk.states["logistic"], desk.portfolio, desk.other)
+        found.append((took, carried, desk.side("arrow", desk.portfolio, desk.other)))
+    ours, carried, arrow = (
+        min(column, key=lambda took: took.seconds) for column in zip(*found, strict=True)
+    )
+    return Row(
+        "logistic regression, rows/s ÷ reading and writing the same file in the same way",
+        Target(0.5, True),
+        [other.seconds / took.seconds for took, other, _ in found],
+        f"{desk.rate(ours.seconds)}, {desk.cost(ours.processor)}; read and written "
+        f"{desk.rate(carried.seconds)}, {desk.cost(carried.processor)}; Arrow, all at once and "
+        f"with its threads, {desk.rate(arrow.seconds)}",
+    )
+
+
+def _memory_of_large(desk: Desk) -> Row:
     large = desk.folder / f"cartera_{LARGE}x.csv"
     with desk.portfolio.open("rb") as source, large.open("wb") as target:
         shutil.copyfileobj(source, target)
@@ -199,24 +209,20 @@ def _of_memory(desk: Desk) -> Row:
             source.seek(0)
             source.readline()
             shutil.copyfileobj(source, target)
-    _, small = desk.score("logistic")
-    took, much = desk.score("logistic", large)
+    small, much = desk.score("logistic"), desk.score("logistic", large)
     large.unlink()
+    desk.result.unlink()
     return Row(
         f"memory of all processes at its peak, {LARGE * desk.rows:,} rows ÷ {desk.rows:,}",
         Target(1.2, False),
-        [much / small],
-        f"{much:.0f} and {small:.0f} MiB; {LARGE * desk.rows / took:,.0f} rows/s",
+        [much.mib / small.mib],
+        f"{much.mib:.0f} and {small.mib:.0f} MiB; {LARGE * desk.rows / much.seconds:,.0f} rows/s",
     )
 
 
-def _rate(desk: Desk, seconds: float) -> str:
-    return f"{desk.rows / seconds:,.0f} rows/s"
-
-
-def _run(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Seconds by the clock, and MiB of the process and all below it at their peak."""
-    began, peak = time.perf_counter(), 0
+def _run(command: list[str], environment: dict[str, str]) -> Took:
+    """Run a command to its end."""
+    began, before, peak = time.perf_counter(), os.times(), 0
     with subprocess.Popen(
         command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
     ) as process:
@@ -224,10 +230,11 @@ def _run(command: list[str], environment: dict[str, str]) -> tuple[float, float]
         while process.poll() is None:
             peak = max(peak, _memory(watched))
             time.sleep(LOOK_S)
-    took = time.perf_counter() - began
+    took, after = time.perf_counter() - began, os.times()
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command[1:4])} ended with {process.returncode}")
-    return took, peak / (1 << 20)
+    busy = sum(after[2:4]) - sum(before[2:4])  # of children, user and system
+    return Took(took, busy, peak / (1 << 20))
 
 
 def _memory(process: psutil.Process) -> int:

@@ -1,4 +1,4 @@
-"""The folder of uploaded portfolios: one folder per job, with its file, its preview and its result.
+"""The folder of uploaded portfolios: one per job, with its file, its preview and its result.
 
 It must never use a name that a client gave as a path, and never show one owner what is another's.
 """

@@ -19,6 +19,7 @@ from propensia import contract as contracts
 from propensia import settings as settings_table
 from propensia.clerk import Clerk
 from propensia.contract import Contract
+from propensia.jobs import Jobs
 from propensia.locks import Lock
 from propensia.publishing import UPLOAD_LOCK
 from propensia.reception import Reception, Say
@@ -133,6 +134,7 @@ def _watch(
             reception.turn()
             told.problems = reception.problems
             heartbeat.sweep(settings.state / "workers")
+            Jobs(settings.state, settings.portfolio_hours).sweep()
         except Exception as error:  # a full disk or a lost folder must not end the watch
             log.exception("turn failed")
             told.problems = [f"el vigilante tuvo un fallo ({type(error).__name__})"]

@@ -26,6 +26,7 @@ from propensia.contract import Contract
 from propensia.delimited import TableError
 from propensia.faults import TEXTS, sentence
 from propensia.jobs import About, Job
+from propensia.locks import Lock
 from propensia.registry import RegistryError
 from propensia.terminal import Exit, Parts, compose
 
@@ -40,11 +41,12 @@ START_S = 5.0
 def main() -> None:
     """Do the step that the job is at, once nobody else of this machine is at one."""
     job = Job(Path(sys.argv[1]))
+    os.umask(0o077)  # all of it is of persons
     processes.give_way()  # people wait for answers; this can
     ended = threading.Event()
     processes.when_parent_ends(ended)
     threading.Thread(target=_leave_when, args=(ended, job), daemon=True).start()
-    alive = jobs.Lock(job.alive, START_S)
+    alive = Lock(job.alive, START_S)
     if not alive.acquire():  # another process is at it
         return
     parts = compose()
@@ -84,16 +86,17 @@ def _done(parts: Parts, job: Job, about: About) -> tuple[int, str]:
 
 
 def _score(parts: Parts, job: Job, about: About) -> int:
-    wish = Wish(
-        str(job.entry(about)), str(job.result(about)), reasons=about.reasons or None
-    )
+    wish = Wish(str(job.entry(about)), str(job.result(about)), reasons=about.reasons or None)
     # One worker: the other cores are for those who are answered now.
     engine = Engine("local", 1, None, False)
     request = score.Request(wish, about.version, engine, resume=True, force=False)
     # What the command prints is for a terminal, and there is none.
-    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
-        with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
-            return score.score(parts, request, about.who)
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+    ):
+        return score.score(parts, request, about.who)
 
 
 def look(path: Path, contract: Contract) -> dict[str, Any]:
@@ -136,9 +139,7 @@ def look(path: Path, contract: Contract) -> dict[str, Any]:
     }
 
 
-def _first(
-    found: Rows, faults: list[str], notes: list[str], most: int
-) -> list[dict[str, Any]]:
+def _first(found: Rows, faults: list[str], notes: list[str], most: int) -> list[dict[str, Any]]:
     """The first rows as they were, each cell cut to what is shown."""
     count = min(most, len(found))
     table = found.columns().slice(0, count)
@@ -189,3 +190,4 @@ def _said(item: str, contract: Contract, language: str) -> str:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # Python would wait for the thread that reads what never comes

@@ -76,6 +76,8 @@ def score(parts: Parts, request: Request, who: str) -> Exit:
             names = opening.renamed(wish, taken)
             ends = opening.ends(wish, taken, names)
             stage.goes_on = opening.goes_on(ends.source)
+            if not stage.goes_on:
+                click.echo("Sin clave (--key): si se corta habrá que empezar de nuevo.", err=True)
             wanted = Wanted(settings.score_bands(parts.settings), wish.reasons or 0)
             about = About(
                 program=__version__,
@@ -174,7 +176,8 @@ def _taken(parts: Parts, request: Request, begun: Note | None) -> Model:
 def _note(begun: Note | None, about: About) -> Note:
     """The note of this run, a new one or the one that was begun. Raises ``NoteError``."""
     if begun is None:
-        return Note(about, datetime.now(UTC).isoformat(timespec="seconds"))
+        began = datetime.now(UTC).isoformat(timespec="seconds")
+        return Note(about, began)
     notes.refuse_another(begun.about, about)
     begun.starts += 1
     done = number(begun.tally.rows, 0)

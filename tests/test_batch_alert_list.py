@@ -11,10 +11,9 @@ from batch_databases import ask, clients, do, opened, render, run, sink
 
 from propensia.batch.alert_list import Changes, Limits, limits
 
-pytestmark = pytest.mark.usefixtures("small_blocks")
 shared_postgresql = batch_databases.shared_postgresql
 postgresql_url = batch_databases.postgresql_url
-url, small_blocks = batch_databases.url, batch_databases.small_blocks
+url, small_blocks = batch_databases.url, batch_databases.small_blocks  # the latter: of 7 rows
 
 ABOVE = Limits(False, 0.8, 0.7)
 TOP = Limits(True, 0.1, 0.12)
@@ -140,6 +139,7 @@ def test_in_a_run_over_what_changed_nobody_leaves_for_not_being_there(url: str) 
     assert listed(url) == {1, 3}
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_nothing_is_told_of_half_a_run_and_nothing_twice_of_a_whole_one(url: str) -> None:
     clients(url, [0.9] * 20)
     source, target = opened(url), sink(url, limits=ABOVE, name="enero")

@@ -36,7 +36,17 @@ LAYERS = (
         "steps",
         "columnar",
     ),
-    ("contract", "heartbeat", "signing", "delimited", "synthetic", "journal", "audit", "snapshot"),
+    (
+        "contract",
+        "heartbeat",
+        "jobs",
+        "signing",
+        "delimited",
+        "synthetic",
+        "journal",
+        "audit",
+        "snapshot",
+    ),
     (
         "features",
         "decision",
@@ -82,7 +92,7 @@ LAYERS = (
         "train",
         "web",
     ),
-    ("cli",),
+    ("cli", "portfolio"),
     ("__main__",),
 )
 LAYER = {name: number for number, row in enumerate(LAYERS) for name in row}

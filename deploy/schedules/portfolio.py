@@ -64,8 +64,15 @@ def _score(asked: argparse.Namespace) -> int:
         said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-SAID:]
         print(f"{target.name}: exit code {code}; {log}", *said, sep="\n", file=sys.stderr)
         if asked.alert:
-            subprocess.run([*shlex.split(asked.alert), target.name, str(code)], check=False)
+            _tell([*shlex.split(asked.alert), target.name, str(code)])
     return code
+
+
+def _tell(command: list[str]) -> None:
+    try:
+        subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
+    except OSError as error:
+        print(f"--alert: {error.strerror}", file=sys.stderr)
 
 
 def _target(asked: argparse.Namespace) -> Path | None:
@@ -92,8 +99,9 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--period", choices=PERIODS, default="day")
     parser.add_argument("--date", type=date.fromisoformat, default=date.today())
     parser.add_argument("--alert", help="command that is told the name and the exit code")
-    parser.add_argument("options", nargs="*", help="options of propensia score, behind --")
-    asked = parser.parse_args(arguments)
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    asked = parser.parse_args(arguments[:split])
+    asked.options = arguments[split + 1 :]
     if not re.fullmatch(r"[A-Za-z0-9_-]+", asked.name):
         parser.error("--name: letters, digits, - and _")
     return asked

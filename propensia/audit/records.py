@@ -26,6 +26,7 @@ EVENTS = {
     "settings.changed": ("ajustes cambiados", "settings changed"),
     "outcomes.loaded": ("resultados cargados", "outcomes loaded"),
     "scored": ("cartera puntuada", "portfolio scored"),
+    "deleted": ("cartera subida borrada", "uploaded portfolio deleted"),
     "listed": ("respuestas listadas", "answers listed"),
     "exported": ("datos exportados", "data exported"),
     "erased": ("datos borrados", "data erased"),

@@ -28,9 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from propensia import columnar
+from propensia.batch import arrow
 from propensia.batch.added import REASONS, Added
 from propensia.batch.blocks import Results, Rows
-from propensia.batch.parquet_tables import packed, unpacked
 from propensia.delimited import TableError
 from propensia.files import shown
 from propensia.queries.databases import STREAM
@@ -63,21 +63,21 @@ class DatabaseWriter:
     copies: bool
 
     def render(self, rows: Rows, results: Results) -> bytes:
-        """As ``Writer.render``. Raises ``TableError`` for a row without a key and for two of
-        one key."""
+        """As ``Writer.render``. Raises ``TableError`` for a row without a key, for two of
+        one key and for keys that no text can be made of."""
         found: dict[str, Any] = {ROW: self._keys(rows)}
         found |= dict(zip(self.added.names, self.added.columns(results), strict=True))
         if not self.added.reasons:
             found[REASONS] = pa.nulls(len(rows), pa.string())
         batch = pa.record_batch([found[name] for name in NAMES], NAMES)
-        return HEAD.pack(len(rows)) + (_copied(batch) if self.copies else packed(batch))
+        return HEAD.pack(len(rows)) + (_copied(batch) if self.copies else arrow.packed(batch))
 
     def _keys(self, rows: Rows) -> pa.StringArray:
         if self.key is None:
             return columnar.texts(pa.array(rows.lines))
         columns = rows.columns()
         names = [name.strip() for name in columns.schema.names]
-        keys = columnar.texts(columns.column(names.index(self.key)))
+        keys = arrow.texts(columns.column(names.index(self.key)), self.key)
         empty = pc.equal(pc.utf8_trim_whitespace(keys), "")
         if pc.any(empty).as_py():
             line = rows.lines[pc.index(empty, True).as_py()]
@@ -114,7 +114,7 @@ def put(connection: Connection, content: bytes, scores: Table, same: Mapping[str
     rest = content[HEAD.size :]
     is_sqlite = connection.dialect.name == "sqlite"
     if is_sqlite:
-        columns = [column.to_pylist() for column in unpacked(rest)]
+        columns = [column.to_pylist() for column in arrow.unpacked(rest)]
         marks = ", ".join("?" * len(NAMES))
         into = f"INSERT INTO {ARRIVING.name} VALUES ({marks})"
         connection.exec_driver_sql(into, list(zip(*columns, strict=True)))

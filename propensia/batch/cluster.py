@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import tempfile
 import threading
 import time
@@ -17,7 +18,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from distributed import Client, Future, KilledWorker, LocalCluster
+from distributed import Client, Future, KilledWorker, LocalCluster, Security
 from distributed.client import ClosedClientError
 from distributed.versions import get_versions
 
@@ -92,6 +93,7 @@ def _reachable(where: Where) -> Iterator[str | LocalCluster]:
     """A scheduler, or a cluster of processes of this machine. Nobody else can use the latter:
     its certificates are made for it, kept in memory, and asked for by both ends."""
     if where.scheduler is not None:
+        _refuse_without_certificate(where.scheduler)
         yield where.scheduler
         return
     with (
@@ -105,10 +107,21 @@ def _reachable(where: Where) -> Iterator[str | LocalCluster]:
             dashboard_address=None,
             memory_limit=0,  # no limit: then nothing of a portfolio is put aside on a disk
             local_directory=scratch,
+            preload=[__name__],
             silence_logs=logging.CRITICAL,
         ) as local,
     ):
         yield local
+
+
+def _refuse_without_certificate(scheduler: str) -> None:
+    """Raise ``ClusterRefused`` where Dask would only say what type it misses."""
+    own = Security().get_connection_args("client")
+    if scheduler.startswith("tls:") and own["ssl_context"] is None:
+        raise ClusterRefused(
+            f"para {scheduler} hace falta un certificado, y la configuración de Dask no dice "
+            "ninguno (distributed.comm.tls)"
+        )
 
 
 class _Lost(Exception):
@@ -301,6 +314,13 @@ def _refuse_other(own: Mapping[str, str], other: Mapping[str, str], whose: str) 
 
 
 # What follows is in a worker.
+
+
+def dask_setup(worker: object) -> None:
+    """What Dask calls in each process of a cluster of this machine: Ctrl-C in a terminal reaches
+    it too, and is not for it, as who started it ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
 
 Answer: TypeAlias = Piece | Exception
 

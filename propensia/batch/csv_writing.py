@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from propensia import columnar
+from propensia.batch import arrow
 from propensia.batch.added import Added
 from propensia.batch.blocks import Results, Rows
 from propensia.batch.csv_dialect import Dialect
@@ -37,7 +37,7 @@ class CsvWriter:
         return b"\xef\xbb\xbf" + line if self.dialect.bom else line
 
     def render(self, rows: Rows, results: Results) -> bytes:
-        """As ``Writer.render``."""
+        """As ``Writer.render``. Raises ``TableError`` for a column that is not of texts."""
         if not len(rows):
             return b""
         reasons, end = self.added.reasons, self.dialect.end
@@ -57,11 +57,12 @@ class CsvWriter:
         original = rows.original
         if isinstance(original, CsvLines) and original.delimiter == self.dialect.delimiter:
             return self._own(original)
+        batch = rows.columns()
         columns = [
-            columnar.texts(column)
+            arrow.texts(column, name)
             if _is_number(column.type)
-            else self._cells(columnar.texts(column))
-            for column in rows.columns().columns
+            else self._cells(arrow.texts(column, name))
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
         ]
         return pc.binary_join_element_wise(*columns, self.dialect.delimiter)
 

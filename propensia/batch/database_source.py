@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from propensia import columnar, delimited, files
-from propensia.batch import keys
+from propensia.batch import arrow, keys
 from propensia.batch import since as sinces
 from propensia.batch.blocks import Block, Place, Rows
-from propensia.batch.parquet_tables import packed, rows_of, unpacked
 from propensia.batch.since import Since
 from propensia.delimited import TableError
 from propensia.files import shown
@@ -25,7 +24,7 @@ from propensia.queries.databases import Gone
 from propensia.queries.query import EVERYTHING, Part, Query, names_of
 
 BLOCK_ROWS = 20_000
-WAITS_S = (1.0, 3.0, 10.0, 30.0)
+WAITS_S = (1.0, 3.0, 8.0, 20.0)
 """Between the attempts to get a database back; as many as there are, after each block anew."""
 # What travels as it is; all else as its text.
 PLAIN = (int, float, str)
@@ -40,10 +39,10 @@ class DatabaseReader:
 
     def read(self, block: Block) -> Rows:
         """As ``Reader.read``."""
-        found = unpacked(block.content)
+        found = arrow.unpacked(block.content)
         # Of texts, for a block tells nothing of the types in the next one.
         texts = [pc.if_else(pc.is_valid(column), columnar.texts(column), None) for column in found]
-        return rows_of(pa.record_batch(texts, found.schema.names), self.columns, block.first)
+        return arrow.rows_of(pa.record_batch(texts, found.schema.names), self.columns, block.first)
 
 
 class DatabaseSource:
@@ -179,7 +178,7 @@ class DatabaseSource:
         if len(columns) > len(self._read):  # nameless ones, of a query as it was written
             columns = [c for c, name in zip(columns, self._query.names, strict=True) if name]
         arrays = [_array(column) for column in columns]
-        return packed(pa.record_batch(arrays, list(self._read)))
+        return arrow.packed(pa.record_batch(arrays, list(self._read)))
 
 
 NOT_ORDERED = (

@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from propensia.batch import limits
+from propensia.batch.arrow import packed, unpacked
 from propensia.batch.blocks import Block, Place, Reader, Results, Rows, Sink
-from propensia.batch.parquet_tables import packed, unpacked
 from propensia.batch.scoring import deciles
 from propensia.batch.spool import Spool, append, cut, pack
 

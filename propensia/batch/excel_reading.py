@@ -10,7 +10,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,22 +41,35 @@ MOST_HELD_BYTES = 256 << 20
 # A row is held as a whole, too; nothing else in a sheet is as long.
 MOST_ROW_BYTES = 16 << 20
 CHUNK_BYTES = 1 << 20
-FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]").search
+# More than there is of a tag that is looked for.
+OVERLAP_BYTES = 256
+SHEETS = re.compile(r"xl/worksheets/[^/]*\.xml", re.IGNORECASE).fullmatch
+FORMULA = re.compile(rb"<(?:[^\s<>/:]+:)?f[\s>/]").search
+ROW = re.compile(rb"<(?:[^\s<>/:]+:)?row[\s>/]").search
+# Where a ``<`` would be no tag (a comment, CDATA), or a tag would have none (an entity).
+NOT_PLAIN = re.compile(rb"<!|<\?(?!xml\s)|\0").search
+ENCODING = re.compile(rb"<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"']*)").search
+UTF_8 = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
 TOO_WIDE = "columnas_de_mas"
 NOT_COMPUTED = "formula_sin_calcular"
 AN_ERROR = "celda_con_error"
-# What openpyxl lets through of a workbook that is damaged or none.
-DAMAGED = (
+# What zipfile lets through of a file that is damaged or locked.
+NO_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
-    ParseError,
     EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+)
+# What openpyxl lets through, besides, of a workbook that is damaged or none.
+NO_BOOK = (
+    *NO_ZIP,
+    ParseError,
     AttributeError,
     IndexError,
     KeyError,
-    NotImplementedError,
     OverflowError,
-    RuntimeError,
     TypeError,
     ValueError,
 )
@@ -108,8 +121,8 @@ class ExcelSource:
         self.identity: Mapping[str, Any] = {**self._file.identity, "sheet": sheet}
         self.check = self._file.check
         self._sheet_name = sheet
-        with self._damaged():
-            self._formulas = _looked_at(path)
+        with self._damaged(NO_ZIP):
+            self._scanned = _looked_at(path)
         with self._lines() as lines:
             self._first, heading = next(lines, (0, []))
         self.heading = tuple(cells.text(cell).strip() for cell in heading)
@@ -143,10 +156,14 @@ class ExcelSource:
         return Block(number, first, content, end, min(1.0, row / self._rows) if self._rows else 0)
 
     @contextmanager
-    def _damaged(self) -> Iterator[None]:
+    def _damaged(self, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+        """Around calls of a library, and nothing of our own: these kinds are its ways to say that
+        the workbook is none."""
         try:
             yield
-        except DAMAGED as error:
+        except kinds as error:
+            if getattr(error, "errno", None) is not None:  # the system's; theirs have none
+                raise
             self.check()
             raise TableError(
                 f"{shown(self.name)}: el libro de Excel está dañado o incompleto; ábralo en Excel "
@@ -156,15 +173,30 @@ class ExcelSource:
     @contextmanager
     def _lines(self) -> Iterator[Iterator[Line]]:
         """The rows of the sheet that hold anything, with their numbers from 1 on."""
-        with self._damaged(), ExitStack() as opened:
-            values = self._sheet(opened, computed=True)
-            formulas = self._sheet(opened, computed=False) if self._formulas else ()
-            yield self._typed(zip_longest(values, formulas, fillvalue=()))
+        with ExitStack() as opened:
+            sheet = self._sheet(opened, computed=True)
+            formulas: Iterable[Any] = ()
+            if self._has_formulas(sheet):
+                formulas = self._sheet(opened, computed=False).iter_rows()
+            yield self._typed(zip_longest(sheet.iter_rows(), formulas, fillvalue=()))
 
-    def _sheet(self, opened: ExitStack, *, computed: bool) -> Iterator[tuple[Any, ...]]:
+    def _has_formulas(self, sheet: Any) -> bool:
+        """Of a sheet, wherever in the workbook it is. Raises ``TableError`` as ``_looked_at``."""
+        path: str = sheet._worksheet_path  # openpyxl tells it nowhere else
+        if path not in self._scanned:
+            with (
+                self._damaged(NO_ZIP),
+                files.open_regular(self._file.path) as stream,
+                zipfile.ZipFile(stream) as book,
+                book.open(path) as part,
+            ):
+                self._scanned[path] = _scanned(part, self._file.path)
+        return self._scanned[path]
+
+    def _sheet(self, opened: ExitStack, *, computed: bool) -> Any:
         stream = opened.enter_context(files.open_regular(self._file.path))
-        with warnings.catch_warnings():  # of what it leaves out: styles, extensions
-            warnings.simplefilter("ignore")
+        with self._damaged(NO_BOOK), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it leaves out: styles, extensions
             book = openpyxl.load_workbook(
                 stream, read_only=True, data_only=computed, keep_links=False
             )
@@ -180,14 +212,13 @@ class ExcelSource:
         sheet = seen[0] if self._sheet_name is None else sheets[self._sheet_name]
         self._rows: int = sheet.max_row or 0
         sheet.reset_dimensions()  # what it tells of its size may be wrong, and would cut it
-        rows: Iterator[tuple[Any, ...]] = sheet.iter_rows()
-        return rows
+        return sheet
 
     def _typed(self, pairs: Iterator[tuple[Any, Any]]) -> Iterator[Line]:
         number = 0
         while True:
-            with warnings.catch_warnings():  # of dates that are none: they are read as errors
-                warnings.simplefilter("ignore")
+            with self._damaged(NO_BOOK), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of dates that are none: they are read as errors
                 pair = next(pairs, None)
             if pair is None:
                 return
@@ -201,6 +232,12 @@ class ExcelSource:
             ]
             while row and row[-1] is None:
                 row.pop()
+            # One text may stand in many cells of a row, so a short row of a sheet may be long.
+            if sum(len(cell) for cell in row if isinstance(cell, str)) > BLOCK_BYTES:
+                raise TableError(
+                    f"{shown(self.name)}: la fila {number} tiene más de {BLOCK_BYTES >> 20} "
+                    "millones de letras; quite las columnas de textos largos"
+                )
             if row:
                 yield number, row
 
@@ -217,35 +254,46 @@ def _cell(cell: Any, formula: Any) -> Cell:
     return str(value)  # a time of a day, a span
 
 
-def _looked_at(path: Path) -> bool:
-    """Whether a workbook has formulas. Raises ``TableError`` for what no memory is given to."""
-    formulas = False
+def _looked_at(path: Path) -> dict[str, bool]:
+    """Whether each sheet has formulas, by its name in the zip, of those that are where Excel puts
+    them; what else there is counts as held, also a sheet.
+
+    Raises ``TableError`` for what no memory is given to.
+    """
+    formulas: dict[str, bool] = {}
     with files.open_regular(path) as stream, zipfile.ZipFile(stream) as book:
-        held = 0
-        for part in book.infolist():
-            if not part.filename.startswith("xl/worksheets/"):
-                held += part.file_size if part.filename.endswith((".xml", ".rels")) else 0
-            elif part.filename.endswith(".xml"):
-                if part.file_size > MOST_SHEET_BYTES:
-                    raise _too_big(path)
-                with book.open(part) as sheet:
-                    formulas |= _scanned(sheet, path)
-        if held > MOST_HELD_BYTES:
+        sheets = [part for part in book.infolist() if SHEETS(part.filename)]
+        held = sum(part.file_size for part in book.infolist() if not SHEETS(part.filename))
+        if held > MOST_HELD_BYTES or any(part.file_size > MOST_SHEET_BYTES for part in sheets):
             raise _too_big(path)
+        for part in sheets:
+            with book.open(part) as sheet:
+                formulas[part.filename] = _scanned(sheet, path)
     return formulas
 
 
 def _scanned(sheet: Any, path: Path) -> bool:
-    """Whether there is a formula in the XML of a sheet."""
+    """Whether there is a formula in the XML of a sheet. Raises ``TableError`` for XML in which
+    one could hide, and for a row that is too long."""
     found, silent, before = False, 0, b""
     while chunk := sheet.read(CHUNK_BYTES):
         joined = before + chunk
+        encoding = None if before else ENCODING(joined)
+        if NOT_PLAIN(joined) or (encoding and encoding[1].lower() not in UTF_8):
+            raise _not_plain(path)
         found = found or FORMULA(joined) is not None
-        silent = 0 if b"row" in joined else silent + len(chunk)
+        silent = 0 if ROW(joined) else silent + len(chunk)
         if silent > MOST_ROW_BYTES:
             raise _too_big(path)
-        before = joined[-16:]
+        before = joined[-OVERLAP_BYTES:]
     return found
+
+
+def _not_plain(path: Path) -> TableError:
+    return TableError(
+        f"{shown(path.name)}: la hoja no está escrita como la escribe Excel (UTF-8, sin DTD, "
+        "CDATA ni comentarios); ábrala en Excel y guárdela de nuevo"
+    )
 
 
 def _too_big(path: Path) -> TableError:

@@ -16,12 +16,13 @@ from typing import Any
 
 import openpyxl
 import pyarrow as pa
+import pyarrow.compute as pc
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
 from propensia import columnar
-from propensia.batch import cells
+from propensia.batch import arrow, cells
 from propensia.batch.added import Added
 from propensia.batch.blocks import Place, Results, Rows
 from propensia.batch.cells import Cell, Cells, Wrong
@@ -31,12 +32,16 @@ from propensia.delimited import TableError
 MOST_ROWS = 1 << 20
 MOST_COLUMNS = 1 << 14
 MOST_LETTERS = 32_767
+"""Of a cell; what Unicode numbers from 65,536 on, as most emoji, counts twice."""
 # Excel keeps 15 digits of a number; of one with more only a text keeps all.
 WHOLE = 10**15
 # Written so, it is a number and nothing else: no zero in front, as codes have.
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:[.,][0-9]{1,14})?").fullmatch
 NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 FIRST_DATE = datetime(1900, 3, 1)  # before it Excel has a day that never was
+# The first day that Python knows and the last one, as Arrow counts them, and Arrow's in a day.
+DAYS = (date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days
+PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 SHEET = "Cartera puntuada"
 # Built-in formats, which Excel shows as is usual where it is opened.
 DAY, MOMENT, SHARE = "mm-dd-yy", "m/d/yy h:mm", "0.00%"
@@ -55,12 +60,16 @@ class ExcelWriter:
     numbers: frozenset[int] = frozenset()
 
     def render(self, rows: Rows, results: Results) -> bytes:
-        """As ``Writer.render``. Raises ``TableError`` for a text that no cell holds."""
+        """As ``Writer.render``. Raises ``TableError`` for a column that no cells hold."""
         if isinstance(rows.original, Cells):
             own: Sequence[Sequence[Cell]] = rows.original.rows
         else:
-            columns = enumerate(rows.columns().columns)
-            own = list(zip(*(_cells(c, at in self.numbers) for at, c in columns), strict=True))
+            batch = rows.columns()
+            columns = [
+                _cells(column, name, at in self.numbers)
+                for at, (name, column) in enumerate(zip(batch.schema.names, batch, strict=True))
+            ]
+            own = list(zip(*columns, strict=True))
         added = zip(*(column.to_pylist() for column in self.added.columns(results)), strict=True)
         lines = [
             cells.packed([_fitting(cell) for cell in [*first, *last]])
@@ -69,36 +78,42 @@ class ExcelWriter:
         return len(lines).to_bytes(8, "little") + pack("\n".join(lines).encode("ascii"))
 
 
-def _cells(column: pa.Array, numbers: bool) -> list[Cell]:
+def _cells(column: pa.Array, name: str, numbers: bool) -> list[Cell]:
     """The values of a column as cells: what Excel has no kind for becomes a text."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _cells(column.dictionary_decode(), numbers)
+        return _cells(column.dictionary_decode(), name, numbers)
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         found: list[Cell] = column.to_pylist()
         return found
     if pa.types.is_decimal(kind):
         return [_of_decimal(value) for value in column.to_pylist()]
-    if pa.types.is_date(kind):
-        return [_of_day(value) for value in column.to_pylist()]
-    if pa.types.is_timestamp(kind) and kind.tz is None:
-        found = column.cast(pa.timestamp("us"), safe=False).to_pylist()
-        return found
-    try:
-        texts = columnar.texts(column).to_pylist()
-    except columnar.NotFlat as error:
-        raise TableError(f"una columna es de {error}, que no cabe en una hoja") from None
+    if pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None):
+        return _moments(column)
+    texts = arrow.texts(column, name).to_pylist()
     return [_number(text) if numbers else text or None for text in texts]
+
+
+def _moments(column: pa.Array) -> list[Cell]:
+    """Dates; as texts those of a year that Python does not know, which no sheet does either."""
+    kind = column.type
+    counted = pc.fill_null(column.view(pa.int32() if kind == pa.date32() else pa.int64()), 0)
+    a_day = 1 if kind == pa.date32() else PER_DAY[getattr(kind, "unit", "ms")]
+    days = counted.to_numpy(zero_copy_only=False) // a_day
+    known = pa.array((days >= DAYS[0]) & (days <= DAYS[1]))
+    texts = columnar.texts(column.filter(pc.invert(known))).to_pylist()
+    plain = pc.if_else(known, column, None).cast(pa.timestamp("us"), safe=False).to_pylist()
+    others = iter(texts)
+    return [
+        value if is_known else next(others)
+        for value, is_known in zip(plain, known.to_pylist(), strict=True)
+    ]
 
 
 def _of_decimal(value: Decimal | None) -> Cell:
     if value is None or len(value.as_tuple().digits) <= 15:
         return None if value is None else float(value)
     return str(value)
-
-
-def _of_day(value: date | None) -> Cell:
-    return None if value is None else datetime(value.year, value.month, value.day)
 
 
 def _number(text: str) -> Cell:
@@ -110,12 +125,7 @@ def _number(text: str) -> Cell:
 def _fitting(cell: Cell) -> Cell:
     """A cell that a workbook can hold."""
     if isinstance(cell, str):
-        if len(cell) > MOST_LETTERS:
-            raise TableError(
-                f"hay un texto de más de {MOST_LETTERS} letras, que no cabe en una celda de "
-                "Excel; deje el resultado en un .csv o un .parquet"
-            )
-        return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", cell)
+        return _fitting_text(cell)
     if isinstance(cell, bool):
         return cell
     if isinstance(cell, int):
@@ -128,6 +138,18 @@ def _fitting(cell: Cell) -> Cell:
     return cell
 
 
+def _fitting_text(text: str) -> str:
+    """A text that a cell can hold; one that is too long ends in how long it was."""
+    text = NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    if 2 * len(text) <= MOST_LETTERS:
+        return text
+    letters = text.encode("utf-16-le")
+    if len(letters) <= 2 * MOST_LETTERS:
+        return text
+    mark = f"… [recortado: eran {len(text)} letras]"
+    return letters[: 2 * (MOST_LETTERS - len(mark))].decode("utf-16-le", "ignore") + mark
+
+
 class ExcelSink:
     """A workbook of one sheet, as ``Sink``. Raises ``TableError`` for what no sheet holds."""
 
@@ -136,7 +158,7 @@ class ExcelSink:
     ) -> None:
         self.name = path.name
         self.writer = ExcelWriter(added, numbers)
-        self._heading = (*heading, *added.names)
+        self._heading = (*map(_fitting_text, heading), *added.names)
         if len(self._heading) > MOST_COLUMNS:
             raise TableError(_too_long(f"{MOST_COLUMNS} columnas"))
         self._spool = Spool(path)

@@ -19,6 +19,7 @@ from propensia.batch.database_sink import About, DatabaseSink
 from propensia.batch.database_source import DatabaseSource
 from propensia.batch.formats import Ends, Part
 from propensia.batch.model import Model
+from propensia.batch.parquet_tables import ParquetSource
 from propensia.batch.score_tables import TABLE
 from propensia.batch.since import LAST, Since
 from propensia.delimited import TableError
@@ -131,6 +132,8 @@ def ends(wish: Wish, model: Model, names: dict[str, str]) -> Ends:
     key = source.key if isinstance(source, DatabaseSource) else wish.key
     if key is not None and key not in source.heading:
         raise TableError(f"--key: {source.name} no tiene esa columna")
+    if key is not None and isinstance(source, ParquetSource):
+        source.refuse_nested([source.heading.index(key)])
     if isinstance(source, DatabaseSource):
         source.narrow()
     about = About(model.release.number, source.name, wish.run, moment, moment is None)

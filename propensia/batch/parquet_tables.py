@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from propensia import columnar, files
+from propensia import files
+from propensia.batch import arrow
 from propensia.batch.added import Added
 from propensia.batch.blocks import Block, Place, Results, Rows
 from propensia.batch.spool import Spool, pack
@@ -29,7 +28,6 @@ BLOCK_BYTES = 8 << 20
 BUFFER_BYTES = 1 << 20
 GROUP_ROWS = 100_000
 GROUP_BYTES = 64 << 20
-NOT_UTF8 = "codificacion_no_valida"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,56 +41,17 @@ class ParquetReader:
 
     def read(self, block: Block) -> Rows:
         """As ``Reader.read``."""
-        batch = unpacked(block.content)
-        rows = rows_of(batch, self.columns, block.first)
+        batch = arrow.unpacked(block.content)
+        rows = arrow.rows_of(batch, self.columns, block.first)
         given = [_whole(column, self.as_texts) for column in batch.columns]
         return replace(rows, original=pa.RecordBatch.from_arrays(given, batch.schema.names))
-
-
-def rows_of(batch: pa.RecordBatch, columns: Mapping[str, int], first: int) -> Rows:
-    """The rows of a record batch, the first of which a person finds as number ``first``.
-
-    Raises ``TableError`` for a column that no text can be made of.
-    """
-    broken = np.zeros(len(batch), dtype=bool)
-    texts: dict[str, pa.Array] = {}
-    for name, at in columns.items():
-        column, bad = _decoded(batch.column(at))
-        broken |= bad
-        try:
-            texts[name] = columnar.texts(column)
-        except columnar.NotFlat as error:
-            raise TableError(_not_flat(batch.schema.names[at], str(error))) from None
-    if broken.any():
-        texts = {name: pc.if_else(pa.array(broken), None, c) for name, c in texts.items()}
-    numbers = np.arange(first, first + len(batch))
-    return Rows(texts, {int(place): NOT_UTF8 for place in broken.nonzero()[0]}, numbers, batch)
-
-
-def _decoded(column: pa.Array) -> tuple[pa.Array, np.ndarray[Any, np.dtype[np.bool_]]]:
-    """A column whose bytes are texts, null where they are not, and where that is."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _decoded(column.dictionary_decode())
-    bad = np.zeros(len(column), dtype=bool)
-    if not _is_bytes(kind) and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
-        return column, bad
-    plain = pc.cast(column, pa.large_binary())
-    try:
-        found = plain.view(pa.large_string())
-        found.validate(full=True)
-    except pa.ArrowException:  # rare: only then each text by itself
-        for place, value in enumerate(plain.to_pylist()):
-            bad[place] = value is not None and not _is_utf8(value)
-        found = pc.if_else(pa.array(bad), None, plain).view(pa.large_string())
-    return found, bad
 
 
 def _whole(column: pa.Array, as_texts: bool) -> pa.Array:
     """A column as it was, but that what is called a text is one: other bytes become signs."""
     kind = column.type
     of_texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if not of_texts and not (as_texts and _is_bytes(kind)):
+    if not of_texts and not (as_texts and arrow.is_bytes(kind)):
         return column
     kind = kind if of_texts else pa.string()
     try:
@@ -102,45 +61,6 @@ def _whole(column: pa.Array, as_texts: bool) -> pa.Array:
         raw = column.cast(pa.large_binary()).to_pylist()
         return pa.array([None if v is None else v.decode("utf-8", "replace") for v in raw], kind)
     return found
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    found: bool = (
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    )
-    return found
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _not_flat(name: str, kind: str) -> str:
-    return (
-        f"la columna {shown(name)} no es de textos, números ni fechas, sino {shown(kind)}; "
-        "quítela o despliéguela en columnas sencillas"
-    )
-
-
-def packed(batch: pa.RecordBatch) -> bytes:
-    """A record batch as bytes, which ``unpacked`` reads."""
-    out = pa.BufferOutputStream()
-    with pa.ipc.new_stream(out, batch.schema) as stream:
-        stream.write_batch(batch)
-    found: bytes = out.getvalue().to_pybytes()
-    return found
-
-
-def unpacked(content: bytes) -> pa.RecordBatch:
-    """The record batch of ``packed``."""
-    with pa.ipc.open_stream(content) as stream:
-        return stream.read_next_batch()
 
 
 class ParquetSource:
@@ -163,20 +83,22 @@ class ParquetSource:
 
     def read_columns(self, columns: Mapping[str, int]) -> None:
         """Tell which column is which parameter. Raises ``TableError`` for one of no texts."""
-        self._refuse_nested(columns.values())
+        self.refuse_nested(columns.values())
         self.reader = ParquetReader(columns)
 
     def give_texts(self) -> None:
         """The result holds texts, numbers and dates only. Raises ``TableError`` for columns that
         are neither."""
-        self._refuse_nested(range(len(self.schema)))
+        self.refuse_nested(range(len(self.schema)))
         self.reader = replace(self.reader, as_texts=True)
 
-    def _refuse_nested(self, places: Iterable[int]) -> None:
+    def refuse_nested(self, places: Iterable[int]) -> None:
+        """Raise ``TableError`` if one of the columns at ``places`` holds no plain values."""
         for at in places:
             kind = self.schema.field(at).type
             if pa.types.is_nested(kind):
-                raise TableError(f"{shown(self.name)}: {_not_flat(self.heading[at], str(kind))}")
+                told = arrow.not_flat(self.heading[at], str(kind))
+                raise TableError(f"{shown(self.name)}: {told}")
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
@@ -203,7 +125,7 @@ class ParquetSource:
                 yield Block(
                     number=first // self._block_rows,
                     first=first + 1,
-                    content=packed(batch),
+                    content=arrow.packed(batch),
                     end={"row": row},
                     done=row / self.rows,
                 )
@@ -241,7 +163,7 @@ class ParquetWriter:
         whole = pa.RecordBatch.from_arrays(
             [*batch.columns, *self.added.columns(results)], [*self.names, *self.added.names]
         )
-        return pack(packed(whole))
+        return pack(arrow.packed(whole))
 
 
 class ParquetSink:
@@ -283,7 +205,7 @@ class ParquetSink:
         waiting: list[pa.RecordBatch] = []
         rows = size = 0
         for frame in self._spool.frames():
-            batch = unpacked(frame)
+            batch = arrow.unpacked(frame)
             waiting, rows, size = [*waiting, batch], rows + len(batch), size + batch.nbytes
             if rows >= GROUP_ROWS or size >= GROUP_BYTES:
                 yield pa.Table.from_batches(waiting)

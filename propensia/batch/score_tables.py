@@ -80,54 +80,71 @@ class Tables:
             )
         schema, own = found.groups()
         every = MetaData(schema=schema)
-        scores = Table(
-            own,
-            every,
-            *_texts("run", "row", "version", primary_key=True),
-            Column("publicacion", Integer, nullable=False),
-            Column("momento", DateTime(timezone=True), nullable=False),
-            Column("probabilidad", Double),
-            Column("clasificacion", Text),
-            Column("decil", SmallInteger),
-            *_texts("banda", "avisos", "error", "motivos"),
+        return cls(
+            _scores(own, every),
+            _runs(f"{own}_runs", every),
+            _events(f"{own}_alerts", every),
+            _listed(f"{own}_listed", every),
+            f"{own}_latest",
         )
-        runs = Table(
-            f"{own}_runs",
-            every,
-            *_texts("id", "version", primary_key=True),
-            Column("started", DateTime(timezone=True), nullable=False),
-            Column("finished", DateTime(timezone=True)),
-            Column("since", DateTime(timezone=True)),
-            Column("whole", SmallInteger, nullable=False),
-            Column("rows", BigInteger),
-            Column("scored", BigInteger),
-            Column("input", Text, nullable=False),
-        )
-        events = Table(
-            f"{own}_alerts",
-            every,
-            # An id is never given twice, also when rows were removed.
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-            *_texts("run", "row", "event", "version", nullable=False),
-            Column("probabilidad", Double),
-            Column("banda", Text),
-            Column("momento", DateTime(timezone=True), nullable=False),
-            Column("delivered", DateTime(timezone=True)),
-            UniqueConstraint("run", "version", "momento", "row"),
-            sqlite_autoincrement=True,
-        )
-        listed = Table(
-            f"{own}_listed",
-            every,
-            *_texts("row", primary_key=True),
-            *_texts("run", nullable=False),
-            Column("momento", DateTime(timezone=True), nullable=False),
-        )
-        return cls(scores, runs, events, listed, f"{own}_latest")
 
     def every(self) -> tuple[Table, ...]:
         """All tables."""
         return self.scores, self.runs, self.events, self.listed
+
+
+def _scores(name: str, every: MetaData) -> Table:
+    return Table(
+        name,
+        every,
+        *_texts("run", "row", "version", primary_key=True),
+        Column("publicacion", Integer, nullable=False),
+        Column("momento", DateTime(timezone=True), nullable=False),
+        Column("probabilidad", Double),
+        Column("clasificacion", Text),
+        Column("decil", SmallInteger),
+        *_texts("banda", "avisos", "error", "motivos"),
+    )
+
+
+def _runs(name: str, every: MetaData) -> Table:
+    return Table(
+        name,
+        every,
+        *_texts("id", "version", primary_key=True),
+        Column("started", DateTime(timezone=True), nullable=False),
+        Column("finished", DateTime(timezone=True)),
+        Column("since", DateTime(timezone=True)),
+        Column("whole", SmallInteger, nullable=False),
+        Column("rows", BigInteger),
+        Column("scored", BigInteger),
+        Column("input", Text, nullable=False),
+    )
+
+
+def _events(name: str, every: MetaData) -> Table:
+    return Table(
+        name,
+        every,
+        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        *_texts("run", "row", "event", "version", nullable=False),
+        Column("probabilidad", Double),
+        Column("banda", Text),
+        Column("momento", DateTime(timezone=True), nullable=False),
+        Column("delivered", DateTime(timezone=True)),
+        UniqueConstraint("run", "version", "momento", "row"),
+        sqlite_autoincrement=True,  # an id is never given twice, also when rows were removed
+    )
+
+
+def _listed(name: str, every: MetaData) -> Table:
+    return Table(
+        name,
+        every,
+        *_texts("row", primary_key=True),
+        *_texts("run", nullable=False),
+        Column("momento", DateTime(timezone=True), nullable=False),
+    )
 
 
 def _texts(*names: str, **more: Any) -> list[Column[str]]:

@@ -24,6 +24,7 @@ from propensia.web import (
     models,
     open_inference,
     panel,
+    portfolio,
     refusals,
     results,
     sessions,
@@ -32,7 +33,7 @@ from propensia.web import (
 )
 from propensia.web.api import Posted, PredictRoute
 from propensia.web.door import Door, Seen
-from propensia.web.form_limits import limit_bytes
+from propensia.web.form_limits import limit_bytes, portfolio_limit_bytes
 from propensia.web.panel import Pace
 from propensia.web.prediccion import HotRoute, Scoring
 from propensia.web.quotas import Quotas
@@ -89,6 +90,7 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     stored.add_routes(app, scoring, chosen)
     metrics.add_routes(app, tally, registry, contract)
     panel.add_routes(app, scoring, chosen, pace, troubles)
+    portfolio.add_routes(app, scoring, chosen)
     documentation.add_routes(app, scoring, chosen.max_batch_size)
     posted = Posted(scoring, chosen.max_batch_size)
     api.add_routes(app, posted)
@@ -96,8 +98,7 @@ def create_app(chosen: Settings | None = None, *, background: bool = True) -> Fl
     open_inference.add_routes(app, scoring, chosen.max_batch_size)
     hot = HotRoute(PredictRoute(app.wsgi_app, posted), scoring, start)
     hot.begin()
-    whole = _whole(hot, app, chosen)
-    app.wsgi_app = Door(whole, app.wsgi_app, access, quotas, tell, hot.begin)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = Door(_whole(hot, app, chosen), app.wsgi_app, access, quotas, tell, hot.begin)  # type: ignore[method-assign, assignment]
     return app
 
 
@@ -111,7 +112,7 @@ def _quiet() -> None:
 def _whole(hot: HotRoute, app: Flask, chosen: Settings) -> WholeRequests:
     """What takes whole requests only, and lets each wait for its turn."""
     waiting = Waiting(hot, app.wsgi_app, chosen.queue_seconds)
-    bodies = Bodies(chosen.max_batch_size, limit_bytes(chosen))
+    bodies = Bodies(chosen.max_batch_size, limit_bytes(chosen), portfolio_limit_bytes(chosen))
     return WholeRequests(waiting, app.wsgi_app, bodies, chosen.state)
 
 

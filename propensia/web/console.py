@@ -25,7 +25,7 @@ from propensia.contract import Contract
 from propensia.registry import Registry
 from propensia.settings import Settings, SettingsError
 from propensia.web import certificates, servers
-from propensia.web.form_limits import limit_bytes
+from propensia.web.form_limits import limit_bytes, portfolio_limit_bytes
 from propensia.web.listen import Listen, ServerError
 from propensia.web.routes import Bodies
 
@@ -53,7 +53,9 @@ def serve(given: Mapping[str, Any]) -> None:
             chosen.port,
             workers,
             header_timeout_s=chosen.header_timeout_s,
-            bodies=Bodies(chosen.max_batch_size, limit_bytes(chosen)),
+            bodies=Bodies(
+                chosen.max_batch_size, limit_bytes(chosen), portfolio_limit_bytes(chosen)
+            ),
             certificate=certificate,
         )
         _announce(chosen, access, contract, registry, workers)

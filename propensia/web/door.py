@@ -270,7 +270,7 @@ def _own_page(environ: WSGIEnvironment, route: Route | None, session: Session) -
     What a form shows is inside the body, which is for Flask to read: ``sessions`` looks there.
     """
     shown = environ.get("HTTP_X_CSRF_TOKEN")
-    takes_forms = route is not None and route.body in ("form", "file")
+    takes_forms = route is not None and route.body in ("form", "file", "portfolio")
     if shown is None and takes_forms:
         environ[FIELD_DUE] = True
     elif shown is None or not session.is_of(shown):

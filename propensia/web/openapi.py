@@ -15,6 +15,7 @@ from propensia.contract import Contract
 from propensia.faults import Fault
 from propensia.web import openapi_inference as inference
 from propensia.web import openapi_memory as memory
+from propensia.web import openapi_portfolios as portfolios
 from propensia.web import openapi_rows as rows
 from propensia.web import openapi_shapes as shapes
 from propensia.web import problems, refused, routes
@@ -149,6 +150,7 @@ def document(contract: Contract, most_rows: int, language: str) -> Shape:
             "schemas": shapes.FIXED
             | rows.schemas(contract, most_rows)
             | memory.FIXED
+            | portfolios.FIXED
             | inference.FIXED
             | inference.schemas(contract, most_rows),
             "parameters": _parameters(contract),

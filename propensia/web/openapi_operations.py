@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from propensia.web import openapi_inference as inference
 from propensia.web import openapi_memory as memory
+from propensia.web import openapi_portfolios as portfolios
 from propensia.web.openapi_parts import (
     FORM,
     HTML,
@@ -34,7 +35,7 @@ PATH: dict[str, tuple[Shape, Text]] = {
         {"type": "string"},
         Text("El nombre del contrato.", "The name of the contract."),
     ),
-} | memory.PATH
+} | (memory.PATH | portfolios.PATH)
 
 PUBLISHED = Text("Lo que responde desde ahora.", "What answers from now on.")
 SCORE = Text("La puntuación.", "The score.")
@@ -267,5 +268,6 @@ OPERATIONS: dict[tuple[str, str], Operation] = (
         ),
     }
     | memory.OPERATIONS
+    | portfolios.OPERATIONS
     | inference.OPERATIONS
 )

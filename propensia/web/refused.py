@@ -174,6 +174,26 @@ DETAILS: dict[str, tuple[str, str, str]] = {
         "Tiene que decidirlo otra persona: con cuatro ojos, nadie publica lo que entregó.",
         "Another person has to decide it: with four eyes, nobody publishes what they handed in.",
     ),
+    "cartera_desconocida": (
+        "no_encontrado",
+        "No hay ninguna cartera suya con ese identificador: ya se borró, o es de otra clave.",
+        "You have no portfolio of that id: it was deleted, or it is of another key.",
+    ),
+    "cartera_sin_fichero": (
+        "no_encontrado",
+        "Ese fichero no existe: ninguna fila tiene errores, o no se ha podido puntuar.",
+        "There is no such file: no row has faults, or it could not be scored.",
+    ),
+    "cartera_no_lista": (
+        "conflicto",
+        "La cartera no está en ese punto; mire su estado y espere, o súbala otra vez.",
+        "The portfolio is not at that point; see its state and wait, or upload it again.",
+    ),
+    "demasiadas_carteras": (
+        "conflicto",
+        "Tiene ya tantas carteras como se guardan; borre alguna y repita.",
+        "You have as many portfolios as are kept; delete one and send it again.",
+    ),
     "diario_apagado": (
         "registro_no_disponible",
         "El diario está apagado (ajuste «journal»): no se guardan resultados.",
@@ -210,6 +230,11 @@ DETAILS: dict[str, tuple[str, str, str]] = {
         "tipo_no_admitido",
         "Envíe el contenido como application/json, o application/octet-stream si lleva tensores.",
         "Send the content as application/json, or application/octet-stream if it has tensors.",
+    ),
+    "solo_cartera": (
+        "tipo_no_admitido",
+        "Envíe el fichero en un formulario, multipart/form-data, o él solo con su tipo.",
+        "Send the file in a form, multipart/form-data, or by itself with its type.",
     ),
     "solo_formulario": (
         "tipo_no_admitido",

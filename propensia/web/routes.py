@@ -12,7 +12,7 @@ from typing import Literal
 
 from propensia.access.roles import OLD_ROUTE
 
-Body = Literal["none", "form", "row", "rows", "file"]
+Body = Literal["none", "form", "row", "rows", "file", "portfolio"]
 
 FORM_BYTES = 16 * 1024
 """A form of a page: the longest address to come back to, escaped twice, is 10 KiB."""
@@ -28,8 +28,8 @@ half of it. No batch is allowed less than ``ROWS_BYTES``."""
 class Route:
     """One method of one path. ``permission`` ``None``: everybody, without a key.
 
-    ``body`` names the limit of what is sent: nothing, a form of a page, one debtor, many, or a
-    model file.
+    ``body`` names the limit of what is sent: nothing, a form of a page, one debtor, many, a model
+    file, or a whole portfolio.
     ``json``: only programs ask for it, and are answered in JSON, refusals too, whatever they say
     that they accept. ``heavy``: long enough to have places of its own, so that others need not
     wait for it.
@@ -57,6 +57,13 @@ ROUTES = (
     Route("GET", "/panel", "look"),
     Route("GET", "/panel/datos", "look", json=True),
     Route("GET", "/panel/{file}", "look"),
+    Route("GET", "/cartera", "look"),
+    Route("POST", "/carteras", "score", "portfolio", heavy=True),
+    Route("GET", "/carteras/{cartera}", "score"),
+    Route("POST", "/carteras/{cartera}/puntuar", "score", "form"),
+    Route("GET", "/carteras/{cartera}/resultado", "score"),
+    Route("GET", "/carteras/{cartera}/errores", "score"),
+    Route("POST", "/carteras/{cartera}/borrar", "score", "form", heavy=True),
     Route("GET", "/modelos", "look"),
     Route("POST", "/modelos", "drop", "file", heavy=True),
     Route("POST", "/modelos/{version}/activar", "publish", "row"),
@@ -93,11 +100,17 @@ ROUTES = (
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """How long bodies may be. ``most_rows``: the longest batch; ``file_bytes``: the longest form
-    with a model file."""
+    """How long bodies may be. ``most_rows``: the longest batch; ``file_bytes`` and
+    ``portfolio_bytes``: the longest form with a model file, and with a portfolio."""
 
     most_rows: int = 100
     file_bytes: int = 64 * 1024 * 1024
+    portfolio_bytes: int = 51 * 1024 * 1024
+
+    @property
+    def longest(self) -> int:
+        """The longest of all, in bytes."""
+        return max(self.file_bytes, self.portfolio_bytes)
 
     def limit(self, route: Route | None) -> int:
         """The longest body, in bytes, that a request for ``route`` may have; 0 where nobody is
@@ -108,6 +121,8 @@ class Bodies:
             return max(ROWS_BYTES, self.most_rows * ROW_OF_MANY_BYTES)
         if route.body == "file":
             return self.file_bytes
+        if route.body == "portfolio":
+            return self.portfolio_bytes
         return FORM_BYTES if route.body == "form" else ROW_BYTES
 
 

@@ -15,6 +15,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "menu": ("Páginas", "Pages"),
     "menu_form": ("Probar un caso", "Try one case"),
     "menu_panel": ("Panel", "Panel"),
+    "menu_portfolio": ("Cartera", "Portfolio"),
     "model": ("Modelo", "Model"),
     "version": ("Versión", "Version"),
     "threshold": ("Umbral", "Threshold"),

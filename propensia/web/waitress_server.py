@@ -81,7 +81,7 @@ def _adjustments(address: str, listen: Listen) -> Any:
         cleanup_interval=1,
         max_request_header_size=HEAD_LIMIT_BYTES,
         # With all that is between chunks; what a route takes is asked in the parser.
-        max_request_body_size=2 * listen.bodies.file_bytes,
+        max_request_body_size=2 * listen.bodies.longest,
         inbuf_overflow=_MEMORY_BYTES,
         # select() cannot watch a file number above 1,023, which 1,000 connections reach.
         asyncore_use_poll=hasattr(select, "poll"),
@@ -276,7 +276,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             if channel.overdue(self._limits):
                 channel.will_close = True
         too_much = sum(channel.held_bytes for channel in channels)
-        too_much -= MOST_UNFINISHED * self.bodies.file_bytes
+        too_much -= MOST_UNFINISHED * self.bodies.longest
         for channel in sorted(channels, key=lambda channel: channel.since):
             if too_much <= 0:
                 break

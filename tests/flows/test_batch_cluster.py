@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
+from distributed import Security
 from models_for_tests import EXAMPLE
 from server import ROOT, Place, free_port, wait_for
 
@@ -125,6 +127,7 @@ def start(admitted: Place, tmp_path: Path) -> Iterator[Start]:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         every.append(Running(popen, log))
         return every[-1]
@@ -146,16 +149,38 @@ class Cluster:
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
+    def secured(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What the variables of a worker and of the command hold for tls://."""
+        made, told = Security.temporary(), []
+        for role in ("scheduler", "worker", "client"):
+            variables = {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
+            for name, text in (
+                ("CA_FILE", made.tls_ca_file),
+                (f"{role.upper()}__CERT", getattr(made, f"tls_{role}_cert")),
+                (f"{role.upper()}__KEY", getattr(made, f"tls_{role}_key")),
+            ):
+                path = self.folder.parent / f"{role}-{name}.pem"
+                path.write_text(text, encoding="utf-8")
+                variables[f"DASK_DISTRIBUTED__COMM__TLS__{name}"] = str(path)
+            told.append(variables)
+        words = ("--protocol", "tls", "--host", "127.0.0.1", "--port", self.port)
+        words += ("--dashboard-address", "127.0.0.1:0")
+        one = self.start("distributed.cli.dask_scheduler", *words, **told[0])
+        wait_for(lambda: "Scheduler at:" in one.said, "a scheduler", START_S)
+        return told[1], told[2]
+
     def scheduler(self) -> Running:
         words = ("--host", "127.0.0.1", "--port", self.port, "--dashboard-address", "127.0.0.1:0")
         one = self.start("distributed.cli.dask_scheduler", *words)
         wait_for(lambda: "Scheduler at:" in one.said, "a scheduler", START_S)
         return one
 
-    def worker(self, **variables: str) -> Running:
+    def worker(self, address: str = "", **variables: str) -> Running:
         words = ("--host", "127.0.0.1", "--nthreads", 1, "--no-nanny", "--no-dashboard")
         place = ("--local-directory", self.folder, "--memory-limit", 0)
-        one = self.start("distributed.cli.dask_worker", self.address, *words, *place, **variables)
+        one = self.start(
+            "distributed.cli.dask_worker", address or self.address, *words, *place, **variables
+        )
         wait_for(lambda: "Registered to:" in one.said, "a worker", START_S)
         return one
 
@@ -231,6 +256,7 @@ def test_what_goes_wrong_in_a_worker_comes_back_as_it_is(admitted: Place, portfo
     assert isinstance(found, ClusterRefused) and "numpy 0.1 aquí y" in str(found)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_told_at_once(
     admitted: Place, portfolio: Path, tmp_path: Path
 ) -> None:
@@ -285,6 +311,23 @@ def test_nothing_is_left_of_a_cluster_whose_command_is_killed_and_it_goes_on_as_
     done = admitted.run("score", str(portfolio), str(out), "--resume", "--workers", "2")
     assert done.returncode == 0 and "Sigue donde quedó" in done.stderr, done.stderr
     assert found(out) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="a test cannot type Ctrl-C elsewhere")
+def test_ctrl_c_ends_a_cluster_with_one_sentence(
+    start: Start, portfolio: Path, tmp_path: Path
+) -> None:
+    """It reaches every process, as in a terminal."""
+    out = tmp_path / "out.csv"
+    run = start("propensia", "score", portfolio, out, "--engine", "dask", "--workers", 2)
+    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S)
+    assert len(run.scoring()) >= 2
+    os.killpg(run.popen.pid, signal.SIGINT)
+    assert run.popen.wait(30) == 1
+    assert "Interrumpido. Lo hecho está guardado" in run.said
+    assert "Traceback" not in run.said and not run.family()
+    assert 0 < kept(out) < ROWS
 
 
 # A cluster of other machines
@@ -362,6 +405,30 @@ def test_a_cluster_without_workers_or_with_other_versions_is_refused(
     assert done.returncode == 1, done.stderr
     assert "propensia 0." in done.stderr and "aquí y 9.8.7 allí" in done.stderr
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_by_tls_only_who_has_a_certificate_is_let_in(
+    away: Cluster,
+    start: Start,
+    admitted: Place,
+    portfolio: Path,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    """By the settings of Dask itself, so that one place holds them."""
+    of_worker, of_client = away.secured()
+    address = away.address.replace("tcp:", "tls:")
+    away.worker(address, **of_worker)
+    out = tmp_path / "out.csv"
+    words = ("score", str(portfolio), str(out), "--engine", "dask", "--scheduler")
+    for other, code, told in ((address, 1, "un certificado"), (away.address, 3, "no contesta")):
+        done = admitted.run(*words, other)
+        assert (done.returncode, told in done.stderr) == (code, True), done.stderr
+        assert "Traceback" not in done.stderr and not out.exists()
+    run = start("propensia", *words, address, **of_client)
+    assert run.popen.wait(START_S) == 0, run.said
+    assert found(out) == expected
 
 
 def test_a_block_that_kills_every_worker_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -305,7 +305,7 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
 
-bag = DagBag(sys.argv[1], include_examples=False)
+bag = DagBag(sys.argv[1])
 assert not bag.import_errors, bag.import_errors
 [dag] = bag.dags.values()
 [task] = dag.tasks
@@ -323,7 +323,7 @@ for code in (0, 1, 2, 3):
     except RuntimeError:
         ended[code] = "to be tried again"
 print(json.dumps({"dag": dag.dag_id, "task": task.task_id, "runs": dag.max_active_runs,
-    "catchup": dag.catchup, "retries": task.retries, "schedule": dag.timetable.summary,
+    "catchup": dag.catchup, "retries": task.retries, "schedule": dag.schedule,
     "delay": task.retry_delay.total_seconds(), "given": task.op_args, "ended": ended}))
 """
 
@@ -362,7 +362,7 @@ def test_airflow_reads_the_dag_and_knows_which_failures_to_try_again(
     shutil.copy(FOLDER / "airflow_dag.py", dags)
     done = subprocess.run(
         [airflow_python, "-W", "ignore", "-c", IN_AIRFLOW, str(dags), str(tmp_path)],
-        env={**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "1"},
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
         capture_output=True,
         text=True,
         timeout=120,

@@ -1,0 +1,281 @@
+"""``/cartera`` and ``/carteras``: a whole file handed in by a browser or a program, and scored.
+
+Nothing of it is read or scored in this process: another one does, and leaves what is shown here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import unicodedata
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from flask import Flask, Response, render_template, request, send_file
+
+from propensia import files, jobs, processes, settings
+from propensia.audit import Audit
+from propensia.jobs import About, Job, Jobs, TooMany
+from propensia.registry import RegistryError
+from propensia.settings import Settings
+from propensia.web import login, portfolio_page
+from propensia.web.asked import Refused, fault, hand, language
+from propensia.web.prediccion import Scoring, wanted_form
+from propensia.web.quotas import WHO
+from propensia.web.refusals import CONTENT_SECURITY_POLICY
+
+POLICY = CONTENT_SECURITY_POLICY + "; connect-src 'self'"
+"""The page of a job asks this server for itself while the job is at work."""
+
+MOST_PARTS = 8
+MOST_REASONS = 10
+UPLOAD = "multipart/form-data"
+FILE, RESULT, REASONS = "fichero", "formato_resultado", "motivos"
+RAW = {
+    "text/csv": ".csv",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+    "application/vnd.apache.parquet": ".parquet",
+}
+"""Types of a body that is the file itself, and how such a file ends."""
+
+DOWNLOADS = {"csv": "text/csv; charset=utf-8", "xlsx": [*RAW][1]}
+
+
+def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
+    """Give ``app`` the page of portfolios and the routes of jobs."""
+    desk = Desk(scoring, chosen)
+
+    @app.get("/cartera")
+    def cartera() -> Response:
+        return _page("portfolio.html", desk.overview())
+
+    @app.post("/carteras")
+    def subir() -> Response | tuple[dict[str, Any], int]:
+        job, about = desk.take_in()
+        if _is_page():
+            return _moved(f"./carteras/{job.id}")
+        return desk.told(job, about), 201
+
+    @app.get("/carteras/<cartera>")
+    def ver(cartera: str) -> Response | dict[str, Any]:
+        told = desk.told(*desk.found(cartera))
+        return _page("portfolio_job.html", desk.job_page(told)) if _is_page() else told
+
+    @app.post("/carteras/<cartera>/puntuar")
+    def puntuar(cartera: str) -> Response | tuple[dict[str, Any], int]:
+        job, about = desk.begin(*desk.found(cartera))
+        return _moved(f"../{job.id}") if _is_page() else (desk.told(job, about), 202)
+
+    @app.get("/carteras/<cartera>/resultado")
+    def resultado(cartera: str) -> Response:
+        job, about = desk.found(cartera)
+        path, name = job.result(about), f"{_stem(about)}_puntuada.{about.result}"
+        return _download(job, about, path, name, DOWNLOADS[about.result])
+
+    @app.get("/carteras/<cartera>/errores")
+    def errores(cartera: str) -> Response:
+        job, about = desk.found(cartera)
+        name = f"{_stem(about)}_errores.csv"
+        return _download(job, about, job.beside(about, "errores.csv"), name, DOWNLOADS["csv"])
+
+    @app.post("/carteras/<cartera>/borrar")
+    def quitar(cartera: str) -> Response | dict[str, Any]:
+        desk.remove(*desk.found(cartera))
+        return _moved("../../cartera") if _is_page() else {"id": cartera, "estado": "borrada"}
+
+
+class Desk:
+    """Where portfolios are handed in. Safe for threads; its methods raise ``Refused``."""
+
+    def __init__(self, scoring: Scoring, chosen: Settings) -> None:
+        self._scoring, self._chosen = scoring, chosen
+        self._jobs = Jobs(chosen.state, chosen.portfolio_hours)
+        self._audit = Audit(chosen.state)
+        self._running: list[processes.Process] = []
+
+    def overview(self) -> dict[str, Any]:
+        """The page that asks for a file."""
+        mine = [(job.id, about, jobs.state(job, about)) for job, about in self._jobs.of(_owner())]
+        limits = (self._chosen.max_portfolio_mb, self._chosen.portfolio_hours)
+        return portfolio_page.overview(mine, limits, language())
+
+    def found(self, id: str) -> tuple[Job, About]:
+        """That job of whoever asks."""
+        job = self._jobs.find(_owner(), id)
+        try:
+            if job is not None:
+                return job, job.about()
+        except (OSError, ValueError):
+            pass  # none, damaged, or another's
+        raise Refused("no_encontrado", exact="cartera_desconocida")
+
+    def take_in(self) -> tuple[Job, About]:
+        """A new job for the file that was sent, and a process that looks at it."""
+        name, suffix, stream = _sent()
+        now = time.time()
+        about = About(name, f"entrada{suffix}", hand().shown, now, started=now)
+        try:
+            job = self._jobs.make(_owner(), about, lambda path: _write(path, stream, self._limit))
+        except TooMany:
+            raise Refused("conflicto", exact="demasiadas_carteras") from None
+        self._start(job)
+        return job, about
+
+    def begin(self, job: Job, about: About) -> tuple[Job, About]:
+        """Have it scored, or gone on with; what is done or at work stays as it is."""
+        state = jobs.state(job, about)
+        if state in ("puntuando", "en_cola", "hecha"):
+            return job, about
+        if state not in ("lista", "parada", "fallida"):
+            raise Refused("conflicto", exact="cartera_no_lista")
+        if about.step == jobs.LOOK and state == "lista":
+            about = self._wished(about)
+        about = replace(about, started=time.time())
+        for path in (job.working, job.ended):
+            path.unlink(missing_ok=True)
+        job.keep(about)
+        self._start(job)
+        return job, about
+
+    def remove(self, job: Job, about: About) -> None:
+        """Remove it at once, with its file and its result."""
+        self._jobs.remove(job)
+        told = jobs.read(job.preview) or {}
+        self._audit.record("deleted", who=hand().shown, file=about.name, rows=told.get("rows"))
+
+    def told(self, job: Job, about: About) -> dict[str, Any]:
+        """``GET /carteras/{cartera}``."""
+        state = jobs.state(job, about)
+        behind = jobs.progress(job, about) if state in ("puntuando", "parada") else None
+        ended = jobs.read(job.ended) if state in ("rechazada", "fallida") else None
+        preview = jobs.read(job.preview)
+        done = state == "hecha"
+        has_faults = done and job.beside(about, "errores.csv").exists()
+        return {
+            "id": job.id,
+            "estado": state,
+            "fichero": about.name,
+            "bytes": job.size(about),
+            "creada": _moment(about.created),
+            "caduca": _moment(about.created + self._jobs.lasts_s),
+            "version": about.version or None,
+            "mensaje": ended["message"] if ended else None,
+            "vista": None if preview is None else portfolio_page.preview(preview, language()),
+            "avance": None if behind is None else {"parte": behind[0], "filas": behind[1]},
+            "resumen": jobs.read(job.beside(about, "resumen.json")) if done else None,
+            "hay_errores": has_faults,
+        }
+
+    def job_page(self, told: dict[str, Any]) -> dict[str, Any]:
+        """The page of one job."""
+        return login.placed(portfolio_page.job(told, self._scoring.contract, language()))
+
+    def _wished(self, about: About) -> About:
+        """What the form asks for, and the version that is published at this moment."""
+        try:
+            release = self._scoring.serving.registry.current()
+        except (OSError, RegistryError):
+            release = None
+        if release is None:
+            raise Refused("sin_modelo")
+        form = request.form
+        result, reasons = form.get(RESULT, jobs.RESULTS[0]), form.get(REASONS, "0") or "0"
+        wrong = []
+        if result not in jobs.RESULTS:
+            wrong.append(fault(RESULT, "opcion_no_valida", ", ".join(jobs.RESULTS)))
+        if not (reasons.isascii() and reasons.isdigit() and int(reasons[:3]) <= MOST_REASONS):
+            wrong.append(fault(REASONS, "opcion_no_valida", f"0\N{EN DASH}{MOST_REASONS}"))
+        if wrong:
+            raise Refused("peticion_no_valida", wrong)
+        return replace(
+            about,
+            step=jobs.SCORE,
+            version=release.version,
+            result=result,
+            reasons=int(reasons),
+        )
+
+    def _start(self, job: Job) -> None:
+        """A process for it, which ends with this one."""
+        # Held here: when its handle goes, its process takes that for the end of this one.
+        self._running = [child for child in self._running if child.poll() is None]
+        environment = settings.as_environment(self._chosen)
+        child = processes.start("propensia.portfolio", environment, str(job.folder))
+        self._running.append(child)
+
+    @property
+    def _limit(self) -> int:
+        return self._chosen.max_portfolio_mb << 20
+
+
+def _owner() -> str:
+    """Whose the jobs are: the key's, also by a session of it, the holder's of a token, or, where
+    no key is asked for, the network's."""
+    return str(request.environ[WHO])
+
+
+def _sent() -> tuple[str, str, IO[bytes]]:
+    """The cleaned name of the file that was sent, how files of its kind end, and its bytes."""
+    if request.mimetype in RAW:
+        return f"cartera{RAW[request.mimetype]}", RAW[request.mimetype], request.stream
+    if request.mimetype != UPLOAD:
+        admits = ", ".join((UPLOAD, *RAW))
+        wrong = [fault(FILE, "opcion_no_valida", admits)]
+        raise Refused("tipo_no_admitido", wrong, "solo_cartera")
+    request.max_form_parts = MOST_PARTS
+    parts = [part for part in request.files.getlist(FILE) if part.filename]
+    if len(parts) != 1:
+        code = "parametro_repetido" if parts else "parametro_ausente"
+        raise Refused("peticion_no_valida", [fault(FILE, code, ".csv, .xlsx, .parquet")])
+    last = (parts[0].filename or "").replace("\\", "/").rpartition("/")[2]
+    name = files.shown(unicodedata.normalize("NFC", last))
+    suffix = PurePosixPath(name).suffix.lower()
+    return name, suffix if suffix in jobs.SUFFIXES else ".csv", parts[0].stream
+
+
+def _write(path: Path, stream: IO[bytes], limit_bytes: int) -> None:
+    """Copy what was sent into the job's folder, which nobody else may read."""
+    with path.open("xb") as target:
+        path.chmod(0o600)
+        shutil.copyfileobj(stream, target, 1 << 20)
+        size = target.tell()
+    if size > limit_bytes:
+        admits = f"≤ {limit_bytes >> 20} MiB"
+        raise Refused("fichero_demasiado_grande", [fault(FILE, "fuera_de_rango", admits)])
+    if not size:
+        raise Refused("peticion_no_valida", [fault(FILE, "parametro_ausente", "> 0")])
+
+
+def _download(job: Job, about: About, path: Path, name: str, kind: str) -> Response:
+    """A file that a run left. Raises ``Refused`` while there is none."""
+    if jobs.state(job, about) not in ("hecha", "fallida"):
+        raise Refused("conflicto", exact="cartera_no_lista")
+    try:
+        return send_file(path, kind, as_attachment=True, download_name=name, etag=False)
+    except OSError:
+        raise Refused("no_encontrado", exact="cartera_sin_fichero") from None
+
+
+def _stem(about: About) -> str:
+    return PurePosixPath(about.name).stem or "cartera"
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def _is_page() -> bool:
+    """Whether a browser asks, as its header says."""
+    return wanted_form(request.headers.get("Accept", ""), "json") == "html"
+
+
+def _page(template: str, context: dict[str, Any]) -> Response:
+    page = Response(render_template(template, **context))
+    page.headers["Content-Security-Policy"] = POLICY
+    return page
+
+
+def _moved(where: str) -> Response:
+    """Go there by GET; relative, since a proxy may have put us below a path."""
+    return Response("", 303, {"Location": f"{where}?idioma={language()}"})

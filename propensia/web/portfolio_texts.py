@@ -1,0 +1,84 @@
+"""What the pages of portfolios say, in Spanish and English.
+
+Never names a parameter, a model column or a class of one contract: those texts come with it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# key -> (Spanish, English), as in ``texts``. A sentence with {braces} is filled in.
+PORTFOLIO: Final[dict[str, tuple[str, str]]] = {
+    "portfolio_title": ("Puntuar una cartera", "Score a portfolio"),
+    "portfolio_intro": (
+        "Suba un fichero, mire qué se ha entendido y descargue cada fila con su probabilidad.",
+        "Upload a file, see what was understood, and download each row with its probability.",
+    ),
+    "portfolio_file": ("Fichero de la cartera", "File of the portfolio"),
+    "portfolio_hint": (
+        "CSV, Excel (.xlsx) o Parquet; hasta {rows} filas y {mb} MB. La primera fila son los "
+        "nombres de las columnas.",
+        "CSV, Excel (.xlsx) or Parquet; up to {rows} rows and {mb} MB. The first row holds the "
+        "names of the columns.",
+    ),
+    "portfolio_upload": ("Subir y revisar", "Upload and check"),
+    "portfolio_kept": (
+        "Solo usted la ve. Se borra sola a las {hours} h, o antes si usted la borra.",
+        "Only you see it. It is deleted by itself after {hours} h, or sooner if you delete it.",
+    ),
+    "portfolio_kept_here": (
+        "Solo se ve desde este ordenador o su red. Se borra sola a las {hours} h, o antes si la "
+        "borra.",
+        "It is only seen from this computer or its network. It is deleted by itself after "
+        "{hours} h, or sooner if you delete it.",
+    ),
+    "portfolio_mine": ("Sus carteras", "Your portfolios"),
+    "portfolio_back": ("Otra cartera", "Another portfolio"),
+    "state_mirando": ("Revisando el fichero…", "Checking the file…"),
+    "state_lista": ("Lista para puntuar", "Ready to score"),
+    "state_rechazada": ("No se puede leer", "It cannot be read"),
+    "state_en_cola": ("En cola: hay otra antes", "Waiting: another comes first"),
+    "state_puntuando": ("Puntuando…", "Scoring…"),
+    "state_hecha": ("Terminada", "Done"),
+    "state_fallida": ("No se ha podido puntuar", "It could not be scored"),
+    "state_parada": ("Se quedó a medias", "It stopped half way"),
+    "stopped_text": (
+        "El servicio se reinició. Lo hecho está guardado: siga donde quedó.",
+        "The service was restarted. What was done is kept: go on where it stopped.",
+    ),
+    "found_rows": ("Filas", "Rows"),
+    "found_wrong": ("Con errores", "With faults"),
+    "found_columns": ("Columnas reconocidas", "Columns recognised"),
+    "of": ("{n} de {all}", "{n} of {all}"),
+    "wrong_text": (
+        "Las filas con errores salen sin probabilidad y con su error; las demás se puntúan.",
+        "Rows with faults come out without a probability and with their fault; the others are "
+        "scored.",
+    ),
+    "faults_title": ("Qué está mal", "What is wrong"),
+    "preview_title": ("Las primeras filas", "The first rows"),
+    "preview_caption": (
+        "Las columnas marcadas son parámetros del modelo; las demás salen como entraron.",
+        "The marked columns are parameters of the model; the others come out as they went in.",
+    ),
+    "more_columns": ("Y {n} columnas más.", "And {n} more columns."),
+    "line": ("Fila", "Row"),
+    "fault_word": ("Error:", "Fault:"),
+    "score_result": ("Resultado en", "Result as"),
+    "result_csv": ("CSV", "CSV"),
+    "result_xlsx": ("Excel", "Excel"),
+    "score_reasons": ("Motivos por fila", "Reasons per row"),
+    "score_no_reasons": ("ninguno", "none"),
+    "score_submit": ("Puntuar {n} filas", "Score {n} rows"),
+    "go_on": ("Seguir", "Go on"),
+    "again": ("Intentarlo otra vez", "Try again"),
+    "progress": ("{n} filas ({share})", "{n} rows ({share})"),
+    "download": ("Descargar el resultado", "Download the result"),
+    "download_faults": ("Descargar los errores", "Download the faults"),
+    "delete": ("Borrar la cartera", "Delete the portfolio"),
+    "scored_rows": ("Puntuadas", "Scored"),
+    "band": ("Banda {name}", "Band {name}"),
+    "euros_expected": ("Euros esperados", "Expected euros"),
+    "seconds": ("Tiempo", "Time"),
+    "with_version": ("Versión", "Version"),
+}
