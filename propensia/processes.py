@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import os
 import subprocess
 import sys
@@ -160,6 +161,22 @@ def free_memory() -> int | None:
     lines = dict(line.split(":", 1) for line in table.splitlines() if ":" in line)
     available = lines.get("MemAvailable", "").split()
     return int(available[0]) << 10 if available else None
+
+
+def may_make_code() -> bool:
+    """Whether this process may write a program into memory and run it.
+
+    A hardened service may not (systemd's ``MemoryDenyWriteExecute``). On Windows a program would
+    have to ask for that itself, and none of ours does.
+    """
+    if sys.platform == "win32":
+        return True
+    everything = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    try:
+        mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE, everything).close()
+    except OSError:
+        return False
+    return True
 
 
 def give_back_memory() -> None:

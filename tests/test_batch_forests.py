@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +36,7 @@ from sklearn.tree import DecisionTreeClassifier
 from propensia import files
 from propensia.admission.graph import ML, Graph
 from propensia.batch import forest_code, forest_trees, forests
-from propensia.batch.forests import Engine, fastest
+from propensia.batch.forests import Engine, fastest, lacks_compiler
 from propensia.scorer import Matrix, Scorer, ScorerError, Unreliable
 
 needs_compiler = pytest.mark.skipif(
@@ -314,6 +316,13 @@ def test_without_a_compiler_onnx_runtime_does_the_work(monkeypatch):
     assert np.all(scorer.many(made(10, 5)) >= 0)
 
 
+def test_only_trees_without_a_compiler_lack_one(monkeypatch):
+    trees, linear = model_of("forest"), compiled(node_of(LogisticRegression().fit(ROWS, LABELS)))
+    assert lacks_compiler(trees) is not forest_code.available()
+    monkeypatch.setattr(forest_code, "llvm", None)
+    assert lacks_compiler(trees) and not lacks_compiler(linear.onnx)
+
+
 @needs_compiler
 @pytest.mark.parametrize("error", [RuntimeError, AttributeError])
 def test_a_compiler_that_cannot_leaves_the_work_to_onnx_runtime(error, monkeypatch):
@@ -325,6 +334,32 @@ def test_a_compiler_that_cannot_leaves_the_work_to_onnx_runtime(error, monkeypat
     monkeypatch.setattr(forest_code.llvm, "create_mcjit_compiler", refuse)
     model = model_of("forest")
     assert isinstance(fastest(model, files.sha256(model)), Scorer)
+
+
+HARDENED = """
+import ctypes, sys
+from pathlib import Path
+from propensia import files
+from propensia.batch import forests
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE
+    sys.exit("this kernel cannot")
+model = Path(sys.argv[1]).read_bytes()
+print(type(forests.fastest(model, files.sha256(model))).__name__)
+"""
+
+
+@needs_compiler
+@pytest.mark.skipif(sys.platform != "linux", reason="a setting of Linux")
+def test_a_service_that_may_not_make_code_is_not_taken_down(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(model_of("forest"))
+    done = subprocess.run(
+        [sys.executable, "-c", HARDENED, str(tmp_path / "model.onnx")],
+        capture_output=True,
+        text=True,
+    )
+    if "this kernel cannot" in done.stderr:
+        pytest.skip("the kernel is older than 6.3")
+    assert (done.returncode, done.stdout) == (0, "Scorer\n")
 
 
 def test_a_changed_file_is_refused():

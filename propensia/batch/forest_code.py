@@ -14,6 +14,8 @@ from collections.abc import Callable
 from string import Template
 from typing import Any
 
+from propensia import processes
+
 try:
     import llvmlite.binding as llvm
 except ImportError:  # the extra `fast` is not installed: ONNX Runtime does the work
@@ -57,6 +59,9 @@ class Code:
 
     def __init__(self, bits: int) -> None:
         """Raises ``NotCompiled``."""
+        # LLVM does not look at what the system says, and would take the whole process down.
+        if not processes.may_make_code():
+            raise NotCompiled("this process may not make memory executable")
         try:
             self._engine = _compiled(f"i{bits}")
         # An older binding has other names; what LLVM itself refuses is a RuntimeError.
