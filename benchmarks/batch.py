@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -117,16 +117,11 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, print and write; 0 if every target was met, else 1."""
     asked = _arguments(arguments)
     desk = _made(asked)
-    rows = [
-        *_against_engine(desk, asked.rounds, "forest", "forest of 500 trees", 0.9),
-        *_against_engine(desk, asked.rounds, "network", "network 27/352/480/1", 0.6),
-        _against_file(desk, asked.rounds),
-        _against_sklearn(desk, asked.rounds),
-    ]
-    if asked.large:
-        rows.append(_memory_of_large(desk))
+    rows: list[Row] = []
+    for row in _figures(desk, asked):
+        rows.append(row)
+        print(f"{row.title}: {row.measured}, target {row.target}. {row.detail}", flush=True)
     text = report.table(rows)
-    print(text)
     machine = ", ".join(f"{name} {value}" for name, value in report.machine().items())
     if asked.out:
         asked.out.write_text(
@@ -137,6 +132,15 @@ def main(arguments: Sequence[str]) -> int:
             newline="\n",
         )
     return 0 if all(row.met for row in rows) else 1
+
+
+def _figures(desk: Desk, asked: argparse.Namespace) -> Iterator[Row]:
+    yield from _against_engine(desk, asked.rounds, "forest", "forest of 500 trees", 0.9)
+    yield from _against_engine(desk, asked.rounds, "network", "network 27/352/480/1", 0.6)
+    yield _against_file(desk, asked.rounds)
+    yield _against_sklearn(desk, asked.rounds)
+    if asked.large:
+        yield _memory_of_large(desk)
 
 
 def _against_engine(desk: Desk, rounds: int, model: str, name: str, target: float) -> list[Row]:

@@ -55,6 +55,7 @@ class About:
     ``name``: what the client called the file, fit to be shown. ``file``: what it is called here.
     ``created``, ``started``: seconds since 1970; ``started`` is when the last ``step`` was.
     ``version``: of the model, pinned when scoring is asked for; ``result``: one of ``RESULTS``.
+    ``anew``: nothing of what is half done is any good.
     """
 
     name: str
@@ -66,6 +67,7 @@ class About:
     version: str = ""
     result: str = RESULTS[0]
     reasons: int = 0
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

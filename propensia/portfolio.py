@@ -6,7 +6,7 @@ that folder, and never outlive the process that started it.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import sys
 import threading
@@ -14,26 +14,29 @@ import time
 from pathlib import Path
 from typing import Any
 
-from propensia import files, jobs, processes, score
-from propensia.batch import formats, row_faults
+from propensia import files, jobs, logs, processes, score
+from propensia.batch import formats, summary
 from propensia.batch.blocks import Rows
-from propensia.batch.engines import Engine
-from propensia.batch.formats import Part
+from propensia.batch.engines import EngineWish
+from propensia.batch.formats import Selection
 from propensia.batch.opening import Wish
 from propensia.batch.reading import Reading
 from propensia.columnar import NotFlat, texts
 from propensia.contract import Contract
 from propensia.delimited import TableError
-from propensia.faults import TEXTS, sentence
 from propensia.jobs import About, Job
 from propensia.locks import Lock
 from propensia.registry import RegistryError
 from propensia.terminal import Exit, Parts, compose
 
+log = logging.getLogger(__name__)
+
 SHOWN_ROWS = 20
 SHOWN_COLUMNS = 60
 SHOWN_LETTERS = 60
 PAUSE_S = 0.2
+HOW = " Lo hecho está guardado"
+"""Where the sentences of the command begin to tell how to type it again."""
 START_S = 5.0
 """Others who ask whether it lives hold its lock for a moment."""
 
@@ -41,6 +44,7 @@ START_S = 5.0
 def main() -> None:
     """Do the step that the job is at, once nobody else of this machine is at one."""
     job = Job(Path(sys.argv[1]))
+    logs.to_stderr(logging.WARNING, "portfolio %(levelname)s %(message)s")
     os.umask(0o077)  # all of it is of persons
     processes.give_way()  # people wait for answers; this can
     ended = threading.Event()
@@ -73,36 +77,34 @@ def _done(parts: Parts, job: Job, about: About) -> tuple[int, str]:
     """How it ended: an exit code, and what a person is told where it is not 0."""
     try:
         if about.step == jobs.SCORE:
-            return _score(parts, job, about), ""
+            _score(parts, job, about)
+            return Exit.DONE, ""
         told = look(job.entry(about), parts.contract)
         files.write_json(job.preview, told, private=True)
         return Exit.DONE, ""
     except score.NotScored as error:
-        return error.code, str(error)
+        return error.code, str(error).partition(HOW)[0]
     except (TableError, RegistryError) as error:
         return Exit.REFUSED, str(error)
     except (OSError, MemoryError):
         return Exit.ENVIRONMENT, "falla el disco o la memoria de la máquina"
+    except Exception as error:  # its text may hold a value, and a job without an end says nothing
+        log.error("an uploaded portfolio failed: %s", type(error).__name__)
+        return Exit.ENVIRONMENT, "fallo nuestro: avise a quien mantiene el servicio"
 
 
-def _score(parts: Parts, job: Job, about: About) -> int:
+def _score(parts: Parts, job: Job, about: About) -> None:
     wish = Wish(str(job.entry(about)), str(job.result(about)), reasons=about.reasons or None)
     # One worker: the other cores are for those who are answered now.
-    engine = Engine("local", 1, None, False)
-    request = score.Request(wish, about.version, engine, resume=True, force=False)
-    # What the command prints is for a terminal, and there is none.
-    with (
-        Path(os.devnull).open("w", encoding="utf-8") as nothing,
-        contextlib.redirect_stdout(nothing),
-        contextlib.redirect_stderr(nothing),
-    ):
-        return score.score(parts, request, about.who)
+    engine = EngineWish(workers=1)
+    request = score.Request(wish, about.version, engine, not about.anew, about.anew)
+    score.score(parts, request, about.who)
 
 
 def look(path: Path, contract: Contract) -> dict[str, Any]:
     """What a person sees of a portfolio before it is scored: its columns, its first rows with
     their faults, and how many rows have which. Raises ``TableError`` or ``OSError``."""
-    source = formats.open_source(str(path), contract, Part())
+    source = formats.open_source(str(path), contract, Selection())
     reading = Reading(contract)
     rows, wrong, counts, first = 0, 0, dict[str, int](), list[dict[str, Any]]()
     for block in source.blocks():
@@ -171,21 +173,7 @@ def _says(
 ) -> dict[str, str]:
     """The sentence of every ``parameter:code`` that is shown."""
     items = {*counts, *(item for row in first for item in (*row["faults"], *row["notes"]))}
-    return {item: _said(item, contract, language) for item in items}
-
-
-def _said(item: str, contract: Contract, language: str) -> str:
-    name, _, code = item.rpartition(":")
-    place, own = ("es", "en").index(language), contract.own_faults
-    if code in row_faults.TEXTS:
-        return row_faults.TEXTS[code][place].replace("{p}", name)
-    if code not in own and code not in TEXTS:
-        return item
-    known = {parameter.name: parameter for parameter in contract.parameters}
-    admits = known[name].admits() if name in known else ""
-    told = sentence(code, name, language, admits=admits, used="\0", own=own)
-    # What was used instead is not known here: the sentence ends with it.
-    return told.rpartition(":")[0] if told.endswith("\0") else told
+    return {item: summary.said(item, contract, language) or item for item in items}
 
 
 if __name__ == "__main__":

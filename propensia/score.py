@@ -1,32 +1,28 @@
 """``propensia score``: a whole portfolio from a file or a table to another.
 
-It opens both ends, has them scored, and prints what came of it; the work is in ``batch``.
+It opens both ends and has them scored; the work is in ``batch``. It prints nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import click
 
 from propensia import __version__, files, settings
 from propensia.batch import formats, model, notes, opening, pool, summary
+from propensia.batch.alert_list import Changes
 from propensia.batch.beside import Beside
 from propensia.batch.database_sink import DatabaseSink
-from propensia.batch.engines import ClusterGone, ClusterRefused, Engine
-from propensia.batch.formats import Ends
+from propensia.batch.engines import ClusterGone, ClusterRefused, EngineWish
+from propensia.batch.errors import WrongUse
 from propensia.batch.model import Model
-from propensia.batch.notes import About, Note, NoteError
-from propensia.batch.opening import Wish, WrongUse
+from propensia.batch.notes import Note, NoteError, Terms
+from propensia.batch.opening import Wish
 from propensia.batch.progress import Now
 from propensia.batch.run import Listener, NothingScored, run
 from propensia.batch.scoring import Task, Wanted
@@ -35,18 +31,42 @@ from propensia.locks import Busy
 from propensia.queries import databases
 from propensia.scorer import ScorerError, Unreliable
 from propensia.spanish import number
-from propensia.terminal import Exit, Parts, table
+from propensia.terminal import Exit, Parts
 
-# Lines of progress where there is no terminal to draw a bar in.
-QUIET_S = 5.0
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What came of a portfolio. ``note``: what was found; ``beside``: where more of it lies;
+    ``changes``: of the alert list, ``None`` where there is none."""
+
+    note: Note
+    model: Model
+    beside: Beside
+    changes: Changes | None = None
 
 
 class NotScored(Exception):
-    """There is no result; the text, in Spanish, says why and what to do."""
+    """There is no result; the text, in Spanish, says why and what to do. ``found``: what was found
+    in the rows, where all of them were looked at."""
 
-    def __init__(self, message: str, code: Exit) -> None:
+    def __init__(self, message: str, code: Exit, found: Scored | None = None) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.found = code, found
+
+
+def _nothing(_: object) -> None:
+    """Nobody is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onlooker:
+    """Who is told meanwhile: sentences in Spanish, and after each block how far it is."""
+
+    tell: Callable[[str], None] = _nothing
+    progress: Callable[[Now], None] = _nothing
+
+
+NOBODY = Onlooker()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +75,13 @@ class Request:
 
     wish: Wish
     version: str | None
-    engine: Engine
+    engine: EngineWish
     resume: bool
     force: bool
 
 
-def score(parts: Parts, request: Request, who: str) -> Exit:
-    """Score a portfolio and print the summary. ``who``: the person at the keyboard.
+def score(parts: Parts, request: Request, who: str, onlooker: Onlooker = NOBODY) -> Scored:
+    """Score a portfolio. ``who``: the person who wants it.
 
     Raises ``NotScored`` or ``RegistryError``.
     """
@@ -75,11 +95,8 @@ def score(parts: Parts, request: Request, who: str) -> Exit:
             taken = _taken(parts, request, begun)
             names = opening.renamed(wish, taken)
             ends = opening.ends(wish, taken, names)
-            stage.goes_on = opening.goes_on(ends.source)
-            if not stage.goes_on:
-                click.echo("Sin clave (--key): si se corta habrá que empezar de nuevo.", err=True)
             wanted = Wanted(settings.score_bands(parts.settings), wish.reasons or 0)
-            about = About(
+            terms = Terms(
                 program=__version__,
                 contract=parts.contract.fingerprint,
                 version=taken.release.version,
@@ -87,19 +104,20 @@ def score(parts: Parts, request: Request, who: str) -> Exit:
                 entry=ends.source.identity,
                 options=opening.options(wish, names) | {"score_bands": wanted.bands},
             )
-            note = _note(begun, about)
+            note = _note(begun, terms, onlooker)
             task = Task(taken, ends.reader, ends.sink.writer, wanted)
             pieces = request.engine.pieces(task)
             over = partial(_over, parts, taken, ends.source.name, beside, who)
-            try:
-                with _Bar() as bar:
-                    run(ends, beside, note, pieces, Listener(bar.progress, over))
-            except NothingScored:
-                _print(note, taken, beside)
-                raise
-    _print(note, taken, beside)
-    _tell_more(wish, taken, ends)
-    return Exit.DONE
+            stage.goes_on = opening.goes_on(ends.source)
+            if not stage.goes_on:
+                onlooker.tell("Sin clave (--key): si se corta habrá que empezar de nuevo.")
+            if request.force:  # only now: what is wrong with the new order costs nothing old
+                beside.discard()
+            stage.found = Scored(note, taken, beside)
+            listener = Listener(onlooker.progress, over)
+            run(ends.source, ends.sink, beside, note, pieces, listener)
+    changes = ends.sink.changes if isinstance(ends.sink, DatabaseSink) else None
+    return replace(stage.found, changes=changes)
 
 
 def _typed(wish: Wish) -> Wish:
@@ -133,10 +151,10 @@ def _beside(parts: Parts, wish: Wish) -> Beside:
 
 
 def _begun(request: Request, beside: Beside) -> Note | None:
-    """The run to go on with, if there is one; with ``--force`` nothing is left of it."""
+    """The run to go on with, if there is one; with ``--force`` there is none. It removes nothing:
+    what was asked for may yet turn out to be impossible."""
     name = "SALIDA" if beside.result is None else files.shown(str(beside.result))
     if request.force:
-        beside.discard()
         return None
     begun = notes.read(beside.note)
     if begun is None:
@@ -173,15 +191,15 @@ def _taken(parts: Parts, request: Request, begun: Note | None) -> Model:
     return model.take(parts.registry, parts.contract, release=begun.about.release)
 
 
-def _note(begun: Note | None, about: About) -> Note:
+def _note(begun: Note | None, terms: Terms, onlooker: Onlooker) -> Note:
     """The note of this run, a new one or the one that was begun. Raises ``NoteError``."""
     if begun is None:
         began = datetime.now(UTC).isoformat(timespec="seconds")
-        return Note(about, began)
-    notes.refuse_another(begun.about, about)
+        return Note(terms, began)
+    notes.refuse_another(begun.about, terms)
     begun.starts += 1
     done = number(begun.tally.rows, 0)
-    click.echo(f"Sigue donde quedó: {done} filas hechas, versión {about.version}.", err=True)
+    onlooker.tell(f"Sigue donde quedó: {done} filas hechas, versión {terms.version}.")
     return begun
 
 
@@ -202,11 +220,12 @@ def _over(parts: Parts, taken: Model, source: str, beside: Beside, who: str, not
 
 @dataclass(slots=True)
 class _Stage:
-    """How far a command is: what is beside its result, and whether a run can go on in the
-    middle."""
+    """How far a command is: what is beside its result, whether a run can go on in the middle, and
+    what was found so far."""
 
     beside: Beside | None = None
     goes_on: bool = True
+    found: Scored | None = None
 
     @contextlib.contextmanager
     def left(self) -> Iterator[None]:
@@ -239,7 +258,9 @@ def _told(stage: _Stage) -> Iterator[None]:
         raise NotScored(str(error), Exit.REFUSED) from error
     except NothingScored as error:
         raise NotScored(
-            "no se ha podido puntuar ninguna fila, así que no hay resultado", Exit.REFUSED
+            "no se ha podido puntuar ninguna fila, así que no hay resultado",
+            Exit.REFUSED,
+            stage.found,
         ) from error
     except Busy as error:
         raise NotScored("otra ejecución está escribiendo esa SALIDA", Exit.REFUSED) from error
@@ -266,75 +287,3 @@ def _told(stage: _Stage) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             why = "no queda sitio en el disco"
         raise NotScored(f"{why}.{stage.how()}", Exit.ENVIRONMENT) from error
-
-
-def _print(note: Note, taken: Model, beside: Beside) -> None:
-    """The summary: faults first, for they ask to be mended."""
-    contract = taken.contract
-    if note.first:
-        click.echo("Filas con errores, por su número en ENTRADA:", err=True)
-        for line, items in note.first:
-            click.echo(f"  {line}: {items}", err=True)
-        more = note.tally.rows - note.tally.scored - len(note.first)
-        if more > 0:
-            click.echo(f"  … y {number(more, 0)} más", err=True)
-    for title, counts in (("ERROR", note.tally.faults), ("AVISO", note.tally.notes)):
-        if counts:
-            rows: list[tuple[str, ...]] = [("FILAS", title, "QUÉ ES")]
-            click.echo(f"\n{table(rows + summary.kinds(counts, contract))}")
-    click.echo(f"\n{table(summary.overview(note, taken))}")
-    if beside.faults is not None and note.faults:
-        click.echo(f"\nTodas las filas con errores: {beside.faults}")
-
-
-def _tell_more(wish: Wish, taken: Model, ends: Ends) -> None:
-    """What came of the options."""
-    if not taken.deciles and wish.deciles != opening.OWN:
-        click.echo(
-            "\nSin decil: la ficha de esta versión no dice los del entrenamiento. Con --deciles "
-            "run se calculan los de la propia cartera."
-        )
-    if isinstance(ends.sink, DatabaseSink) and ends.sink.changes is not None:
-        changes = ends.sink.changes
-        click.echo(
-            f"\nLista de avisos: entran {number(changes.entered, 0)}, salen "
-            f"{number(changes.left, 0)}."
-        )
-
-
-class _Bar:
-    """A bar with the time left in a terminal, a line now and then elsewhere."""
-
-    def __init__(self) -> None:
-        # click does not export the type of its bar.
-        self._bar: Any = None
-        self._spoke = time.monotonic()
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def progress(self, now: Now) -> None:
-        """How far the run is."""
-        if not sys.stderr.isatty():
-            if time.monotonic() - self._spoke >= QUIET_S:
-                self._spoke = time.monotonic()
-                click.echo(now.line(), err=True)
-            return
-        if self._bar is None:
-            self._bar = click.progressbar(
-                length=1000,
-                label="Puntuando",
-                show_eta=False,  # its own counts what was done before the run went on
-                item_show_func=lambda text: text or "",
-                file=sys.stderr,
-            )
-        self._bar.update(int(1000 * now.done) - self._bar.pos, now.text())
-
-    def end(self) -> None:
-        """The line below it."""
-        if self._bar is not None:
-            self._bar.render_finish()
-            self._bar = None

@@ -13,7 +13,7 @@ import tiny_models
 from propensia.batch import formats, model
 from propensia.batch.added import Added
 from propensia.batch.blocks import Place, Tally
-from propensia.batch.formats import Ends, Part
+from propensia.batch.formats import Ends, Selection
 from propensia.batch.model import Model
 from propensia.batch.scoring import Task, Wanted, Worker
 from propensia.contract import Contract
@@ -36,7 +36,7 @@ def opened(taken: Model, source: Path, target: Path, *, own_deciles: bool = Fals
     added = Added(
         taken.release.version, (contract.negative_name["es"], contract.positive_name["es"])
     )
-    found = formats.open_source(str(source), contract, Part())
+    found = formats.open_source(str(source), contract, Selection())
     return formats.open_ends(found, str(target), contract, added, own_deciles=own_deciles)
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from propensia.batch import limits
+from propensia.batch import order_statistics
 from propensia.batch.deciles import DecilesSink
 from propensia.batch.model import Model
 from propensia.contract import Contract
@@ -30,15 +30,15 @@ def taken(registry: Registry, contract: Contract) -> Model:
     return batch_ends.published(registry, contract)
 
 
-@pytest.fixture(params=[3, limits.AT_ONCE])
+@pytest.fixture(params=[3, order_statistics.AT_ONCE])
 def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(limits, "AT_ONCE", request.param)
+    monkeypatch.setattr(order_statistics, "AT_ONCE", request.param)
     return int(request.param)
 
 
 def tenths(path: Path, chances: npt.NDArray[np.float64]) -> list[float]:
-    path.write_bytes(limits.plain(chances))
-    return list(limits.tenths(path))
+    path.write_bytes(order_statistics.plain(chances))
+    return list(order_statistics.tenths(path))
 
 
 def by_numpy(chances: npt.NDArray[np.float64]) -> list[float]:

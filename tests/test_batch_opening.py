@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from propensia.batch.opening import Wish, WrongUse, options
+from propensia.batch.errors import WrongUse
+from propensia.batch.opening import Wish, options
 
 FILES = ("cartera.csv", "out.csv")
 INTO_DATABASE = ("cartera.csv", "sqlite:///scores.db")

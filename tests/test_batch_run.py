@@ -18,7 +18,8 @@ from propensia.batch import notes
 from propensia.batch import run as runs
 from propensia.batch.beside import Beside
 from propensia.batch.blocks import Block, Piece, Place, Tally
-from propensia.batch.notes import About, Note, NoteError
+from propensia.batch.faulty import FaultFile
+from propensia.batch.notes import Note, NoteError, Terms
 from propensia.batch.progress import Now, Pace, duration
 from propensia.batch.run import Listener, NothingScored
 from propensia.delimited import TableError
@@ -26,7 +27,7 @@ from propensia.locks import Busy
 
 ROWS = 23
 PER_BLOCK = 4
-ABOUT = About("1.0", "print", "0123456789ab", 7, {"size": 5}, {"--motivos": 3})
+TERMS = Terms("1.0", "print", "0123456789ab", 7, {"size": 5}, {"--motivos": 3})
 BEGAN = "2026-01-31T10:00:00+00:00"
 
 
@@ -88,14 +89,6 @@ class Lines:
         os.replace(self.part, self.path)
 
 
-@dataclass
-class Ends:
-    """A source and a sink."""
-
-    source: Numbers
-    sink: Lines
-
-
 def piece(block: Block) -> Piece:
     """Every fifth row is bad; row 13 has two faults."""
     values = [int(text) for text in block.content.split(b",")]
@@ -125,11 +118,12 @@ def none_good(blocks: Iterable[Block]) -> Generator[tuple[Block, Piece], None, N
 def once(folder: Path, source: Numbers | None = None, **more: Any) -> Note:
     """Run into ``folder``, going on with what is there; the note at the end."""
     beside = Beside.of_file(folder / "out.csv")
-    ends = Ends(source or Numbers(), Lines(folder / "out.csv"))
-    note = notes.read(beside.note) or Note(ABOUT, BEGAN)
+    sink = Lines(folder / "out.csv")
+    note = notes.read(beside.note) or Note(TERMS, BEGAN)
     listener = Listener(more.get("progress", lambda now: None), more.get("over", lambda n: None))
     with beside.locked():
-        runs.run(ends, beside, note, more.get("pieces", pieces), listener)
+        made = more.get("pieces", pieces)
+        runs.run(source or Numbers(), sink, beside, note, made, listener)
     return note
 
 
@@ -218,6 +212,27 @@ def test_after_a_kill_at_most_one_block_was_done_in_vain(
         if begun is not None and begun.sink is not None and part.exists():
             beyond = part.read_bytes()[begun.sink["offset"] :]
             assert beyond.count(b"\n") <= PER_BLOCK
+
+
+def test_a_file_that_another_program_holds_for_a_moment_stops_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As antivirus and indexers do on Windows."""
+    held = [tmp_path / "f.csv", tmp_path / "f.csv.part"]
+    file, asked, unlink = FaultFile(*held), list[Path](), Path.unlink
+
+    def busy(path: Path, missing_ok: bool = False) -> None:
+        asked.append(path)
+        if asked.count(path) == 1:
+            raise PermissionError(13, "in use")
+        unlink(path, missing_ok)
+
+    for path in held:
+        path.write_bytes(b"old")
+    monkeypatch.setattr(Path, "unlink", busy)
+    file.start(0)
+    file.finish(0)
+    assert content(tmp_path) == {}
 
 
 def test_an_older_file_of_faults_does_not_outlive_a_run_without_any(tmp_path: Path) -> None:
@@ -324,7 +339,7 @@ def test_discarding_removes_what_is_unfinished_and_nothing_else(tmp_path: Path) 
 
 
 def test_a_note_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    note = Note(ABOUT, BEGAN)
+    note = Note(TERMS, BEGAN)
     note.add(next(Numbers().blocks()), piece(next(Numbers().blocks())), {"offset": 9}, 30)
     note.write(tmp_path / "note")
     assert notes.read(tmp_path / "note") == note
@@ -342,7 +357,7 @@ def test_a_damaged_note_is_told(tmp_path: Path, text: str) -> None:
 
 
 def test_a_note_of_another_form_is_told(tmp_path: Path) -> None:
-    Note(ABOUT, BEGAN).write(tmp_path / "note")
+    Note(TERMS, BEGAN).write(tmp_path / "note")
     table = json.loads((tmp_path / "note").read_text(encoding="utf-8"))
     (tmp_path / "note").write_text(json.dumps(table | {"form": 2}), encoding="utf-8")
     with pytest.raises(NoteError, match="otra versión de Propensia; con --force"):
@@ -363,14 +378,14 @@ def test_a_note_of_another_form_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_a_run_does_not_go_on_as_another(change: dict[str, Any], told: str) -> None:
-    notes.refuse_another(ABOUT, replace(ABOUT))
+    notes.refuse_another(TERMS, replace(TERMS))
     with pytest.raises(NoteError, match=told):
-        notes.refuse_another(ABOUT, replace(ABOUT, **change))
+        notes.refuse_another(TERMS, replace(TERMS, **change))
 
 
 def test_what_json_does_not_tell_apart_is_no_difference() -> None:
-    begun = replace(ABOUT, options={"bandas": [0.5, 0.7]})
-    notes.refuse_another(begun, replace(ABOUT, options={"bandas": (0.5, 0.7)}))
+    begun = replace(TERMS, options={"bandas": [0.5, 0.7]})
+    notes.refuse_another(begun, replace(TERMS, options={"bandas": (0.5, 0.7)}))
 
 
 # How fast

@@ -156,7 +156,6 @@ ONLY_IN = {
         "doctor",
         "keys",
         "monitor",
-        "score",
         "sign",
         "skew",
         "synth",

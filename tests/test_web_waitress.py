@@ -17,6 +17,7 @@ from propensia.web.routes import FORM_BYTES, ROW_BYTES, Bodies
 from propensia.web.waitress_server import MOST_UNFINISHED, Server
 
 FILE_BYTES = 200_000
+BODIES = Bodies(file_bytes=FILE_BYTES, portfolio_bytes=FILE_BYTES)
 HERE, AWAY = "127.0.0.1", "203.0.113.77"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 CHUNKED = "Transfer-Encoding: chunked"
@@ -76,7 +77,7 @@ class Client:
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     made = Desk()
-    made.server = Server(made.app, HERE, Listen(HERE, 0, bodies=Bodies(file_bytes=FILE_BYTES)))
+    made.server = Server(made.app, HERE, Listen(HERE, 0, bodies=BODIES))
     made.server.task_dispatcher.shutdown()
     made.server.add_task = lambda channel: None  # the test serves
     yield made

@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 
 from propensia import columnar
 from propensia.batch.blocks import Rows
+from propensia.batch.row_faults import LOST_LETTERS
 from propensia.delimited import TableError
 from propensia.files import shown
-
-NOT_UTF8 = "codificacion_no_valida"
 
 
 def packed(batch: pa.RecordBatch) -> bytes:
@@ -49,7 +48,7 @@ def rows_of(batch: pa.RecordBatch, columns: Mapping[str, int], first: int) -> Ro
     if broken.any():
         found = {name: pc.if_else(pa.array(broken), None, c) for name, c in found.items()}
     numbers = np.arange(first, first + len(batch))
-    return Rows(found, {int(place): NOT_UTF8 for place in broken.nonzero()[0]}, numbers, batch)
+    return Rows(found, {int(place): LOST_LETTERS for place in broken.nonzero()[0]}, numbers, batch)
 
 
 def texts(column: pa.Array, name: str) -> pa.StringArray:

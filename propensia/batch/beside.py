@@ -20,6 +20,11 @@ FOLDER = "runs"
 """In the state folder: the notes of runs into databases."""
 
 
+def part_of(result: Path) -> Path:
+    """Where a file lies, or a folder of what it is made of, until the result is whole."""
+    return result.with_name(f"{result.name}.part")
+
+
 @dataclass(frozen=True, slots=True)
 class Beside:
     """The files of one result. A result that is no file has neither ``result`` nor ``part``, and
@@ -44,9 +49,9 @@ class Beside:
             note=named("part.json"),
             lock=named("part.lock"),
             result=result,
-            part=named("part"),
+            part=part_of(result),
             faults=named("errores.csv"),
-            faults_part=named("errores.csv.part"),
+            faults_part=part_of(named("errores.csv")),
             summary=named("resumen.json"),
         )
 
@@ -88,10 +93,9 @@ class Beside:
             try:
                 yield
             finally:
-                open_to_all = _removed(self.lock)
-        if (
-            not open_to_all
-        ):  # Windows, which removes no open file: nor one of the next who holds it
+                removed = _removed(self.lock)
+        # Windows removes no open file: not this one while it was held, nor now the next one's.
+        if not removed:
             _removed(self.lock)
 
 

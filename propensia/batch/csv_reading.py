@@ -17,10 +17,8 @@ from propensia.batch.blocks import Block, Rows
 from propensia.batch.csv_encoding import WIDE, as_utf8
 from propensia.batch.csv_repair import empty, repaired
 from propensia.batch.csv_rows import Mask, Places, Spans, doubtful, split, split_meant
+from propensia.batch.row_faults import LOST_LETTERS, OTHER_ENCODING
 
-OTHER_ENCODING = "fila:codificacion_distinta"
-"""The note of a row that is in another encoding than most of the file, and is read in that."""
-LOST_LETTERS = "codificacion_no_valida"
 NO_LETTER = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -105,7 +103,7 @@ class CsvReader:
             none[list(broken)] = True
             texts = [pc.if_else(pa.array(none), None, column) for column in texts]
         found = dict(zip(self.columns, texts, strict=True))
-        notes = dict.fromkeys(np.flatnonzero(other).tolist(), OTHER_ENCODING)
+        notes = dict.fromkeys(np.flatnonzero(other).tolist(), f"fila:{OTHER_ENCODING}")
         return Rows(found, broken, block.first + below, lines, notes)
 
     def _lines(self, content: bytes, spans: Spans) -> CsvLines:

@@ -12,9 +12,7 @@ import numpy as np
 
 from propensia.batch import csv_rows
 from propensia.batch.csv_rows import QUOTE, Mask, Places, Spans
-
-FEWER = "columnas_de_menos"
-MORE = "columnas_de_mas"
+from propensia.batch.row_faults import FEWER_COLUMNS, MORE_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +100,11 @@ def _fitted(
 ) -> tuple[list[bytes], str | None]:
     width = len(names)
     if len(cells) <= width:
-        wrong = FEWER if any(names[len(cells) :]) else None
+        wrong = FEWER_COLUMNS if any(names[len(cells) :]) else None
         return cells + [b""] * (width - len(cells)), wrong
     if not any(cells[width:]):
         return cells[:width], None
-    return [*cells[: width - 1], sign.join(cells[width - 1 :])], MORE
+    return [*cells[: width - 1], sign.join(cells[width - 1 :])], MORE_COLUMNS
 
 
 def _quoted(cell: bytes, delimiter: str) -> bytes:

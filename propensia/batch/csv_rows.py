@@ -13,10 +13,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-OPEN = "comillas_abiertas"
-"""The code of a line whose quote is never closed, or closed where that cannot have been meant."""
-LOOSE = "comillas_sueltas"
-"""The code of a line with text behind a closing quote."""
+from propensia.batch.row_faults import LOOSE_QUOTE, OPEN_QUOTE
+
 LF, CR, QUOTE = b'\n\r"'
 
 Places = npt.NDArray[np.int64]
@@ -226,10 +224,10 @@ def _walk(lines: _Lines, delimiter: str, width: int | None) -> Spans:
             break
         if row is None:
             open_ = patterns.open.match(content, start, int(lines.at[line]))
-            broken[line] = OPEN if open_ else LOOSE
+            broken[line] = OPEN_QUOTE if open_ else LOOSE_QUOTE
         elif end > line:
             if width is not None and not _meant(lines, line, end, delimiter, width):
-                broken[line] = OPEN
+                broken[line] = OPEN_QUOTE
                 continue
             last[line:end] = False
             free = end + 1

@@ -14,12 +14,13 @@ from pathlib import Path
 from propensia import files
 from propensia.batch import csv_rows
 from propensia.batch.added import Added
+from propensia.batch.beside import part_of
 from propensia.batch.blocks import Block, Place
 from propensia.batch.csv_dialect import SAMPLE_BYTES, Dialect, read_opening
 from propensia.batch.csv_encoding import WIDE
 from propensia.batch.csv_reading import CsvReader
 from propensia.batch.csv_writing import CsvWriter
-from propensia.batch.spool import append, cut
+from propensia.batch.spool import append, shorten
 from propensia.batch.watching import Watched
 from propensia.delimited import TableError
 
@@ -111,12 +112,12 @@ class CsvSink:
         self.name = path.name
         self.writer = CsvWriter(added, dialect or Dialect())
         self._path, self._heading = path, heading
-        self._part = path.with_name(path.name + ".part")
+        self._part = part_of(path)
 
     def start(self, place: Place | None) -> None:
         """As ``Sink.start``."""
         if place is not None:
-            cut(self._part, place["offset"])
+            shorten(self._part, place["offset"])
             return
         self._part.write_bytes(self.writer.heading(self._heading))
 

@@ -21,7 +21,7 @@ from propensia.batch.alert_list import Changes, Limits
 from propensia.batch.arriving import DatabaseWriter, not_unique
 from propensia.batch.blocks import Place
 from propensia.batch.database_source import WAITS_S
-from propensia.batch.limits import ranks
+from propensia.batch.order_statistics import ranks
 from propensia.batch.score_tables import Run, Tables
 from propensia.delimited import TableError
 from propensia.files import shown

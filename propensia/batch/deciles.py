@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from propensia.batch import limits
+from propensia.batch import order_statistics
 from propensia.batch.arrow import packed, unpacked
 from propensia.batch.blocks import Block, Place, Reader, Results, Rows, Sink
 from propensia.batch.scoring import deciles
-from propensia.batch.spool import Spool, append, cut, pack
+from propensia.batch.spool import Spool, append, pack, shorten
 
 CHANCES = "chances"
 LENGTH = 8
@@ -76,7 +76,7 @@ class BlockWriter:
                 "results": pa.array([packed(found)], pa.large_binary()),
             }
         )
-        chances = limits.plain(results.probability)
+        chances = order_statistics.plain(results.probability)
         return len(chances).to_bytes(LENGTH, "little") + chances + pack(packed(whole))
 
 
@@ -101,7 +101,7 @@ class DecilesSink:
         if place is None:
             self._chances.write_bytes(b"")
         elif not self._spool.is_over:
-            cut(self._chances, place["chances"])
+            shorten(self._chances, place["chances"])
 
     def keep(self, content: bytes) -> Place:
         """As ``Sink.keep``."""
@@ -112,7 +112,7 @@ class DecilesSink:
     def finish(self) -> None:
         """As ``Sink.finish``: the second pass. What it was interrupted in, it does again."""
         if not self._spool.is_over:
-            inner = limits.tenths(self._chances)
+            inner = order_statistics.tenths(self._chances)
             self._inner.start(None)
             for frame in self._spool.frames():
                 block, results = _restored(frame, inner)

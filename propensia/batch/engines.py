@@ -11,7 +11,7 @@ from functools import partial
 
 from propensia.access.networks import is_loopback
 from propensia.batch import pool
-from propensia.batch.opening import WrongUse
+from propensia.batch.errors import WrongUse
 from propensia.batch.run import Pieces
 from propensia.batch.scoring import Task
 
@@ -33,7 +33,7 @@ class ClusterRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class EngineWish:
     """What was typed of it. ``workers``: processes of this machine, or blocks at a time on a
     cluster; ``None`` is all. ``scheduler``: the address of a cluster's; without one, ``dask``
     makes a cluster on this machine for the run. ``insecure``: it may be reached without TLS."""

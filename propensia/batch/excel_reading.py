@@ -27,6 +27,7 @@ from propensia import files
 from propensia.batch import cells
 from propensia.batch.blocks import Block, Place, Rows
 from propensia.batch.cells import UNCOMPUTED, Cell, Cells, Wrong
+from propensia.batch.row_faults import CELL_ERROR, MORE_COLUMNS, NOT_COMPUTED
 from propensia.batch.watching import Watched
 from propensia.delimited import TableError, refuse_twice
 from propensia.files import shown
@@ -50,9 +51,6 @@ ROW = re.compile(rb"<(?:[^\s<>/:]+:)?row[\s>/]").search
 NOT_PLAIN = re.compile(rb"<!|<\?(?!xml\s)|\0").search
 ENCODING = re.compile(rb"<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"']*)").search
 UTF_8 = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
-TOO_WIDE = "columnas_de_mas"
-NOT_COMPUTED = "formula_sin_calcular"
-AN_ERROR = "celda_con_error"
 # What zipfile lets through of a file that is damaged or locked.
 NO_ZIP = (
     zipfile.BadZipFile,
@@ -93,11 +91,11 @@ class ExcelReader:
         for place, (line, row) in enumerate(zip(lines, rows, strict=True)):
             read = {name: row[at] for name, at in self.columns.items()}
             if any(cell is not None for cell in line[width + 1 :]):
-                broken[place] = TOO_WIDE
+                broken[place] = MORE_COLUMNS
             elif UNCOMPUTED in read.values():
                 broken[place] = NOT_COMPUTED
             elif wrong := [n for n, cell in read.items() if isinstance(cell, Wrong)]:
-                notes[place] = " ".join(f"{name}:{AN_ERROR}" for name in wrong)
+                notes[place] = " ".join(f"{name}:{CELL_ERROR}" for name in wrong)
         texts = {
             name: pa.array(
                 [None if p in broken else cells.text(row[at]) for p, row in enumerate(rows)],

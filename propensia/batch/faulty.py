@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from propensia import files
-from propensia.batch.spool import append, cut
+from propensia.batch.spool import append, shorten
 
 # With a byte order mark, so that Excel reads it.
 HEADING = "linea;error\r\n".encode("utf-8-sig")
@@ -31,9 +32,9 @@ class FaultFile:
         if self._part is None:
             return
         if place:
-            cut(self._part, place)
+            shorten(self._part, place)
         else:
-            self._part.unlink(missing_ok=True)
+            files.retry(partial(self._part.unlink, missing_ok=True))
 
     def keep(self, faulty: Sequence[tuple[int, str]], place: int) -> int:
         """Add the rows of a block, durably, behind ``place``; the place after them. Raises
@@ -50,6 +51,6 @@ class FaultFile:
             return
         part, path = self._part, self._path
         if not place:
-            path.unlink(missing_ok=True)
+            files.retry(partial(path.unlink, missing_ok=True))
         elif part.exists():
             files.retry(lambda: os.replace(part, path))

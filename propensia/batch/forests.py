@@ -167,9 +167,23 @@ def fastest(model: bytes, digest: str) -> Scorer | Engine:
     return engine
 
 
-def _engine(model: bytes, columns: int) -> Engine | None:
-    cut = cutting.cut(model) if forest_code.available() else None
+def lacks_compiler(model: bytes) -> bool:
+    """Whether the compiled engine might score a model several times as fast, were the library
+    installed that it needs. The extra for it is called ``fast``."""
+    return not forest_code.available() and _cut(model) is not None
+
+
+def _cut(model: bytes) -> Cut | None:
+    """A model cut at its trees, if these are neither too few nor too many."""
+    cut = cutting.cut(model)
     if cut is None or not _FEWEST_NODES <= sum(_size(one) for one in cut.forests) <= _MOST_NODES:
+        return None
+    return cut
+
+
+def _engine(model: bytes, columns: int) -> Engine | None:
+    cut = _cut(model) if forest_code.available() else None
+    if cut is None:
         return None
     try:
         return Engine(columns, cut)

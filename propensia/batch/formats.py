@@ -40,8 +40,8 @@ KINDS = ".csv, .parquet o .xlsx"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Which part of a source is meant: ``query`` (SQL, or a table's name), ``key`` and ``since``
+class Selection:
+    """Which rows of a source are meant: ``query`` (SQL, or a table's name), ``key`` and ``since``
     of a database, ``sheet`` of a workbook."""
 
     query: str | None = None
@@ -56,34 +56,37 @@ def is_database(where: str) -> bool:
 
 
 def open_source(
-    where: str, contract: Contract, part: Part, renamed: Mapping[str, str] | None = None
+    where: str,
+    contract: Contract,
+    chosen: Selection,
+    renamed: Mapping[str, str] | None = None,
 ) -> Source:
     """The table at a path or URL, its columns found; ``renamed`` as ``columns.resolve`` takes it.
 
     Raises ``TableError`` with what is wrong and what to do, and ``OSError``.
     """
     if is_database(where):
-        if part.query is None:
+        if chosen.query is None:
             raise TableError("una base de datos necesita --query: una consulta o una tabla")
         source: CsvSource | DatabaseSource | ExcelSource | ParquetSource = DatabaseSource(
-            where, part.query, key=part.key, since=part.since
+            where, chosen.query, key=chosen.key, since=chosen.since
         )
     else:
-        _refuse_database_options(where, part)
+        _refuse_database_options(where, chosen)
         path = Path(where)
         kind = _kind(path)
-        if kind != EXCEL and part.sheet is not None:
-            raise TableError(f"{shown(path.name)} no tiene hojas, así que sobra «{part.sheet}»")
+        if kind != EXCEL and chosen.sheet is not None:
+            raise TableError(f"{shown(path.name)} no tiene hojas, así que sobra «{chosen.sheet}»")
         if kind == CSV:
             source = CsvSource(path)
         else:
-            source = ExcelSource(path, part.sheet) if kind == EXCEL else ParquetSource(path)
+            source = ExcelSource(path, chosen.sheet) if kind == EXCEL else ParquetSource(path)
     source.read_columns(resolve(source.heading, contract, source.name, renamed))
     return source
 
 
-def _refuse_database_options(where: str, part: Part) -> None:
-    if (part.query, part.key, part.since) != (None, None, None):
+def _refuse_database_options(where: str, chosen: Selection) -> None:
+    if (chosen.query, chosen.key, chosen.since) != (None, None, None):
         raise TableError(
             f"{shown(where)} no es la dirección de una base de datos (tipo://…), y --query, --key "
             "y --since solo valen para una"

@@ -19,9 +19,8 @@ FORM = 1
 """Of the file: a note of another form is of another program."""
 FIRST = 10
 """Rows with faults that a note keeps, to be shown at the end."""
-
-
 AGAIN = "; con --force se empieza de nuevo"
+"""What every ``NoteError`` ends with."""
 
 
 class NoteError(Exception):
@@ -29,7 +28,7 @@ class NoteError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class Terms:
     """What has to be the same when a run goes on.
 
     ``program``: its version. ``contract``: its fingerprint. ``version`` and ``release`` of the
@@ -49,14 +48,13 @@ class About:
 class Note:
     """How far a run is.
 
-    ``source``, ``sink``: their places; ``None`` before the first block; ``done``: the share that
-    is behind, in [0, 1]. ``faults``: bytes of the
-    file of faults. ``first``: the first rows with faults, as (line, faults). ``began``: ISO 8601;
-    ``seconds``: the time spent so far, of all ``starts`` together. ``whole``: every block is kept,
-    ``told``: and so the audit log says.
+    ``source``, ``sink``: their places, ``None`` before the first block; ``done``: the share that
+    is behind, in [0, 1]. ``faults``: bytes of the file of faults. ``first``: the first rows with
+    faults, as (line, faults). ``began``: ISO 8601; ``seconds``: the time spent so far, of all
+    ``starts`` together. ``whole``: every block is kept; ``told``: the audit log says so.
     """
 
-    about: About
+    about: Terms
     began: str
     blocks: int = 0
     done: float = 0.0
@@ -98,7 +96,7 @@ def read(path: Path) -> Note | None:
     try:
         if table.pop("form") != FORM:
             raise NoteError(f"{files.shown(path.name)} es de otra versión de Propensia{AGAIN}")
-        table["about"] = About(**table["about"])
+        table["about"] = Terms(**table["about"])
         table["tally"] = Tally(**table["tally"])
         for name in ("faults", "notes", "bands", "classes"):
             setattr(table["tally"], name, Counter(getattr(table["tally"], name)))
@@ -108,7 +106,7 @@ def read(path: Path) -> Note | None:
         raise _damaged(path) from error
 
 
-def _table(row: Note | About | Tally) -> dict[str, Any]:
+def _table(row: Note | Terms | Tally) -> dict[str, Any]:
     """Its fields, as they are: ``asdict`` would count the items of a counter anew."""
     return {one.name: getattr(row, one.name) for one in fields(row)}
 
@@ -126,7 +124,7 @@ OTHERWISE = {
 }
 
 
-def refuse_another(begun: About, now: About) -> None:
+def refuse_another(begun: Terms, now: Terms) -> None:
     """Raise ``NoteError`` where a run that was begun cannot be gone on with, for all reasons."""
     before, after = _as_json(begun), _as_json(now)
     told = [text for name, text in OTHERWISE.items() if before[name] != after[name]]
@@ -138,7 +136,7 @@ def refuse_another(begun: About, now: About) -> None:
         raise NoteError(f"no se puede seguir la ejecución a medias: {'; '.join(told)}{AGAIN}")
 
 
-def _as_json(about: About) -> dict[str, Any]:
+def _as_json(terms: Terms) -> dict[str, Any]:
     """As a note gives it back: a tuple is a list then."""
-    table: dict[str, Any] = json.loads(json.dumps(_table(about)))
+    table: dict[str, Any] = json.loads(json.dumps(_table(terms)))
     return table

@@ -17,7 +17,8 @@ from propensia.batch.alert_list import Limits
 from propensia.batch.blocks import Source
 from propensia.batch.database_sink import About, DatabaseSink
 from propensia.batch.database_source import DatabaseSource
-from propensia.batch.formats import Ends, Part
+from propensia.batch.errors import WrongUse
+from propensia.batch.formats import Ends, Selection
 from propensia.batch.model import Model
 from propensia.batch.parquet_tables import ParquetSource
 from propensia.batch.score_tables import TABLE
@@ -26,10 +27,6 @@ from propensia.delimited import TableError
 
 OWN = "run"
 """Deciles by the limits of the run itself."""
-
-
-class WrongUse(Exception):
-    """What was typed cannot be meant; the text says which option, and what it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +163,8 @@ def _source(wish: Wish, model: Model, names: dict[str, str], moment: datetime | 
     key = wish.key if formats.is_database(wish.source) else None
     if wish.key is not None and not any(map(formats.is_database, (wish.source, wish.target))):
         raise WrongUse("--key: solo vale si ENTRADA o SALIDA es una base de datos (tipo://…)")
-    part = Part(query=wish.query, key=key, since=since, sheet=wish.sheet)
-    return formats.open_source(wish.source, model.contract, part, names or None)
+    chosen = Selection(query=wish.query, key=key, since=since, sheet=wish.sheet)
+    return formats.open_source(wish.source, model.contract, chosen, names or None)
 
 
 def goes_on(source: Source) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from propensia.batch.beside import Beside
 from propensia.batch.blocks import Block, Piece, Sink, Source
@@ -25,16 +24,6 @@ class NothingScored(Exception):
     """No row could be scored: there is no result, but all its faults are told."""
 
 
-class Ends(Protocol):
-    """Where rows come from and go to."""
-
-    @property
-    def source(self) -> Source: ...
-
-    @property
-    def sink(self) -> Sink: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Listener:
     """Who is told of a run: after each block how far it is; and, when every block is kept and
@@ -44,7 +33,9 @@ class Listener:
     over: Callable[[Note], None]
 
 
-def run(ends: Ends, beside: Beside, note: Note, pieces: Pieces, listener: Listener) -> None:
+def run(
+    source: Source, sink: Sink, beside: Beside, note: Note, pieces: Pieces, listener: Listener
+) -> None:
     """Score what is left of a source into a sink; ``note`` is new or that of a run to go on with,
     and tells what was found in the end. ``beside``: what lies beside the result, which is locked.
 
@@ -52,12 +43,12 @@ def run(ends: Ends, beside: Beside, note: Note, pieces: Pieces, listener: Listen
     then the run cannot go on; and whatever ``pieces`` and a sink do, after which it can.
     """
     faults = FaultFile(beside.faults, beside.faults_part)
-    whole = _Run(ends, beside, note, faults, listener)
+    whole = _Run(source, sink, beside, note, faults, listener)
     fresh = note.blocks == 0
     try:
         if not note.whole:
             note.write(beside.note)  # before there is anything that it would tell of
-            ends.sink.start(note.sink)
+            sink.start(note.sink)
             faults.start(note.faults)
             whole.score(pieces)
     except BaseException:
@@ -74,7 +65,8 @@ def run(ends: Ends, beside: Beside, note: Note, pieces: Pieces, listener: Listen
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    ends: Ends
+    source: Source
+    sink: Sink
     beside: Beside
     note: Note
     faults: FaultFile
@@ -82,13 +74,13 @@ class _Run:
 
     def score(self, pieces: Pieces) -> None:
         """Every block that is left, and the note after each."""
-        note, source = self.note, self.ends.source
+        note, source = self.note, self.source
         spent, pace = note.seconds, Pace(note.done, note.tally.rows)
         try:
             with contextlib.closing(pieces(source.blocks(note.source))) as made:
                 for block, piece in made:
                     source.check()
-                    place = self.ends.sink.keep(piece.content)
+                    place = self.sink.keep(piece.content)
                     note.add(block, piece, place, self.faults.keep(piece.faulty, note.faults))
                     note.seconds = spent + pace.seconds
                     note.write(self.beside.note)
@@ -102,7 +94,7 @@ class _Run:
 
     def finish(self) -> None:
         """What was found beside the result first: who waits for the result then finds it all."""
-        note, sink = self.note, self.ends.sink
+        note, sink = self.note, self.sink
         if not note.told:
             self.listener.over(note)
             note.told = True

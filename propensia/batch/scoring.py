@@ -19,10 +19,8 @@ from propensia.batch.chances import Chances
 from propensia.batch.explaining import Explaining
 from propensia.batch.model import Model
 from propensia.batch.reading import Reading, Values
+from propensia.batch.row_faults import UNRELIABLE
 from propensia.batch.told import Told, about, joined
-
-UNRELIABLE = "fila:modelo_no_fiable"
-"""The fault of a row that the model gives no probability for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ class Scoring:
         if not failed:
             return probability, read.faults
         return probability, joined(
-            [read.faults, about(dict.fromkeys(failed, UNRELIABLE), count)], count
+            [read.faults, about(dict.fromkeys(failed, f"fila:{UNRELIABLE}"), count)], count
         )
 
     def _band(self, probability: Vector) -> npt.NDArray[np.int64]:

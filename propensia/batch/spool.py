@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from propensia import files
+from propensia.batch.beside import part_of
 from propensia.batch.blocks import Place
 from propensia.delimited import TableError
 
@@ -31,7 +32,7 @@ def append(path: Path, content: bytes) -> int:
         return stream.tell()
 
 
-def cut(path: Path, size: int) -> None:
+def shorten(path: Path, size: int) -> None:
     """Shorten a file to what it was. Raises ``TableError`` if it is shorter, and ``OSError``."""
     if path.stat().st_size < size:  # truncating would fill it up
         raise TableError(f"{files.shown(path.name)} no es el que se dejó a medias")
@@ -49,7 +50,7 @@ class Spool:
 
     def __init__(self, result: Path) -> None:
         self._result = result
-        self.folder = result.with_name(result.name + ".part")
+        self.folder = part_of(result)
         self._path = self.folder / SPOOL
         self.unfinished = self.folder / result.name
         """Where the result is written before it is shown: of the same name, in the folder."""
@@ -61,7 +62,7 @@ class Spool:
         self.is_over = place is not None and self.folder.is_dir() and not self._path.exists()
         if place is not None:
             if not self.is_over:
-                cut(self._path, place["offset"])
+                shorten(self._path, place["offset"])
             return
         files.remove_tree(self.folder)
         self.folder.mkdir()

@@ -59,18 +59,18 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def said(item: str, contract: Contract) -> str:
-    """The sentence of a ``parameter:code``; empty where the code has none. What was used instead
-    is another in each row, so that is left out."""
+def said(item: str, contract: Contract, language: str) -> str:
+    """The sentence of a ``parameter:code`` in ``es`` or ``en``; empty where the code has none.
+    What was used instead is another in each row, so that is left out."""
     name, _, code = item.rpartition(":")
     own = contract.own_faults
     if code in row_faults.TEXTS:
-        return row_faults.TEXTS[code][0].replace("{p}", name)
+        return row_faults.TEXTS[code][0 if language == "es" else 1].replace("{p}", name)
     if code not in own and code not in TEXTS:
         return ""
     known = {parameter.name: parameter for parameter in contract.parameters}
     admits = known[name].admits() if name in known else ""
-    text = sentence(code, name, "es", admits=admits, used=USED, own=own)
+    text = sentence(code, name, language, admits=admits, used=USED, own=own)
     return text.rpartition(":")[0] if text.endswith(USED) else text
 
 
@@ -104,7 +104,7 @@ def _share(count: int, whole: int) -> str:
 def kinds(counts: Counter[str], contract: Contract) -> Lines:
     """The most frequent faults or notes: rows, which, and what that is."""
     lines: Lines = [
-        (number(count, 0), item, said(item, contract))
+        (number(count, 0), item, said(item, contract, "es"))
         for item, count in counts.most_common(MOST_KINDS)
     ]
     if len(counts) > MOST_KINDS:

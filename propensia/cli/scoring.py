@@ -5,7 +5,6 @@ It reads what was typed and hands it on; it computes nothing.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,15 +112,22 @@ def score(
     falla el entorno (disco lleno, un proceso muerto). Lo hecho se guarda: con --resume se sigue.
     """
     from propensia import score as score_
-    from propensia.batch.engines import Engine
+    from propensia.batch.engines import EngineWish
     from propensia.batch.opening import Wish
+    from propensia.cli import scored
 
-    scored_by = Engine(engine, workers, scheduler, insecure)
-    request = score_.Request(Wish(**wish), version, scored_by, resume, force)
+    wished, scored_by = Wish(**wish), EngineWish(engine, workers, scheduler, insecure)
+    request = score_.Request(wished, version, scored_by, resume, force)
     try:
-        sys.exit(score_.score(compose(), request, who().shown))
+        with scored.Bar() as bar:
+            onlooker = score_.Onlooker(bar.tell, bar.progress)
+            found = score_.score(compose(), request, who().shown, onlooker)
     except score_.NotScored as error:
+        if error.found is not None:
+            scored.show(error.found)
         fail(str(error), error.code)
+    scored.show(found)
+    scored.show_more(found, wished)
 
 
 COMMANDS: tuple[click.Command, ...] = (score,)

@@ -131,7 +131,10 @@ class Desk:
             raise Refused("conflicto", exact="cartera_no_lista")
         if about.step == jobs.LOOK and state == "lista":
             about = self._wished(about)
-        about = replace(about, started=time.time())
+        # A run that was refused would be again; one that the machine stopped goes on.
+        ended = jobs.read(job.ended) if state == "fallida" else None
+        anew = ended is not None and ended.get("code") == 1
+        about = replace(about, started=time.time(), anew=anew)
         for path in (job.working, job.ended):
             path.unlink(missing_ok=True)
         job.keep(about)
@@ -151,7 +154,7 @@ class Desk:
         ended = jobs.read(job.ended) if state in ("rechazada", "fallida") else None
         preview = jobs.read(job.preview)
         done = state == "hecha"
-        has_faults = done and job.beside(about, "errores.csv").exists()
+        has_faults = state in ("hecha", "fallida") and job.beside(about, "errores.csv").exists()
         return {
             "id": job.id,
             "estado": state,

@@ -24,8 +24,8 @@ from propensia import contract as contracts
 from propensia.batch import cluster, model, opening
 from propensia.batch.blocks import Block
 from propensia.batch.cluster import Where
-from propensia.batch.engines import ClusterGone, ClusterRefused, Engine
-from propensia.batch.opening import WrongUse
+from propensia.batch.engines import ClusterGone, ClusterRefused, EngineWish
+from propensia.batch.errors import WrongUse
 from propensia.batch.pool import AHEAD, WorkerDied
 from propensia.batch.scoring import Task, Wanted
 
@@ -204,18 +204,18 @@ def task(admitted: Place, portfolio: Path) -> tuple[Task, Any]:
 @pytest.mark.parametrize(
     ("engine", "told"),
     [
-        (Engine(scheduler="tls://uno:8786"), "va con --engine dask"),
-        (Engine("dask", insecure=True), "--insecure va con --scheduler"),
-        (Engine("dask", scheduler="uno:8786"), "una dirección tls://"),
-        (Engine("dask", scheduler="tls://ana:clave@uno:8786"), "una dirección tls://"),
-        (Engine("dask", scheduler="ucx://uno:8786"), "una dirección tls://"),
-        (Engine("dask", scheduler="tcp://uno"), "una dirección tls://"),
-        (Engine("dask", scheduler="tcp://uno:8786"), "cualquiera en la red"),
-        (Engine("dask", scheduler="tcp://10.1.2.3:8786"), "cualquiera en la red"),
-        (Engine("dask", scheduler="tcp://[2001:db8::1]:8786"), "cualquiera en la red"),
+        (EngineWish(scheduler="tls://uno:8786"), "va con --engine dask"),
+        (EngineWish("dask", insecure=True), "--insecure va con --scheduler"),
+        (EngineWish("dask", scheduler="uno:8786"), "una dirección tls://"),
+        (EngineWish("dask", scheduler="tls://ana:clave@uno:8786"), "una dirección tls://"),
+        (EngineWish("dask", scheduler="ucx://uno:8786"), "una dirección tls://"),
+        (EngineWish("dask", scheduler="tcp://uno"), "una dirección tls://"),
+        (EngineWish("dask", scheduler="tcp://uno:8786"), "cualquiera en la red"),
+        (EngineWish("dask", scheduler="tcp://10.1.2.3:8786"), "cualquiera en la red"),
+        (EngineWish("dask", scheduler="tcp://[2001:db8::1]:8786"), "cualquiera en la red"),
     ],
 )
-def test_an_engine_that_cannot_be_meant_is_refused(engine: Engine, told: str) -> None:
+def test_an_engine_that_cannot_be_meant_is_refused(engine: EngineWish, told: str) -> None:
     with pytest.raises(WrongUse, match=told):
         engine.refuse()
 
@@ -223,16 +223,16 @@ def test_an_engine_that_cannot_be_meant_is_refused(engine: Engine, told: str) ->
 @pytest.mark.parametrize(
     "engine",
     [
-        Engine(),
-        Engine("dask", workers=2),
-        Engine("dask", scheduler="tls://uno.example:8786"),
-        Engine("dask", scheduler="tcp://127.0.0.1:8786"),
-        Engine("dask", scheduler="tcp://[::1]:8786"),
-        Engine("dask", scheduler="tcp://localhost:8786"),
-        Engine("dask", scheduler="tcp://10.1.2.3:8786", insecure=True),
+        EngineWish(),
+        EngineWish("dask", workers=2),
+        EngineWish("dask", scheduler="tls://uno.example:8786"),
+        EngineWish("dask", scheduler="tcp://127.0.0.1:8786"),
+        EngineWish("dask", scheduler="tcp://[::1]:8786"),
+        EngineWish("dask", scheduler="tcp://localhost:8786"),
+        EngineWish("dask", scheduler="tcp://10.1.2.3:8786", insecure=True),
     ],
 )
-def test_an_engine_that_is_safe_or_was_insisted_on_is_taken(engine: Engine) -> None:
+def test_an_engine_that_is_safe_or_was_insisted_on_is_taken(engine: EngineWish) -> None:
     engine.refuse()
 
 
@@ -292,7 +292,7 @@ def test_a_killed_worker_of_a_cluster_costs_nothing_but_time(
     assert run.popen.wait(START_S) == 0, run.said
     assert found(out) == expected
     assert SECRET not in run.said
-    assert not run.family()
+    wait_for(lambda: not run.family(), "the end of its processes", 30)
 
 
 @pytest.mark.slow
@@ -326,7 +326,8 @@ def test_ctrl_c_ends_a_cluster_with_one_sentence(
     os.killpg(run.popen.pid, signal.SIGINT)
     assert run.popen.wait(30) == 1
     assert "Interrumpido. Lo hecho está guardado" in run.said
-    assert "Traceback" not in run.said and not run.family()
+    assert "Traceback" not in run.said
+    wait_for(lambda: not run.family(), "the end of its processes", 30)
     assert 0 < kept(out) < ROWS
 
 

@@ -28,7 +28,13 @@ from server import ROOT, Place, wait_for
 
 from propensia.__main__ import cli
 from propensia.audit import Audit
+from propensia.batch import forest_code
 from propensia.batch.beside import Beside
+from propensia.batch.engines import EngineWish
+from propensia.batch.opening import Wish
+from propensia.score import NotScored, Onlooker, Request, Scored
+from propensia.score import score as scores
+from propensia.terminal import compose
 
 HEADING = ";".join(EXAMPLE)
 GOOD = ";".join(EXAMPLE.values())
@@ -193,6 +199,51 @@ def test_the_audit_log_tells_who_scored_how_much_with_what(place: Place, tmp_pat
     }
 
 
+def test_who_has_a_portfolio_scored_gets_what_was_found_and_nothing_is_printed(
+    place: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in place.environment().items():
+        monkeypatch.setenv(name, value)
+    parts, said, shares = compose(), list[str](), list[float]()
+    onlooker = Onlooker(said.append, lambda now: shares.append(now.done))
+
+    def scored(*rows: str) -> Scored:
+        wish = Wish(str(written(tmp_path, *rows)), str(tmp_path / "out.csv"))
+        request = Request(wish, None, EngineWish(workers=1), resume=False, force=True)
+        return scores(parts, request, "Ana", onlooker)
+
+    found = scored(GOOD, BAD, GOOD)
+    assert (found.note.tally.rows, found.note.tally.scored) == (3, 2)
+    assert found.beside.result == tmp_path / "out.csv" and found.changes is None
+    assert shares == [1.0] and said == []
+    with pytest.raises(NotScored, match="ninguna fila") as refused:
+        scored(BAD, BAD)
+    assert refused.value.found is not None and refused.value.found.note.tally.rows == 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_where_trees_could_be_quicker_that_is_said_once(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, trees = written(tmp_path, GOOD), tmp_path / "trees.pkl"
+    trees.write_bytes(dumped(forest(1, trees=60)))
+
+    def advised(installed: object) -> int:
+        monkeypatch.setattr(forest_code, "llvm", installed)
+        done = told(place, source, tmp_path / "out.csv", "--force")
+        assert done.exit_code == 0, done.stderr
+        return done.stdout.count('pip install "propensia[fast]"')
+
+    installed = forest_code.llvm
+    assert advised(None) == 0, "no model of trees"
+    assert place.run("admit", str(trees)).returncode == 0
+    assert advised(None) == 1
+    assert installed is None or advised(installed) == 0
+
+
 # What is refused
 
 
@@ -206,6 +257,35 @@ def test_a_result_that_exists_is_overwritten_only_when_told_to(
     assert "ya existe; con --force se sobrescribe" in done.stderr
     assert told(place, source, out, "--force").exit_code == 0
     assert len(read(out)) == 1
+
+
+def test_what_was_done_is_not_lost_to_an_order_that_cannot_be_carried_out(
+    place: Place, tmp_path: Path
+) -> None:
+    source, out = written(tmp_path, GOOD), tmp_path / "out.csv"
+    sheet, names_of = tmp_path / "libro.xlsx", tmp_path / "nombres.csv"
+    openpyxl.Workbook().save(sheet)
+    names_of.write_text("contrato;tabla\nim;no está\n", encoding="utf-8")
+    nowhere = f"sqlite:///{tmp_path / 'no' / 'x.db'}"
+    beside = Beside.of_table(place.state, f"{nowhere} scores")
+    done = [Path(f"{out}.part"), Path(f"{out}.part.json"), beside.note]
+    for path in done:
+        path.write_bytes(b"hecho")
+    for arguments in (
+        (source, out, "--model", "zzzz"),
+        (source, out, "--columns", names_of),
+        (source, out, "--key", "id"),
+        (source, out, "--query", "SELECT 1"),
+        (sheet, out, "--sheet", "Enero"),
+        (source, out, "--engine", "dask", "--scheduler", "donde sea"),
+        (nowhere, out, "--query", "t"),
+        (source, nowhere),
+    ):
+        asked = told(place, *arguments, "--force")
+        assert asked.exit_code and "Traceback" not in asked.output, asked.output
+        assert [path.read_bytes() for path in done] == [b"hecho"] * 3, arguments
+    assert told(place, source, out, "--force").exit_code == 0
+    assert not done[0].exists() and not done[1].exists()
 
 
 def test_the_entry_is_never_overwritten_under_any_name(place: Place, tmp_path: Path) -> None:
