@@ -21,17 +21,27 @@ DELIMITERS = ";,\t"
 # What Excel itself takes as a first line that only names the delimiter.
 NAMES_DELIMITER = re.compile(r"(?i)\"?sep=([;,\t])\"?").fullmatch
 
-# What a spreadsheet would run as a formula (OWASP, CSV injection); it does not run a number.
-_RUNS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - the wide ones, which some of them run too
+WINDOWS = "windows-1252"
+"""What Excel writes where it does not write Unicode."""
+# That code page, with the five bytes that it leaves open as Latin-1 has them: any byte is read.
+_WINDOWS = "".join(bytes([code]).decode(WINDOWS, "ignore") or chr(code) for code in range(256))
+_ANY_BYTE = "propensia.any_byte"
+
+# What a spreadsheet would run as a formula (OWASP, CSV injection): a cell that begins with one
+# of these; it does not run a number.
+SIGNS = "=+-@＝＋－＠"  # noqa: RUF001 - the wide ones, which some of them run too
+BLANKS = "\t\r\n"
+NUMBER = "[+-][0-9]+(?:[.,][0-9]+)?"
+_RUNS = (*SIGNS, *BLANKS)
 # The same after what another spreadsheet, of other settings, takes for the end of a cell or row:
 # quotes that stand at no beginning of a cell, as it sees them, hold nothing together.
 _RUNS_INSIDE = {
     own: re.compile(
-        f'([\r\n{DELIMITERS.replace(own, "")}])(?=[ "]*[=+@＝＋－＠-])'  # noqa: RUF001 - as above
+        f'([\r\n{DELIMITERS.replace(own, "")}])(?=[ "]*[{re.escape(SIGNS)}])'
     )
     for own in DELIMITERS
 }
-_NUMBER = re.compile(r"[+-][0-9]+(?:[.,][0-9]+)?").fullmatch
+_NUMBER = re.compile(NUMBER).fullmatch
 
 
 class TableError(Exception):
@@ -41,17 +51,18 @@ class TableError(Exception):
 def read_table(path: Path, limit_bytes: int) -> tuple[list[str], list[list[str]]]:
     """The heading and the rows of a CSV as spreadsheets write it: all texts, one for each column.
 
-    As ``table_encoding``, ``parse_table`` and ``read``; UTF-8, UTF-16 with a BOM, or Latin-1.
+    As ``table_encoding``, ``parse_table`` and ``read``.
     """
     data = io.BytesIO(read(path, limit_bytes))
     encoding = table_encoding(data, path.name)
-    with io.TextIOWrapper(data, encoding=encoding, newline="") as text:
+    with as_text(data, encoding) as text:
         heading, rows = parse_table(text, path.name)
         return heading, list(rows)
 
 
 def table_encoding(data: BinaryIO, name: str) -> str:
-    """The encoding of a CSV, found by reading it all; ``TableError`` for what is no text."""
+    """The encoding of a CSV, for ``as_text``, found by reading it all: UTF-8, UTF-16 with a BOM,
+    or else Windows-1252. ``TableError`` for what is no text."""
     data.seek(0)
     head = data.read(4)
     if head == b"PK\x03\x04":
@@ -69,9 +80,30 @@ def table_encoding(data: BinaryIO, name: str) -> str:
     except UnicodeDecodeError as error:
         if wide:
             raise TableError(f"{shown(name)}: no es UTF-16, aunque empieza así") from error
-        encoding = "latin-1"
+        encoding = WINDOWS
     data.seek(0)
     return encoding
+
+
+def as_text(data: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    """The text of a file in an encoding that ``table_encoding`` gave, with its own line ends."""
+    errors = _ANY_BYTE if encoding == WINDOWS else "strict"
+    return io.TextIOWrapper(data, encoding=encoding, errors=errors, newline="")
+
+
+def from_windows(content: bytes) -> str:
+    """The text of bytes in Windows-1252; no byte is refused."""
+    return codecs.charmap_decode(content, "strict", _WINDOWS)[0]
+
+
+def _from_open_byte(error: UnicodeError) -> tuple[str, int]:
+    """What Python's own code page refuses, and all that is behind it, as ``from_windows``."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return from_windows(error.object[error.start :]), len(error.object)
+
+
+codecs.register_error(_ANY_BYTE, _from_open_byte)
 
 
 def parse_table(text: TextIO, name: str) -> tuple[list[str], Iterator[list[str]]]:

@@ -108,7 +108,7 @@ def score(parts: Parts, request: Request, who: str, onlooker: Onlooker = NOBODY)
             task = Task(taken, ends.reader, ends.sink.writer, wanted)
             pieces = request.engine.pieces(task)
             over = partial(_over, parts, taken, ends.source.name, beside, who)
-            stage.goes_on = opening.goes_on(ends.source)
+            stage.goes_on = ends.source.goes_on
             if not stage.goes_on:
                 onlooker.tell("Sin clave (--key): si se corta habrá que empezar de nuevo.")
             if request.force:  # only now: what is wrong with the new order costs nothing old

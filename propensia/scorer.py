@@ -37,25 +37,11 @@ class Scorer:
     def __init__(self, model: bytes, digest: str, threads: int = 1) -> None:
         if files.sha256(model) != digest:
             raise ScorerError("the model file has changed since it was admitted")
-        # The official Windows builds tell their maker about use; nothing leaves this machine.
-        onnxruntime.disable_telemetry_events()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        # Memory is worth more than the last microsecond: arenas keep what a batch once took.
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        try:
-            session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has no base class for its own errors
-            raise ScorerError(f"ONNX Runtime refuses the model: {error}") from error
-        self.columns = _width(session.get_inputs(), INPUT)
-        if _width(session.get_outputs(), OUTPUT) != 1:
+        opened = session(model, threads)
+        self.columns = _width(opened.get_inputs(), INPUT)
+        if _width(opened.get_outputs(), OUTPUT) != 1:
             raise ScorerError("the output p is not one column")
-        self._run = session.run
+        self._run = opened.run
         processes.give_back_memory()
 
     def one(self, row: list[float]) -> float:
@@ -66,7 +52,7 @@ class Scorer:
         try:
             probability = self._run([OUTPUT], {INPUT: np.array((row,))})[0].item()
         except Exception as error:
-            raise _not_run(error) from error
+            raise not_run(error) from error
         if not 0.0 <= probability <= 1.0:  # also false for NaN
             raise Unreliable("the model gave a number that is not a probability")
         return probability  # type: ignore[no-any-return]
@@ -80,11 +66,41 @@ class Scorer:
         try:
             found = self._run([OUTPUT], {INPUT: matrix})[0]
         except Exception as error:
-            raise _not_run(error) from error
-        probabilities: Matrix = found.reshape(-1)
-        if not bool(np.all((probabilities >= 0.0) & (probabilities <= 1.0))):
-            raise Unreliable("the model gave a number that is not a probability")
-        return probabilities
+            raise not_run(error) from error
+        return checked(found.reshape(-1))
+
+
+def session(model: bytes, threads: int = 1) -> Any:
+    """ONNX Runtime's session of a model that is trusted already, with the options of all of ours.
+
+    Raises ``ScorerError`` if ONNX Runtime refuses it.
+    """
+    # The official Windows builds tell their maker about use; nothing leaves this machine.
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # Memory is worth more than the last microsecond: arenas keep what a batch once took.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no base class for its own errors
+        raise ScorerError(f"ONNX Runtime refuses the model: {error}") from error
+
+
+def checked(probabilities: Matrix) -> Matrix:
+    """The same probabilities; raises ``Unreliable`` if one is not in [0, 1]."""
+    # Also false for NaN.
+    if not bool(np.all((probabilities >= 0.0) & (probabilities <= 1.0))):
+        raise Unreliable("the model gave a number that is not a probability")
+    return probabilities
+
+
+def not_run(error: Exception) -> ScorerError:
+    """Without the text of ONNX Runtime, which may carry a value of the row."""
+    return ScorerError(f"ONNX Runtime cannot run the model ({type(error).__name__})")
 
 
 def _width(tensors: Sequence[Any], name: str) -> int:
@@ -98,8 +114,3 @@ def _width(tensors: Sequence[Any], name: str) -> int:
     if not isinstance(shape[1], int):
         raise ScorerError(f"{name} does not say how many columns it has")
     return shape[1]
-
-
-def _not_run(error: Exception) -> ScorerError:
-    """Without the text of ONNX Runtime, which may carry a value of the row."""
-    return ScorerError(f"ONNX Runtime cannot run the model ({type(error).__name__})")

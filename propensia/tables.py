@@ -6,7 +6,6 @@ It never holds more than a block of a table, and never turns a text into another
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -109,7 +108,7 @@ class _Csv(_File):
     def _lines(self) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
         with (
             files.open_regular(self._path) as stream,
-            io.TextIOWrapper(stream, encoding=self._encoding, newline="") as text,
+            delimited.as_text(stream, self._encoding) as text,
         ):
             try:
                 yield delimited.parse_table(text, self._path.name)

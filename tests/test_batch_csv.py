@@ -141,6 +141,21 @@ def test_a_file_of_excel_in_spain_is_read_with_nothing_told(tmp_path: Path) -> N
     assert source.dialect.bom and source.dialect.end == "\r\n"
 
 
+def test_a_file_has_the_same_texts_for_training_as_for_scoring(tmp_path: Path) -> None:
+    """Else a category would be known on one side only."""
+    names = ["Señoría", "12 €", "d’Or", "A – B", "\x81\x8d\x8f\x90\x9d", "“x” …"]  # noqa: RUF001
+    content = b"".join(b"%d;%b\r\n" % (n, _windows(name)) for n, name in enumerate(names))
+    path = tmp_path / "t.csv"
+    rows = read(opened(path, b"a;b\r\n" + content))
+    (trained,) = open_table(str(path)).blocks(["a", "b"])
+    assert trained["b"] == names
+    assert [row[1] for row in texts(rows, "ab")] == names
+
+
+def _windows(text: str) -> bytes:
+    return b"".join(x.encode("latin-1" if x in "\x81\x8d\x8f\x90\x9d" else "cp1252") for x in text)
+
+
 def test_any_byte_is_a_letter_of_some_row(tmp_path: Path) -> None:
     every = bytes(code for code in range(1, 256) if code not in b'\r\n";')
     rows = read(opened(tmp_path / "t.csv", b"a;b\n1;" + every + b"\n2;\x81\n3;\0x\n"))

@@ -20,7 +20,7 @@ from propensia.batch.blocks import Rows
 from propensia.batch.csv_dialect import Dialect
 from propensia.batch.csv_tables import CsvSink
 from propensia.batch.csv_writing import CsvWriter
-from propensia.delimited import DELIMITERS, still
+from propensia.delimited import BLANKS, DELIMITERS, SIGNS, still
 
 ADDED = Added("0123456789ab", ("no pagador", "pagador"))
 WITH_REASONS = Added("0123456789ab", ("no pagador", "pagador"), reasons=True)
@@ -93,6 +93,23 @@ def test_what_runs_nowhere_is_given_back_byte_by_byte(tmp_path: Path) -> None:
     assert out == b"".join(
         b"%b;%b\r\n" % (line, end.encode()) for line, end in zip(cells, ends, strict=True)
     )
+
+
+@pytest.mark.parametrize("sign", [*SIGNS, *BLANKS])
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+def test_no_sign_that_runs_is_forgotten_on_any_way_into_a_csv(
+    sign: str, delimiter: str, tmp_path: Path
+) -> None:
+    """Neither in a line that is given back as it came, nor in a cell made from a column."""
+    cell = f"{sign}x"
+    line = f'a{delimiter}"{cell}"\n'
+    out = given_back(tmp_path / "t.csv", f"a{delimiter}b\n{line}".encode()).decode()
+    (_, _), (_, own) = reference(out, delimiter)
+    batch = pa.record_batch({"a": ["a"], "b": [cell]})
+    rows = Rows({}, {}, np.array([1]), batch)
+    writer = CsvWriter(ADDED, Dialect(delimiter=delimiter))
+    ((_, made),) = reference(writer.render(rows, results(1)).decode(), delimiter)
+    assert own[1] == made[1] == f"'{cell}"
 
 
 @pytest.mark.parametrize(

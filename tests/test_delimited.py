@@ -25,6 +25,18 @@ def test_a_table_is_read_whatever_wrote_it(
     assert rows == [["ñu", "1,5;\t2"], ["", "3"]]
 
 
+def test_any_byte_of_excels_own_code_page_is_a_letter(tmp_path: Path) -> None:
+    """Python's ``cp1252`` refuses five bytes; there a letter is as in Latin-1, and the ones behind
+    it, in the same read or a later one, are still Windows' own."""
+    every = [bytes([code]) for code in range(0x80, 0x100)]
+    lines = [b"%b;%b\n" % (b"x" * 90, letter) for letter in every for _ in range(9)]
+    (tmp_path / "t.csv").write_bytes(b"a;b\n" + b"".join(lines))
+    _, rows = delimited.read_table(tmp_path / "t.csv", 1_000_000)
+    known = {0x80: "€", 0x92: "’", 0x96: "–", 0x81: "\x81", 0xF1: "ñ", 0xFF: "ÿ"}  # noqa: RUF001
+    assert {code: rows[9 * (code - 0x80)][1] for code in known} == known
+    assert [row[1] for row in rows] == [delimited.from_windows(x) for x in every for _ in range(9)]
+
+
 def test_rows_without_any_text_are_left_out_and_an_empty_file_has_none(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a;b;;\n\n1;2;;\n;;;\n", encoding="utf-8")

@@ -106,7 +106,7 @@ ONLY_IN = {
     "granian": {"web"},
     "gunicorn": {"web"},
     "waitress": {"web"},
-    "onnxruntime": {"batch", "scorer"},
+    "onnxruntime": {"scorer"},
     "onnx": {"admission", "batch"},
     "llvmlite": {"batch"},
     "h5py": {"admission"},

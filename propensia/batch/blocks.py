@@ -161,8 +161,12 @@ class Writer(Protocol):
 class Source(Protocol):
     """A table, open to be read from a place on.
 
-    ``name`` is fit to be shown. ``heading``: the names of its columns. ``reader``: what reads its
-    blocks. ``identity``: what has to be the same when a run goes on (path, size, time, query …).
+    ``name`` is fit to be shown. ``heading``: the names of its columns. ``schema``: them with
+    their types, where the table itself knows these; ``None`` where they are given back as texts.
+    ``row_count``: how many rows it has, ``None`` where nobody knows before they were read.
+    ``goes_on``: whether a run over it can go on in the middle. ``identity``: what has to be the
+    same when it does (path, size, time, query …). ``reader``: what reads its blocks, there once
+    ``read_columns`` was called.
     """
 
     @property
@@ -172,10 +176,23 @@ class Source(Protocol):
     def heading(self) -> tuple[str, ...]: ...
 
     @property
-    def reader(self) -> Reader: ...
+    def schema(self) -> pa.Schema | None: ...
+
+    @property
+    def row_count(self) -> int | None: ...
+
+    @property
+    def goes_on(self) -> bool: ...
 
     @property
     def identity(self) -> Mapping[str, Any]: ...
+
+    @property
+    def reader(self) -> Reader: ...
+
+    def read_columns(self, columns: Mapping[str, int]) -> None:
+        """Tell which column is which parameter: the place in ``heading`` by short name. Raises
+        ``TableError`` for a column that cannot be one."""
 
     def blocks(self, after: Place | None = None) -> Iterator[Block]:
         """The blocks in order, from the start or after the ``end`` of one. Raises

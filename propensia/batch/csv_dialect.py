@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 
 from propensia.batch import csv_rows
-from propensia.batch.csv_encoding import BOMS, WIDE, WINDOWS, letters, usual
-from propensia.delimited import TableError, opening, refuse_twice
+from propensia.batch.csv_encoding import BOMS, WIDE, letters, usual
+from propensia.delimited import WINDOWS, TableError, opening, refuse_twice
 from propensia.files import shown
 
 SAMPLE_BYTES = 4 << 20

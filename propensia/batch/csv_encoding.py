@@ -10,13 +10,11 @@ import codecs
 import numpy as np
 
 from propensia.batch.csv_rows import Mask, Places, Spans
+from propensia.delimited import WINDOWS, from_windows
 
 UTF8 = "utf-8"
-WINDOWS = "windows-1252"
 WIDE = ("utf-16-le", "utf-16-be")
 BOMS = {codecs.BOM_UTF8: UTF8, codecs.BOM_UTF16_LE: WIDE[0], codecs.BOM_UTF16_BE: WIDE[1]}
-# That code page, with the five bytes that it leaves open as Latin-1 has them: any byte is read.
-_WINDOWS = "".join(bytes([code]).decode(WINDOWS, "ignore") or chr(code) for code in range(256))
 # The first and the last byte of two that may be a letter in UTF-8.
 _LEADS, _FOLLOWS = 0xC2, (0x80, 0xBF)
 
@@ -33,7 +31,7 @@ def usual(content: bytes) -> str:
 
 def letters(row: bytes) -> str:
     """A row in UTF-8 or, where it is none, in Windows-1252."""
-    return row.decode() if _is_utf8(row) else _from_windows(row)
+    return row.decode() if _is_utf8(row) else from_windows(row)
 
 
 def as_utf8(content: bytes, spans: Spans, encoding: str) -> tuple[bytes, Mask]:
@@ -55,9 +53,9 @@ def as_utf8(content: bytes, spans: Spans, encoding: str) -> tuple[bytes, Mask]:
         start, end = int(spans.starts[place]), int(spans.ends[place])
         kept[place] = _is_utf8(content[start:end])
         if kept[place]:
-            parts += [_from_windows(content[copied:start]).encode(), content[start:end]]
+            parts += [from_windows(content[copied:start]).encode(), content[start:end]]
             copied = end
-    parts.append(_from_windows(content[copied:]).encode())
+    parts.append(from_windows(content[copied:]).encode())
     return b"".join(parts), kept if encoding == WINDOWS else special & ~kept
 
 
@@ -74,7 +72,3 @@ def _is_utf8(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _from_windows(content: bytes) -> str:
-    return codecs.charmap_decode(content, "strict", _WINDOWS)[0]

@@ -13,18 +13,18 @@ import numpy.typing as npt
 from propensia.batch import csv_rows
 from propensia.batch.csv_reading import CsvLines
 from propensia.batch.csv_rows import CR, LF, QUOTE, Mask, Places
-from propensia.delimited import DELIMITERS, still
+from propensia.delimited import BLANKS, DELIMITERS, NUMBER, SIGNS, still
 
-BLANK, TAB = b" \t"
-SIGNS = b"=+-@"
-# The wide forms of these signs: the first two bytes of each, and the third.
-WIDE_BYTES, WIDE_SIGNS = b"\xef\xbc", b"\x9d\x8b\x8d\xa0"
+BLANK = ord(" ")
+PLAIN_SIGNS = "".join(filter(str.isascii, SIGNS)).encode()
+# The wide forms of these signs, of three bytes each.
+WIDE_SIGNS = [sign.encode() for sign in SIGNS if not sign.isascii()]
 BLANKS_BEFORE = 8
 """So many blanks and quotes are skipped before a sign; behind more, it might be one."""
 # A whole cell, up to the delimiter or the line's end.
 NUMBERS = {
     delimiter: re.compile(
-        rb'("?)[+-][0-9]+(?:[.,][0-9]+)?\1(?=[\r\n%b]|\Z)' % delimiter.encode()
+        rb'("?)%b\1(?=[\r\n%b]|\Z)' % (NUMBER.encode(), delimiter.encode())
     ).match
     for delimiter in DELIMITERS
 }
@@ -54,15 +54,17 @@ def _suspicious(lines: CsvLines) -> Mask:
     """The rows in which a cell may begin with a sign, a tab or a line end, ``(n,)``; no row that
     has to change is missing."""
     content, codes = lines.content, np.frombuffer(lines.content, np.uint8)
-    signs = _one_of(codes, SIGNS if lines.delimiter == "\t" else SIGNS + b"\t")
-    places = [np.flatnonzero(signs)]
+    # What ends a row or a cell here begins one only behind a quote.
+    ends = "\r\n" + lines.delimiter
+    blanks = "".join(blank for blank in BLANKS if blank not in ends).encode()
+    places = [np.flatnonzero(_one_of(codes, PLAIN_SIGNS + blanks))]
     if not content.isascii():
-        wide = np.flatnonzero((codes[:-2] == WIDE_BYTES[0]) & (codes[1:-1] == WIDE_BYTES[1]))
-        places.append(wide[np.isin(codes[wide + 2], list(WIDE_SIGNS))])
+        for first, second in sorted({(sign[0], sign[1]) for sign in WIDE_SIGNS}):
+            wide = np.flatnonzero((codes[:-2] == first) & (codes[1:-1] == second))
+            places.append(wide[np.isin(codes[wide + 2], [sign[2] for sign in WIDE_SIGNS])])
     found = _beginning(lines, codes, np.concatenate(places))
     if b'"' in content:
-        blanks = b"\r\n\t" if lines.delimiter == "\t" else b"\r\n"
-        opened = np.flatnonzero((codes[:-1] == QUOTE) & _one_of(codes[1:], blanks))
+        opened = np.flatnonzero((codes[:-1] == QUOTE) & _one_of(codes[1:], BLANKS.encode()))
         begins = np.isin(codes[opened - 1], [LF, CR, ord(lines.delimiter)]) | (opened == 0)
         found = np.append(found, opened[begins])
     rows = np.zeros(len(lines.ends), dtype=bool)

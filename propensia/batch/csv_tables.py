@@ -36,6 +36,8 @@ class CsvSource:
     """
 
     reader: CsvReader
+    schema = row_count = None
+    goes_on = True
 
     def __init__(self, path: Path) -> None:
         self._file = Watched(path)
@@ -45,7 +47,7 @@ class CsvSource:
         self.heading, self.dialect = self._opening.heading, self._opening.dialect
 
     def read_columns(self, columns: Mapping[str, int]) -> None:
-        """Tell which column is which parameter, by their places in ``heading``."""
+        """As ``Source.read_columns``."""
         found = self._opening
         self.reader = CsvReader(found.dialect.delimiter, found.encoding, found.heading, columns)
 

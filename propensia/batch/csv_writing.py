@@ -5,6 +5,7 @@ It never changes a cell of a row that it gives back but for what a spreadsheet w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,9 +19,10 @@ from propensia.batch.blocks import Results, Rows
 from propensia.batch.csv_dialect import Dialect
 from propensia.batch.csv_formulas import quoted, stilled
 from propensia.batch.csv_reading import CsvLines
-from propensia.delimited import still
+from propensia.delimited import BLANKS, DELIMITERS, SIGNS, still
 
-_UNSAFE = '^[=+@\t＝＋－＠-]|["\r\n;,\t]'  # noqa: RUF001 - what delimited knows, or more
+# What ``still`` or ``quoted`` may change, or more.
+_UNSAFE = f'^[{re.escape(SIGNS)}{BLANKS}]|["\r\n{DELIMITERS}]'
 
 
 @dataclass(frozen=True, slots=True)

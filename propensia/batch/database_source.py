@@ -52,6 +52,8 @@ class DatabaseSource:
     Without one the rows come as they will, and a run cannot go on in the middle.
     """
 
+    schema = row_count = None
+
     def __init__(
         self, url: str, query: str, *, key: str | None = None, since: Since | None = None
     ) -> None:
@@ -64,6 +66,7 @@ class DatabaseSource:
         self.heading = self._read = tuple(name for name in names if name)
         own = self._query.primary_key()
         self.key = self._known(key, "--key") if key else own
+        self.goes_on = self.key is not None
         self._part = Part(key=self.key, is_unique=self.key is not None and self.key == own)
         if since is not None and since.moment is not None:
             self._part = self._only(since, since.column)
@@ -100,7 +103,7 @@ class DatabaseSource:
         return replace(self._part, changed=column, since=limit)
 
     def read_columns(self, columns: Mapping[str, int]) -> None:
-        """Tell which column is which parameter: the place in ``heading`` by short name."""
+        """As ``Source.read_columns``."""
         self.reader = DatabaseReader(columns)
 
     def narrow(self) -> None:

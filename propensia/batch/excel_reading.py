@@ -113,6 +113,9 @@ class ExcelSource:
     empty is the heading. Raises ``TableError``.
     """
 
+    schema = row_count = None
+    goes_on = True
+
     def __init__(self, path: Path, sheet: str | None = None) -> None:
         self._file = Watched(path)
         self.name = path.name
@@ -129,7 +132,7 @@ class ExcelSource:
         refuse_twice(list(self.heading), self.name)
 
     def read_columns(self, columns: Mapping[str, int]) -> None:
-        """Tell which column is which parameter."""
+        """As ``Source.read_columns``."""
         self.reader = ExcelReader(self.heading, columns)
 
     def blocks(self, after: Place | None = None) -> Iterator[Block]:

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-from propensia import processes
+from propensia import processes, scorer
 from propensia.batch import cutting, forest_code, forest_trees
 from propensia.batch.cutting import Cut, Forest
 from propensia.batch.forest_code import GROUP, Code, NotCompiled
 from propensia.batch.forest_trees import Column, Trees
-from propensia.scorer import INPUT, OUTPUT, Matrix, Scorer, ScorerError, Unreliable
+from propensia.scorer import INPUT, OUTPUT, Matrix, Scorer, ScorerError, Unreliable, checked
 
 # Cutting costs each block some microseconds; below, there is nothing to win back.
 _FEWEST_NODES = 256
@@ -115,9 +114,7 @@ class Engine:
         for at in range(0, len(matrix), self._rows):
             part = matrix[at : at + self._rows]
             found[at : at + self._rows] = self._block(part)
-        if not bool(np.all((found >= 0.0) & (found <= 1.0))):  # also false for NaN
-            raise Unreliable("the model gave a number that is not a probability")
-        return found
+        return checked(found)
 
     def _block(self, rows: Matrix) -> Matrix:
         sources = self._made(rows)
@@ -157,12 +154,12 @@ def fastest(model: bytes, digest: str) -> Scorer | Engine:
 
     ``digest`` is the SHA-256 that the bytes must have. Raises ``ScorerError`` as ``Scorer`` does.
     """
-    scorer = Scorer(model, digest)
-    engine = _engine(model, scorer.columns)
-    if engine is None or not _proven(engine, scorer):
-        return scorer
+    whole = Scorer(model, digest)
+    engine = _engine(model, whole.columns)
+    if engine is None or not _proven(engine, whole):
+        return whole
     # The whole model, which the proof needed, is not kept beside the laid out one.
-    del scorer
+    del whole
     processes.give_back_memory()
     return engine
 
@@ -191,21 +188,21 @@ def _engine(model: bytes, columns: int) -> Engine | None:
         return None
 
 
-def _proven(engine: Engine, scorer: Scorer) -> bool:
+def _proven(engine: Engine, whole: Scorer) -> bool:
     """Whether both answer the same bits to rows on thresholds, whole ones and such with holes."""
     rows = engine.awkward(_PROOF_ROWS, _SEED)
     holed = np.where(np.random.default_rng(_SEED).random(rows.shape) < _MISSING, np.nan, rows)
-    return all(_outcome(engine, given) == _outcome(scorer, given) for given in (rows, holed))
+    return all(_outcome(engine, given) == _outcome(whole, given) for given in (rows, holed))
 
 
 class _Declined(Exception):
     """Trees that cannot be had exactly."""
 
 
-def _outcome(scorer: Scorer | Engine, rows: Matrix) -> bytes:
+def _outcome(engine: Scorer | Engine, rows: Matrix) -> bytes:
     """The bits of the answers, or the name of what was raised."""
     try:
-        return scorer.many(rows).tobytes()
+        return engine.many(rows).tobytes()
     except (Unreliable, ScorerError) as error:
         return type(error).__name__.encode()
 
@@ -273,18 +270,14 @@ def _session(model: bytes | None) -> Any:
     """ONNX Runtime's session of a piece, on one thread; ``None`` for none."""
     if model is None:
         return None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has no base class for its own errors
+        return scorer.session(model)
+    except ScorerError as error:
         raise _Declined from error
 
 
 def _run(session: Any, gives: list[str], given: dict[str, Matrix]) -> list[Matrix]:
     try:
         return list(session.run(gives, given))
-    except Exception as error:  # its text may carry a value of the row
-        raise ScorerError(f"ONNX Runtime cannot run the model ({type(error).__name__})") from error
+    except Exception as error:  # ONNX Runtime has no base class for its own errors
+        raise scorer.not_run(error) from error

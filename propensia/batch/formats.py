@@ -68,7 +68,7 @@ def open_source(
     if is_database(where):
         if chosen.query is None:
             raise TableError("una base de datos necesita --query: una consulta o una tabla")
-        source: CsvSource | DatabaseSource | ExcelSource | ParquetSource = DatabaseSource(
+        source: Source = DatabaseSource(
             where, chosen.query, key=chosen.key, since=chosen.since
         )
     else:
@@ -161,8 +161,8 @@ def _file_sink(path: Path, source: Source, contract: Contract, added: Added) -> 
     if suffix in PARQUET:
         return ParquetSink(path, _schema(source), added)
     if suffix == ".xlsx":
-        if isinstance(source, ParquetSource):
-            refuse_long(source.rows)
+        if source.row_count is not None:
+            refuse_long(source.row_count)
         return ExcelSink(path, source.heading, added, _numbers(source, contract))
     if suffix in CSV:
         dialect = source.dialect if isinstance(source, CsvSource) else None
@@ -173,7 +173,7 @@ def _file_sink(path: Path, source: Source, contract: Contract, added: Added) -> 
 
 def _schema(source: Source) -> pa.Schema:
     """The columns of a source with their types, none of them nameless."""
-    if isinstance(source, ParquetSource):
+    if source.schema is not None:
         return source.schema
     names = [name or f"columna_{n}" for n, name in enumerate(source.heading, 1)]
     return pa.schema([(name, pa.string()) for name in names])

@@ -165,8 +165,3 @@ def _source(wish: Wish, model: Model, names: dict[str, str], moment: datetime | 
         raise WrongUse("--key: solo vale si ENTRADA o SALIDA es una base de datos (tipo://…)")
     chosen = Selection(query=wish.query, key=key, since=since, sheet=wish.sheet)
     return formats.open_source(wish.source, model.contract, chosen, names or None)
-
-
-def goes_on(source: Source) -> bool:
-    """Whether a run over it can go on in the middle."""
-    return not isinstance(source, DatabaseSource) or source.key is not None

@@ -64,7 +64,9 @@ def _whole(column: pa.Array, as_texts: bool) -> pa.Array:
 
 
 class ParquetSource:
-    """A Parquet file on disk, as ``Source``. ``schema``: its columns with their types."""
+    """A Parquet file on disk, as ``Source``."""
+
+    goes_on = True
 
     def __init__(self, path: Path) -> None:
         self._file = Watched(path)
@@ -72,17 +74,17 @@ class ParquetSource:
         with self._opened() as file:
             self.schema: pa.Schema = file.schema_arrow.remove_metadata()
             told = file.metadata
-            self.rows: int = told.num_rows
+            self.row_count: int = told.num_rows
             groups = [told.row_group(number) for number in range(told.num_row_groups)]
             self._ends = np.cumsum([group.num_rows for group in groups], dtype=np.int64)
             size = sum(group.total_byte_size for group in groups)
         self.heading = tuple(name.strip() for name in self.schema.names)
         refuse_twice(list(self.heading), self.name)
-        each = size // max(self.rows, 1)
+        each = size // max(self.row_count, 1)
         self._block_rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(each, 1)))
 
     def read_columns(self, columns: Mapping[str, int]) -> None:
-        """Tell which column is which parameter. Raises ``TableError`` for one of no texts."""
+        """As ``Source.read_columns``."""
         self.refuse_nested(columns.values())
         self.reader = ParquetReader(columns)
 
@@ -117,7 +119,7 @@ class ParquetSource:
     def blocks(self, after: Place | None = None) -> Iterator[Block]:
         """As ``Source.blocks``: the same blocks, wherever it begins."""
         row = 0 if after is None else after["row"]
-        if self.rows == 0:
+        if self.row_count == 0:
             return
         with self._opened() as file:
             for batch in self._batches(file, row):
@@ -127,7 +129,7 @@ class ParquetSource:
                     first=first + 1,
                     content=arrow.packed(batch),
                     end={"row": row},
-                    done=row / self.rows,
+                    done=row / self.row_count,
                 )
 
     def _batches(self, file: pq.ParquetFile, row: int) -> Iterator[pa.RecordBatch]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from propensia import files
-from propensia.delimited import TableError, each_line, table_encoding
+from propensia.delimited import TableError, as_text, each_line, table_encoding
 from propensia.faults import BadRow, Fault
 from propensia.journal.references import References
 from propensia.journal.writer import Journal
@@ -51,7 +51,7 @@ def load(
     waiting: list[bytes] = []
     with files.open_regular(path) as data:
         encoding = table_encoding(data, path.name)
-        with io.TextIOWrapper(data, encoding=encoding, newline="") as text:
+        with as_text(data, encoding) as text:
             for number, found in _rows(text, path.name):
                 try:
                     waiting.append(_record(found, source, references, now_ms))
