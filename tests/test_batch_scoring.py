@@ -309,3 +309,15 @@ def test_the_golden_rows_get_the_bits_that_the_route_gives_them(
     alone = np.array([scorer.one(row) for row in rows.tolist()])
     assert Chances(logistic).known(rows).tobytes() == alone.tobytes()
     assert Chances(logistic).many(rows).tobytes() == alone.tobytes()
+
+
+def test_a_model_that_is_not_steady_is_asked_row_by_row(
+    contract: Contract, registry: Registry
+) -> None:
+    """One of an older program, whose verdict does not say whether it is."""
+    taken = published(registry, contract, tiny_models.unsteady(WEIGHTS, 0.25))
+    rows = sampling.rows(contract, 2_000, seed=3)
+    scorer = Scorer(taken.onnx, taken.digest)
+    alone = np.array([scorer.one(row) for row in rows.tolist()])
+    assert not np.array_equal(scorer.many(rows), alone), "this one is steady"
+    assert np.array_equal(Chances(taken).known(rows), taken.decision.probabilities(alone))

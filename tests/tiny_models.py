@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 
 from propensia import files
 from propensia.admission.graph import Graph
@@ -28,6 +29,27 @@ def logistic(weights: Sequence[float], bias: float = 0.0) -> bytes:
     """``p = 1 / (1 + exp(-(x . weights + bias)))``."""
     graph = Graph(len(weights))
     return graph.to_bytes(graph.add("Sigmoid", _line(graph, weights, bias)))
+
+
+def unsteady(weights: Sequence[float], bias: float = 0.0) -> bytes:
+    """The same with other bits for some rows alone than among others: as ONNX Runtime computes
+    what nobody has arranged for it."""
+    double, info = TensorProto.DOUBLE, helper.make_tensor_value_info
+    column = np.array(weights, dtype=np.float64).reshape(-1, 1)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["s"]),
+            helper.make_node("Add", ["s", "b"], ["z"]),
+            helper.make_node("Sigmoid", ["z"], ["p"]),
+        ],
+        "unsteady",
+        [info("x", double, [None, len(weights)])],
+        [info("p", double, [None, 1])],
+        [numpy_helper.from_array(column, "w"), numpy_helper.from_array(np.array([bias]), "b")],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    whole: bytes = made.SerializeToString()
+    return whole
 
 
 def constant(probability: float, width: int = WIDTH) -> bytes:

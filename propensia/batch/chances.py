@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from propensia import sampling
 from propensia.batch.forests import fastest
 from propensia.batch.model import Model
 from propensia.features import Matrix
@@ -18,13 +19,37 @@ AT_ONCE_COMPILED = 16_384
 """Rows that compiled trees get, which cut them up as it suits them."""
 
 
+TRIED_ROWS = 512
+"""Rows that are scored alone and together before a run, to see that they get the same bits."""
+
+
 class Chances:
-    """Scores rows of model columns by one model. For one thread."""
+    """Scores rows of model columns by one model. For one thread.
+
+    A model that gives a row other bits among others than alone, as the service asks for it, is
+    asked row by row: slower, and the same.
+    """
 
     def __init__(self, model: Model) -> None:
         self._decision = model.decision
         self._scorer = fastest(model.onnx, model.digest)
         self._step = AT_ONCE if isinstance(self._scorer, Scorer) else AT_ONCE_COMPILED
+        self._run = self._scorer.many
+        if not (model.steady and self._same_bits(model)):
+            self._alone = Scorer(model.onnx, model.digest)
+            self._run = self._one_by_one
+
+    def _same_bits(self, model: Model) -> bool:
+        alone = Scorer(model.onnx, model.digest)
+        rows = sampling.rows(model.view, TRIED_ROWS, seed=7)
+        try:
+            found = [alone.one(row) for row in rows.tolist()]
+            return bool(np.array_equal(self._scorer.many(rows), found))
+        except (Unreliable, ScorerError):  # of a row that nobody sent; row by row tells which
+            return False
+
+    def _one_by_one(self, rows: Matrix) -> Matrix:
+        return np.array([self._alone.one(row) for row in rows.tolist()])
 
     def known(self, rows: Matrix) -> Matrix:
         """The chances of n rows as they are served, ``(n,)`` in [0, 1]; NaN for a row that the
@@ -35,7 +60,7 @@ class Chances:
         while waiting:
             part = waiting.pop()
             try:
-                found[part] = self._scorer.many(rows[part])
+                found[part] = self._run(rows[part])
             except (Unreliable, ScorerError):
                 if part.stop - part.start > 1:
                     middle = (part.start + part.stop) // 2
@@ -45,5 +70,5 @@ class Chances:
     def many(self, rows: Matrix) -> Matrix:
         """The same of rows that all have one. Raises ``Unreliable`` or ``ScorerError``."""
         starts = range(0, len(rows), self._step)
-        found = np.concatenate([self._scorer.many(rows[at : at + self._step]) for at in starts])
+        found = np.concatenate([self._run(rows[at : at + self._step]) for at in starts])
         return self._decision.probabilities(found)

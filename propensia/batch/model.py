@@ -22,7 +22,8 @@ class Model:
 
     ``view`` is the contract as this version sees it (its columns), ``contract`` the whole.
     ``deciles``: the 9 inner limits of the chances of its training, ascending, as they are served;
-    empty where its sidecar does not tell them.
+    empty where its sidecar does not tell them. ``steady``: whether admission found that a row
+    gets the same bits alone as among others.
     """
 
     release: Release
@@ -32,6 +33,7 @@ class Model:
     digest: str
     decision: Decision
     deciles: tuple[float, ...]
+    steady: bool
 
 
 def take(
@@ -61,6 +63,7 @@ def take(
         digest=manifest["onnx_sha256"],
         decision=rule,
         deciles=_deciles(manifest.get("told", {}), rule),
+        steady=manifest.get("steady", True),  # of an older version ``Chances`` finds out
     )
 
 
