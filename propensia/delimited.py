@@ -36,9 +36,7 @@ _RUNS = (*SIGNS, *BLANKS)
 # The same after what another spreadsheet, of other settings, takes for the end of a cell or row:
 # quotes that stand at no beginning of a cell, as it sees them, hold nothing together.
 _RUNS_INSIDE = {
-    own: re.compile(
-        f'([\r\n{DELIMITERS.replace(own, "")}])(?=[ "]*[{re.escape(SIGNS)}])'
-    )
+    own: re.compile(f'([\r\n{DELIMITERS.replace(own, "")}])(?=[ "]*[{re.escape(SIGNS)}])')
     for own in DELIMITERS
 }
 _NUMBER = re.compile(NUMBER).fullmatch

@@ -111,7 +111,7 @@ def score(parts: Parts, request: Request, who: str, onlooker: Onlooker = NOBODY)
             stage.goes_on = ends.source.goes_on
             if not stage.goes_on:
                 onlooker.tell("Sin clave (--key): si se corta habrá que empezar de nuevo.")
-            if request.force:  # only now: what is wrong with the new order costs nothing old
+            if begun is None and request.force:  # only now: a wrong order costs nothing old
                 beside.discard()
             stage.found = Scored(note, taken, beside)
             listener = Listener(onlooker.progress, over)
@@ -133,6 +133,8 @@ def _beside(parts: Parts, wish: Wish) -> Beside:
     is_file = not formats.is_database(wish.source)
     if is_file and not source.exists():
         raise NotScored(f"no existe {files.shown(wish.source)}", Exit.WRONG_USE)
+    if is_file and not source.is_file():
+        raise NotScored(f"{files.shown(wish.source)} no es un fichero", Exit.REFUSED)
     if formats.is_database(wish.target):
         return Beside.of_table(parts.settings.state, f"{wish.target} {wish.scores}")
     if not target.parent.is_dir():
@@ -151,14 +153,14 @@ def _beside(parts: Parts, wish: Wish) -> Beside:
 
 
 def _begun(request: Request, beside: Beside) -> Note | None:
-    """The run to go on with, if there is one; with ``--force`` there is none. It removes nothing:
-    what was asked for may yet turn out to be impossible."""
+    """The run to go on with, if there is one; with ``--force`` alone there is none. It removes
+    nothing: what was asked for may yet turn out to be impossible."""
     name = "SALIDA" if beside.result is None else files.shown(str(beside.result))
-    if request.force:
+    if request.force and not request.resume:
         return None
     begun = notes.read(beside.note)
-    if begun is None:
-        if beside.result is not None and beside.result.exists():
+    if begun is None and not request.force:
+        if beside.has_result():
             raise NotScored(f"{name} ya existe; con --force se sobrescribe", Exit.REFUSED)
         if beside.part is not None and beside.part.exists():
             raise NotScored(
@@ -166,7 +168,7 @@ def _begun(request: Request, beside: Beside) -> Note | None:
                 "se sobrescribe",
                 Exit.REFUSED,
             )
-    elif not request.resume:
+    elif begun is not None and not request.resume:
         raise NotScored(
             f"{name} está a medias: hay {number(begun.tally.rows, 0)} filas hechas. Con --resume "
             "se sigue donde quedó; con --force se empieza de nuevo",
@@ -257,8 +259,10 @@ def _told(stage: _Stage) -> Iterator[None]:
     except (TableError, NoteError) as error:
         raise NotScored(str(error), Exit.REFUSED) from error
     except NothingScored as error:
+        older = stage.beside is not None and stage.beside.has_result()
         raise NotScored(
-            "no se ha podido puntuar ninguna fila, así que no hay resultado",
+            "no se ha podido puntuar ninguna fila, así que no hay resultado"
+            + ("; el anterior sigue ahí, con lo suyo" if older else ""),
             Exit.REFUSED,
             stage.found,
         ) from error

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from propensia.batch import csv_tables
 from propensia.delimited import TableError
+from propensia.tables import open_table
 
 # No letter of which the bytes in Windows-1252 could be one in UTF-8.
 SIGNS = st.sampled_from(

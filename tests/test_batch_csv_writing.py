@@ -15,12 +15,13 @@ from csv_portfolios import Written, opened, read, reference, results, swallows
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from propensia import delimited
 from propensia.batch.added import NAMES, REASONS, Added
 from propensia.batch.blocks import Rows
 from propensia.batch.csv_dialect import Dialect
 from propensia.batch.csv_tables import CsvSink
 from propensia.batch.csv_writing import CsvWriter
-from propensia.delimited import BLANKS, DELIMITERS, SIGNS, still
+from propensia.delimited import DELIMITERS, still
 
 ADDED = Added("0123456789ab", ("no pagador", "pagador"))
 WITH_REASONS = Added("0123456789ab", ("no pagador", "pagador"), reasons=True)
@@ -95,7 +96,7 @@ def test_what_runs_nowhere_is_given_back_byte_by_byte(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("sign", [*SIGNS, *BLANKS])
+@pytest.mark.parametrize("sign", [*delimited.SIGNS, *delimited.BLANKS])
 @pytest.mark.parametrize("delimiter", DELIMITERS)
 def test_no_sign_that_runs_is_forgotten_on_any_way_into_a_csv(
     sign: str, delimiter: str, tmp_path: Path

@@ -31,6 +31,7 @@ from propensia.batch import (
 )
 from propensia.batch.added import NAMES, Added
 from propensia.batch.blocks import Results, Rows
+from propensia.batch.errors import WrongUse
 from propensia.batch.excel_reading import ExcelSource
 from propensia.batch.excel_writing import ExcelSink
 from propensia.batch.formats import Selection
@@ -387,8 +388,8 @@ def test_an_error_in_a_cell_is_no_value_and_is_told(tmp_path: Path) -> None:
 
 
 def test_formulas_count_as_what_was_computed_last(tmp_path: Path) -> None:
-    """One that no program has computed is a fault, where the model needs it; one that gives an
-    empty text is none."""
+    """One that no program has computed is a fault, where the model needs it, and told elsewhere,
+    for there it is lost; one that gives an empty text is none."""
     path = book_of(
         tmp_path / "raw.xlsx", ["a", "b"], ["=1+1", 2], ["=1+1", 2], [3, "=1+1"], [4, 5]
     )
@@ -404,8 +405,10 @@ def test_formulas_count_as_what_was_computed_last(tmp_path: Path) -> None:
             new.writestr(part, data)
     rows = excel_rows(computed, 0)
     assert rows.texts["p0"].to_pylist() == ["2", "", "3", "4"] and rows.broken == {}
+    assert rows.notes == {2: "fila:formula_sin_calcular"}
+    assert rows.columns().column(1).to_pylist() == ["2", "2", None, "5"]
     rows = excel_rows(computed, 0, 1)
-    assert rows.broken == {2: "formula_sin_calcular"}
+    assert rows.broken == {2: "formula_sin_calcular"} and rows.notes == {}
     assert [texts.to_pylist()[2] for texts in rows.texts.values()] == [None, None]
 
 
@@ -429,7 +432,7 @@ def test_the_first_sheet_that_is_seen_is_read_or_the_one_that_is_named(
     assert ExcelSource(path, "Febrero").heading == ("nombrada",)
     with pytest.raises(TableError, match=r"ninguna hoja «Marzo»; tiene «Sheet», «Enero»"):
         ExcelSource(path, "Marzo")
-    with pytest.raises(TableError, match="no tiene hojas"):
+    with pytest.raises(WrongUse, match="no tiene hojas"):
         plain = written(tmp_path / "t.csv", examples(contract))
         formats.open_source(str(plain), contract, Selection(sheet="Enero"))
 
@@ -591,16 +594,16 @@ def test_a_source_is_known_by_what_is_in_it_and_a_sink_by_its_name(
     path = written(tmp_path / "in.parquet", examples(contract)).rename(tmp_path / "in.csv")
     assert isinstance(formats.open_source(str(path), contract, Selection()), ParquetSource)
     for name in ("out", "out.xls", "out.ods", "out.xlsm", "out.gz"):
-        with pytest.raises(TableError, match=r"se llama como un \.csv, \.parquet o \.xlsx"):
+        with pytest.raises(WrongUse, match=r"se llama como un \.csv, \.parquet o \.xlsx"):
             batch_ends.opened(taken, path, tmp_path / name)
     assert {p.name for p in tmp_path.iterdir()} == {"in.csv", "state"}
 
 
 def test_options_of_a_database_are_refused_for_a_file(contract: Contract, tmp_path: Path) -> None:
     path = written(tmp_path / "in.csv", examples(contract))
-    with pytest.raises(TableError, match="solo valen para una"):
+    with pytest.raises(WrongUse, match="solo valen para una"):
         formats.open_source(str(path), contract, Selection(query="SELECT 1"))
-    with pytest.raises(TableError, match="necesita --query"):
+    with pytest.raises(WrongUse, match="necesita --query"):
         formats.open_source("sqlite:///x.db", contract, Selection())
 
 

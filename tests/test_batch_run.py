@@ -103,7 +103,8 @@ def piece(block: Block) -> Piece:
         valued=len(values) - len(bad),
     )
     content = "".join(f"{n};{n / 7!r}\n" for n in values).encode()
-    return Piece(block.number, content, tally, tuple((n + 1, said[n]) for n in bad))
+    faulty = tuple((n + 1, 1 + values.index(n), said[n]) for n in bad)
+    return Piece(block.number, content, tally, faulty)
 
 
 def pieces(blocks: Iterable[Block]) -> Generator[tuple[Block, Piece], None, None]:
@@ -112,7 +113,7 @@ def pieces(blocks: Iterable[Block]) -> Generator[tuple[Block, Piece], None, None
 
 def none_good(blocks: Iterable[Block]) -> Generator[tuple[Block, Piece], None, None]:
     for block, made in pieces(blocks):
-        yield block, replace(made, tally=Tally(rows=made.tally.rows), faulty=((1, "a:mala"),))
+        yield block, replace(made, tally=Tally(rows=made.tally.rows), faulty=((1, 1, "a:mala"),))
 
 
 def once(folder: Path, source: Numbers | None = None, **more: Any) -> Note:
@@ -134,7 +135,8 @@ def content(folder: Path) -> dict[str, bytes]:
 def expected() -> dict[str, bytes]:
     lines = "".join(f"{n};{n / 7!r}\n" for n in range(ROWS))
     bad = [(n, "a:mala b:peor" if n == 13 else "a:mala") for n in range(3, ROWS, 5)]
-    faults = "\ufefflinea;error\r\n" + "".join(f"{n + 1};{text}\r\n" for n, text in bad)
+    faults = "\ufefflinea;fila;error\r\n"
+    faults += "".join(f"{n + 1};{n + 1};{text}\r\n" for n, text in bad)
     return {"out.csv": f"n\n{lines}".encode(), "out.csv.errores.csv": faults.encode()}
 
 
@@ -245,6 +247,17 @@ def test_where_no_row_is_scored_there_is_no_result_but_its_faults(tmp_path: Path
     with pytest.raises(NothingScored):
         once(tmp_path, pieces=none_good)
     assert content(tmp_path).keys() == {"out.csv.errores.csv"}
+
+
+def test_where_no_row_is_scored_an_earlier_result_keeps_what_belongs_to_it(
+    tmp_path: Path,
+) -> None:
+    once(tmp_path)
+    (tmp_path / "out.csv.resumen.json").write_text("{}", encoding="utf-8")
+    before = content(tmp_path)
+    with pytest.raises(NothingScored):
+        once(tmp_path, pieces=none_good)
+    assert content(tmp_path) == before
 
 
 def test_a_source_that_changes_while_it_is_read_leaves_nothing(tmp_path: Path) -> None:

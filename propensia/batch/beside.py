@@ -64,11 +64,13 @@ class Beside:
         stem = hashlib.sha256(name.encode("utf-8")).hexdigest()[:32]
         return cls(note=folder / f"{stem}.json", lock=folder / f"{stem}.lock")
 
+    def has_result(self) -> bool:
+        """Whether there is a result, of this run or an earlier one; in a database nobody knows."""
+        return self.result is not None and self.result.exists()
+
     def is_over(self) -> bool:
         """Whether what was unfinished is in its place: only then it is no longer apart."""
-        if self.part is None or self.result is None:
-            return False
-        return self.result.exists() and not self.part.exists()
+        return self.part is not None and self.has_result() and not self.part.exists()
 
     def overwritten(self) -> list[Path]:
         """Every file that a run may write."""

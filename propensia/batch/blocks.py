@@ -130,12 +130,12 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class Piece:
     """What a worker made of a block: ``content`` for the sink, the block's figures, and its rows
-    with faults as (line, faults), all of them."""
+    with faults as (line, place in the block from 1 on, faults), all of them."""
 
     number: int
     content: bytes = field(repr=False)
     tally: Tally
-    faulty: tuple[tuple[int, str], ...]
+    faulty: tuple[tuple[int, int, str], ...]
 
 
 class Reader(Protocol):

@@ -96,6 +96,9 @@ class ExcelReader:
                 broken[place] = NOT_COMPUTED
             elif wrong := [n for n, cell in read.items() if isinstance(cell, Wrong)]:
                 notes[place] = " ".join(f"{name}:{CELL_ERROR}" for name in wrong)
+            if UNCOMPUTED in row and broken.get(place) != NOT_COMPUTED:  # empty in the result
+                told = (notes.get(place, ""), f"fila:{NOT_COMPUTED}")
+                notes[place] = " ".join(filter(None, told))
         texts = {
             name: pa.array(
                 [None if p in broken else cells.text(row[at]) for p, row in enumerate(rows)],

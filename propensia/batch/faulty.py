@@ -1,4 +1,4 @@
-"""The file of faults: every row that has one, with its line, block by block.
+"""The file of faults: every row that has one, with its numbers here and there, block by block.
 
 It tells codes and names of parameters, never a value.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 from propensia import files
 from propensia.batch.spool import append, shorten
 
-# With a byte order mark, so that Excel reads it.
-HEADING = "linea;error\r\n".encode("utf-8-sig")
+# The line of the entry and the row of the result; with a byte order mark, so that Excel reads it.
+HEADING = "linea;fila;error\r\n".encode("utf-8-sig")
 
 
 class FaultFile:
@@ -36,12 +36,12 @@ class FaultFile:
         else:
             files.retry(partial(self._part.unlink, missing_ok=True))
 
-    def keep(self, faulty: Sequence[tuple[int, str]], place: int) -> int:
-        """Add the rows of a block, durably, behind ``place``; the place after them. Raises
-        ``OSError``."""
+    def keep(self, faulty: Sequence[tuple[int, int, str]], before: int, place: int) -> int:
+        """Add the rows of a block that has ``before`` rows ahead of it, as in ``Piece``, durably,
+        behind ``place``; the place after them. Raises ``OSError``."""
         if self._part is None or not faulty:
             return place
-        lines = "".join(f"{line};{text}\r\n" for line, text in faulty).encode()
+        lines = "".join(f"{line};{before + at};{text}\r\n" for line, at, text in faulty).encode()
         return append(self._part, lines if place else HEADING + lines)
 
     def finish(self, place: int) -> None:

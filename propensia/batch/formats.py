@@ -20,6 +20,7 @@ from propensia.batch.columns import resolve
 from propensia.batch.csv_tables import CsvSink, CsvSource
 from propensia.batch.database_source import DatabaseSource
 from propensia.batch.deciles import DecilesSink
+from propensia.batch.errors import WrongUse
 from propensia.batch.excel_reading import ExcelSource
 from propensia.batch.excel_writing import ExcelSink, refuse_long
 from propensia.batch.parquet_tables import ParquetSink, ParquetSource
@@ -63,20 +64,19 @@ def open_source(
 ) -> Source:
     """The table at a path or URL, its columns found; ``renamed`` as ``columns.resolve`` takes it.
 
-    Raises ``TableError`` with what is wrong and what to do, and ``OSError``.
+    Raises ``WrongUse`` for what does not go with that kind of table, ``TableError`` with what is
+    wrong and what to do, and ``OSError``.
     """
     if is_database(where):
         if chosen.query is None:
-            raise TableError("una base de datos necesita --query: una consulta o una tabla")
-        source: Source = DatabaseSource(
-            where, chosen.query, key=chosen.key, since=chosen.since
-        )
+            raise WrongUse("una base de datos necesita --query: una consulta o una tabla")
+        source: Source = DatabaseSource(where, chosen.query, key=chosen.key, since=chosen.since)
     else:
         _refuse_database_options(where, chosen)
         path = Path(where)
         kind = _kind(path)
         if kind != EXCEL and chosen.sheet is not None:
-            raise TableError(f"{shown(path.name)} no tiene hojas, así que sobra «{chosen.sheet}»")
+            raise WrongUse(f"--sheet: {shown(path.name)} no tiene hojas")
         if kind == CSV:
             source = CsvSource(path)
         else:
@@ -87,7 +87,7 @@ def open_source(
 
 def _refuse_database_options(where: str, chosen: Selection) -> None:
     if (chosen.query, chosen.key, chosen.since) != (None, None, None):
-        raise TableError(
+        raise WrongUse(
             f"{shown(where)} no es la dirección de una base de datos (tipo://…), y --query, --key "
             "y --since solo valen para una"
         )
@@ -144,7 +144,8 @@ def open_ends(
 ) -> Ends:
     """A source with the sink for a path. ``own_deciles``: by the limits of this very run.
 
-    Raises ``TableError`` for what cannot be written, before anything is. Nothing is made yet.
+    Raises ``WrongUse`` for another ending, and ``TableError`` for what cannot be written, before
+    anything is. Nothing is made yet.
     """
     path = Path(target)
     if isinstance(source, ParquetSource) and path.suffix.lower() not in PARQUET:
@@ -168,7 +169,7 @@ def _file_sink(path: Path, source: Source, contract: Contract, added: Added) -> 
         dialect = source.dialect if isinstance(source, CsvSource) else None
         return CsvSink(path, source.heading, added, dialect)
     told = "los resultados no llevan macros: " if suffix == ".xlsm" else ""
-    raise TableError(f"{shown(path.name)}: {told}el resultado se llama como un {KINDS}")
+    raise WrongUse(f"{shown(path.name)}: {told}el resultado se llama como un {KINDS}")
 
 
 def _schema(source: Source) -> pa.Schema:

@@ -19,7 +19,7 @@ FORM = 1
 """Of the file: a note of another form is of another program."""
 FIRST = 10
 """Rows with faults that a note keeps, to be shown at the end."""
-AGAIN = "; con --force se empieza de nuevo"
+AGAIN = "; con --force, y sin --resume, se empieza de nuevo"
 """What every ``NoteError`` ends with."""
 
 
@@ -74,7 +74,8 @@ class Note:
         self.done = block.done
         self.source, self.sink, self.faults = block.end, sink, faults
         self.tally.add(piece.tally)
-        self.first += piece.faulty[: FIRST - len(self.first)]
+        some = piece.faulty[: FIRST - len(self.first)]
+        self.first += [(line, text) for line, _, text in some]
 
     def write(self, path: Path) -> None:
         """Durably, and whole for every reader. Raises ``OSError``."""

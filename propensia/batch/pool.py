@@ -10,11 +10,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
+from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 
 from propensia.batch.blocks import Block, Piece
 from propensia.batch.scoring import Task, Worker
@@ -22,7 +24,7 @@ from propensia.batch.scoring import Task, Worker
 AHEAD = 2
 """Blocks per worker that are read ahead, so that none of them waits."""
 MOST_WORKERS = 61
-"""What Windows lets one process wait for."""
+"""However many cores there are: one process reads and writes for all of them."""
 
 
 class WorkerDied(Exception):
@@ -56,35 +58,93 @@ def pieces(
 def _in_processes(
     task: Task, blocks: Iterable[Block], workers: int
 ) -> Generator[tuple[Block, Piece], None, None]:
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(task,))
+    hands: list[_Hand] = []
+    idle: SimpleQueue[_Hand] = SimpleQueue()
+
+    def piece(block: Block) -> Piece:
+        hand = idle.get()
+        try:
+            return hand.piece(block)
+        finally:
+            idle.put(hand)
+
+    threads = ThreadPoolExecutor(workers)
     waiting: deque[tuple[Block, Future[Piece]]] = deque()
     try:
+        with _interruptions_later():
+            for _ in range(workers):
+                hands.append(_Hand(task))
+                idle.put(hands[-1])
         for block in blocks:
-            with _interruptions_later():
-                waiting.append((block, pool.submit(_piece, block)))
+            waiting.append((block, threads.submit(piece, block)))
             if len(waiting) >= AHEAD * workers:
-                first, piece = waiting.popleft()
-                yield first, piece.result()
-        for first, piece in waiting:
-            yield first, piece.result()
-    except BrokenProcessPool as error:
-        raise WorkerDied from error
-    except BaseException:
-        # Nobody wants what they are at: a block with reasons may take a minute.
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.kill()
-        raise
+                first, made = waiting.popleft()
+                yield first, made.result()
+        for first, made in waiting:
+            yield first, made.result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Nobody wants what they are at: a block with reasons may take a minute.
+        for hand in hands:
+            hand.kill()
+        threads.shutdown(cancel_futures=True)
+        for hand in hands:
+            hand.close()
+
+
+class _Hand:
+    """A worker, as the process that started it has it: for one thread at a time.
+
+    Each has a pipe of its own, of which nobody else holds the far end: however it ends, even in
+    the middle of a piece, the pipe does too. (Who waits on a queue that several write to waits
+    for ever then: ``ProcessPoolExecutor`` does.)
+    """
+
+    def __init__(self, task: Task) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._task: Task | None = task
+        self._pipe, far = context.Pipe()
+        self._process = context.Process(target=_work, args=(far,), daemon=True)
+        with far:
+            self._process.start()
+
+    def piece(self, block: Block) -> Piece:
+        """What the worker makes of a block. Raises ``WorkerDied``, and what it raised."""
+        try:
+            if self._task is not None:
+                self._begin(self._task)
+                self._task = None
+            self._pipe.send(block)
+            found: Piece | Exception = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise WorkerDied from error
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _begin(self, task: Task) -> None:
+        """Hand over the task to one that is there: on Windows this process keeps the far end
+        until then, and would never hear that it is gone."""
+        if self._pipe not in wait([self._pipe, self._process.sentinel]):
+            raise EOFError
+        self._pipe.recv()
+        self._pipe.send(task)
+
+    def kill(self) -> None:
+        """End it at once; may be called while another thread waits for a piece."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """After ``kill``, and when nobody waits for a piece."""
+        self._process.join()
+        self._process.close()
+        self._pipe.close()
 
 
 @contextlib.contextmanager
 def _interruptions_later() -> Iterator[None]:
     """Ctrl-C reaches every process of a terminal, and one that is just beginning would die of it
     with a long text: a process that is started here hears none, and this one hears it after."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows: there ``_begin`` has to do
+    if not hasattr(signal, "pthread_sigmask"):  # Windows: there ``_work`` has to do
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -95,28 +155,41 @@ def _interruptions_later() -> Iterator[None]:
 
 
 # What follows is in a worker, of which each is one process.
-_worker: Worker | Exception
 
 
-def _begin(task: Task) -> None:
-    global _worker
+def _work(pipe: Connection) -> None:
+    """Say that it is there, take the task, and answer each block with its piece, or with why
+    there is none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it is told, and ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError):  # then nobody is there to be answered
+        pipe.send(None)
+        worker = _made(pipe.recv())
+        while True:
+            pipe.send(_answer(worker, pipe.recv()))
+
+
+def _made(task: Task) -> Worker | Exception:
     try:
-        _worker = Worker(task)
+        return Worker(task)
     except Exception as error:  # else nobody is told but the standard error, at length
-        _worker = error
+        return error
+
+
+def _answer(worker: Worker | Exception, block: Block) -> Piece | Exception:
+    if isinstance(worker, Exception):
+        return worker
+    try:
+        return worker.piece(block)
+    except Exception as error:
+        # Where it was raised does not come along by itself.
+        error.add_note("".join(traceback.format_tb(error.__traceback__)))
+        return error
 
 
 def _end_with_parent() -> None:
-    """However that ends: a worker of a pool would wait for it for ever."""
+    """However that ends, and whatever this one is at."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _piece(block: Block) -> Piece:
-    if isinstance(_worker, Exception):
-        raise _worker
-    return _worker.piece(block)

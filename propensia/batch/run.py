@@ -21,7 +21,8 @@ Pieces = Callable[[Iterable[Block]], Generator[tuple[Block, Piece], None, None]]
 
 
 class NothingScored(Exception):
-    """No row could be scored: there is no result, but all its faults are told."""
+    """No row could be scored: there is no result. All its faults are told, unless there is an
+    earlier result, which they would be taken for those of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,10 @@ def run(
                 beside.discard()
         raise
     if note.tally.rows and not note.tally.scored:
-        faults.finish(note.faults)
+        if beside.has_result():
+            note.faults = 0
+        else:
+            faults.finish(note.faults)
         beside.discard()
         raise NothingScored
     whole.finish()
@@ -81,7 +85,8 @@ class _Run:
                 for block, piece in made:
                     source.check()
                     place = self.sink.keep(piece.content)
-                    note.add(block, piece, place, self.faults.keep(piece.faulty, note.faults))
+                    faults = self.faults.keep(piece.faulty, note.tally.rows, note.faults)
+                    note.add(block, piece, place, faults)
                     note.seconds = spent + pace.seconds
                     note.write(self.beside.note)
                     self.listener.progress(pace.now(block.done, note.tally.rows))

@@ -64,10 +64,11 @@ class Worker:
         )
 
 
-def _faulty(rows: Rows, results: Results) -> tuple[tuple[int, str], ...]:
+def _faulty(rows: Rows, results: Results) -> tuple[tuple[int, int, str], ...]:
     bad = pc.not_equal(results.faults, "")
-    lines = rows.lines[bad.to_numpy(zero_copy_only=False)].tolist()
-    return tuple(zip(lines, results.faults.filter(bad).to_pylist(), strict=True))
+    places = np.flatnonzero(bad.to_numpy(zero_copy_only=False))
+    texts = results.faults.filter(bad).to_pylist()
+    return tuple(zip(rows.lines[places].tolist(), (places + 1).tolist(), texts, strict=True))
 
 
 class Scoring:

@@ -43,6 +43,9 @@ def show(scored: Scored) -> None:
 
 def show_more(scored: Scored, wish: Wish) -> None:
     """What came of the options, and what would make the next run quicker."""
+    if not scored.note.tally.rows:
+        why = "ENTRADA no tiene filas" if wish.since is None else "no ha cambiado ninguna fila"
+        click.echo(f"Aviso: {why}.", err=True)
     if not scored.model.deciles and wish.deciles != opening.OWN:
         click.echo(
             "\nSin decil: la ficha de esta versión no dice los del entrenamiento. Con --deciles "

@@ -88,7 +88,11 @@ from propensia.terminal import compose
     "--insecure", is_flag=True, help="Admite tcp:// a otra máquina: sin cifrar y sin certificados."
 )
 @click.option("--resume", is_flag=True, help="Sigue donde quedó, si se interrumpió.")
-@click.option("--force", is_flag=True, help="Sobrescribe SALIDA y lo que quedara a medias.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Sobrescribe SALIDA y lo que quedara a medias; con --resume, lo a medias se sigue.",
+)
 @told
 def score(
     version: str | None,
@@ -102,14 +106,15 @@ def score(
 ) -> None:
     """Puntúa las filas de ENTRADA y las deja en SALIDA con su probabilidad.
 
-    Cada una es un fichero (.csv, .parquet, .xlsx) o la dirección de una base de datos
-    (tipo://…, o env:VARIABLE, que la lleva). SALIDA tiene las columnas de ENTRADA y, detrás,
-    probabilidad, clasificación, decil, versión, avisos, error y banda. Una fila mala no estropea
-    las otras: va con su error, y todas ellas a SALIDA.errores.csv. Hasta que está completa,
-    SALIDA no existe.
+    Cada una es un fichero (.csv, también .txt o .tsv; .parquet, .xlsx) o la dirección de una base
+    de datos (tipo://…, o env:VARIABLE, que la lleva). SALIDA tiene las columnas de ENTRADA y,
+    detrás, probabilidad, clasificación, decil, versión, avisos, error y banda. Una fila mala no
+    estropea las otras: va con su error, y todas ellas a SALIDA.errores.csv. Hasta que está
+    completa, SALIDA no existe.
 
-    Termina con 0 si hay resultado, aunque haya filas malas; 1 si no lo hay o se interrumpe; 3 si
-    falla el entorno (disco lleno, un proceso muerto). Lo hecho se guarda: con --resume se sigue.
+    Termina con 0 si hay resultado, aunque haya filas malas; 1 si no lo hay o se interrumpe; 2 si
+    la orden está mal escrita; 3 si falla el entorno (disco lleno, un proceso muerto). Lo hecho se
+    guarda: con --resume se sigue.
     """
     from propensia import score as score_
     from propensia.batch.engines import EngineWish

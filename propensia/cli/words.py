@@ -54,7 +54,7 @@ SENTENCES = (
     (r"Invalid value for '(.+?)': ", r"\1: "),
     (r"is not a valid integer(?: range)?\.", r"no es un número entero."),
     (r"is not a valid float(?: range)?\.", r"no es un número."),
-    (r"is not in the range (.+)\.", r"está fuera de \1."),
+    (r"is not in the range (.+)\.", r"no vale: \1."),
     (r"is not one of (.+)\.", r"no es ninguno de \1."),
     (r"(?:File|Path|Directory) ('.*') does not exist\.", r"no existe \1."),
     (r"(?:File|Path|Directory) ('.*') is a directory\.", r"\1 es una carpeta."),
@@ -63,13 +63,19 @@ SENTENCES = (
     (r"(?:File|Path|Directory) ('.*') is not writable\.", r"\1 no se puede escribir."),
 )
 
+# A range of numbers, as click writes it.
+RANGES = (
+    (r"\b([\d.]+)<=x<=([\d.]+)\b", r"de \1 a \2"),
+    (r"\bx>=([\d.]+)\b", r"de \1 en adelante"),
+)
+
 
 class Mistyped(click.UsageError):
     """What click finds wrong with what was typed, told in Spanish."""
 
     def __init__(self, error: click.UsageError) -> None:
         message = error.format_message()
-        for english, spanish in SENTENCES:
+        for english, spanish in (*SENTENCES, *RANGES):
             message = re.sub(english, spanish, message, count=1)
         super().__init__(message, error.ctx)
 
@@ -94,6 +100,8 @@ def _in_spanish() -> Iterator[None]:
 def _translated(text: str) -> str:
     for english, spanish in WORDS.items():
         text = text.replace(english, spanish)
+    for english, spanish in RANGES:
+        text = re.sub(english, spanish, text)
     return text
 
 

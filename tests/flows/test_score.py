@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import json
 import math
 import os
@@ -30,6 +31,7 @@ from propensia.__main__ import cli
 from propensia.audit import Audit
 from propensia.batch import forest_code
 from propensia.batch.beside import Beside
+from propensia.batch.csv_tables import CsvSink
 from propensia.batch.engines import EngineWish
 from propensia.batch.opening import Wish
 from propensia.score import NotScored, Onlooker, Request, Scored
@@ -141,7 +143,7 @@ def test_good_rows_are_scored_and_bad_ones_told_everywhere(place: Place, tmp_pat
     assert [row["error"] for row in rows] == ["", "im:numero_no_valido", "", ""]
     assert [bool(row["probabilidad"]) for row in rows] == [True, False, True, True]
     faults = out.with_name("puntuada.csv.errores.csv").read_text(encoding="utf-8-sig")
-    assert faults.splitlines() == ["linea;error", "3;im:numero_no_valido"]
+    assert faults.splitlines() == ["linea;fila;error", "3;2;im:numero_no_valido"]
     assert "\n  3: im:numero_no_valido\n" in done.stderr
     assert "1      im:numero_no_valido  im no es un número; use solo cifras" in done.stdout
     assert names(tmp_path) == {
@@ -174,6 +176,26 @@ def test_where_nothing_can_be_scored_there_is_no_result(place: Place, tmp_path: 
     done = told(place, source, out)
     assert done.exit_code == 1 and "ninguna fila" in done.stderr
     assert names(tmp_path) == {"cartera.csv", "out.csv.errores.csv"}
+    assert f"Todas las filas con errores: {out}.errores.csv" in done.stdout
+
+
+def test_an_order_that_scores_nothing_leaves_the_earlier_result_and_says_so(
+    place: Place, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    assert told(place, written(tmp_path, GOOD, BAD), out).exit_code == 0
+    before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
+    done = told(place, written(tmp_path, BAD, BAD, BAD, name="otra.csv"), out, "--force")
+    assert done.exit_code == 1 and "el anterior sigue ahí" in done.stderr
+    assert "im:numero_no_valido" in done.stderr and "Todas las filas" not in done.stdout
+    (tmp_path / "otra.csv").unlink()
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
+
+
+def test_an_entry_without_rows_is_told(place: Place, tmp_path: Path) -> None:
+    done = told(place, written(tmp_path), tmp_path / "out.csv")
+    assert done.exit_code == 0 and "ENTRADA no tiene filas" in done.stderr
+    assert "no tiene filas" not in told(place, written(tmp_path, GOOD), tmp_path / "o.csv").stderr
 
 
 def test_no_value_is_printed_or_kept_beside_the_result(place: Place, tmp_path: Path) -> None:
@@ -288,6 +310,31 @@ def test_what_was_done_is_not_lost_to_an_order_that_cannot_be_carried_out(
     assert not done[0].exists() and not done[1].exists()
 
 
+def test_resume_with_force_goes_on_where_something_is_half_done_and_else_overwrites(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = written(tmp_path, *[GOOD] * 5), tmp_path / "out.csv"
+    both = ("--resume", "--force")
+
+    def full(sink: CsvSink) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    assert told(place, source, out).exit_code == 0
+    whole = out.read_bytes()
+    out.write_text("del mes pasado", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(CsvSink, "finish", full)
+        assert told(place, source, out, *both).exit_code == 3
+    assert out.read_text(encoding="utf-8") == "del mes pasado" and kept(out) == 5
+    done = told(place, source, out, *both)
+    assert done.exit_code == 0 and "Sigue donde quedó: 5 filas hechas" in done.stderr
+    assert out.read_bytes() == whole
+    out.write_text("del mes pasado", encoding="utf-8")
+    done = told(place, source, out, *both)
+    assert done.exit_code == 0 and "Sigue donde quedó" not in done.stderr
+    assert out.read_bytes() == whole and kept(out) == 0
+
+
 def test_the_entry_is_never_overwritten_under_any_name(place: Place, tmp_path: Path) -> None:
     source = written(tmp_path, GOOD)
     before = source.read_bytes()
@@ -314,13 +361,20 @@ def test_what_cannot_be_meant_or_written_ends_as_scripts_expect(
         (3, (source, tmp_path / "no" / "out.csv")),
         (2, (tmp_path / "no.csv", tmp_path / "out.csv")),
         (1, (source, tmp_path)),
+        (1, (tmp_path, tmp_path / "out.csv")),
         (1, (source, tmp_path / "out.csv", "--model", "abcdef")),
+        (2, (source, tmp_path / "out.csv", "--query", "t")),
+        (2, (source, tmp_path / "out.csv", "--sheet", "Enero")),
+        (2, (source, tmp_path / "out")),
+        (2, (source, tmp_path / "out", "--deciles", "run")),
+        (2, (f"sqlite:///{tmp_path / 'x.db'}", tmp_path / "out.csv")),
         (2, (source, tmp_path / "out.csv", "--workers", "0")),
         (2, (source,)),
     ):
         done = told(place, *arguments)
         assert done.exit_code == code, done.stderr
         assert isinstance(done.exception, SystemExit) and done.stderr.strip()
+        assert "is not" not in done.stderr, "in Spanish"
     assert names(tmp_path) == {"cartera.csv"}
 
 
