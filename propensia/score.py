@@ -133,8 +133,9 @@ def _beside(parts: Parts, wish: Wish) -> Beside:
     is_file = not formats.is_database(wish.source)
     if is_file and not source.exists():
         raise NotScored(f"no existe {files.shown(wish.source)}", Exit.WRONG_USE)
-    if is_file and not source.is_file():
-        raise NotScored(f"{files.shown(wish.source)} no es un fichero", Exit.REFUSED)
+    for path in (source if is_file else None, wish.columns):
+        if path is not None and path.exists() and not path.is_file():  # a folder, a pipe
+            raise NotScored(f"{files.shown(str(path))} no es un fichero", Exit.REFUSED)
     if formats.is_database(wish.target):
         return Beside.of_table(parts.settings.state, f"{wish.target} {wish.scores}")
     if not target.parent.is_dir():

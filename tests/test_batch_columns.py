@@ -44,6 +44,23 @@ def test_every_missing_column_is_named_at_once_with_those_that_look_like_it(
     )
 
 
+@pytest.mark.parametrize("language", ["feature", "name"])
+def test_columns_that_differ_in_case_alone_are_told_so(language: str, contract: Contract) -> None:
+    """As PostgreSQL exports them, and as some write the short ones."""
+    ours = [getattr(p, language) for p in contract.parameters]
+    theirs = [name.swapcase() for name in ours]
+    text = told(theirs, contract)
+    assert text.splitlines()[0] == (
+        "cartera.csv: estas columnas solo se distinguen de las del contrato en las mayúsculas; "
+        "cambie sus nombres, o dígalos con --columns:"
+    )
+    pairs = zip(ours, theirs, strict=True)
+    assert text.splitlines()[1:] == [f"  «{their}» es {our}" for our, their in pairs]
+    assert "«ED» es ed" in told(["ED" if n == "ed" else n for n in short(contract)], contract)
+    text = told([*theirs[:-1], "otra"], contract)
+    assert f"¿es «{theirs[0]}»?" in text and text.count("falta ") == len(ours)
+
+
 def test_a_column_that_is_another_parameters_is_no_look_alike(contract: Contract) -> None:
     heading = ["EDAD_" if name == "ed" else name for name in short(contract)]
     assert "¿es «EDAD_»?" in told(heading, contract)

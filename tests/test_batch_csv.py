@@ -139,7 +139,8 @@ def test_a_file_of_excel_in_spain_is_read_with_nothing_told(tmp_path: Path) -> N
     rows = read(source)
     assert [row[1] for row in texts(rows, "ab")] == [*names[:3], "PEñ"]
     assert by_line(rows, "notes") == {5: "fila:codificacion_distinta"}
-    assert source.dialect.bom and source.dialect.end == "\r\n"
+    dialect = source.dialect([])
+    assert dialect.bom and dialect.end == "\r\n"
 
 
 def test_a_file_has_the_same_texts_for_training_as_for_scoring(tmp_path: Path) -> None:
@@ -205,16 +206,28 @@ def test_what_comes_before_the_heading_counts_as_lines(
     [
         ("a;b\n1,5;x\n2,25;y\n", ";", ","),
         ("a;b\n1.5;x\n2,25;y\n3.5;z\n", ";", "."),
-        ('a,b\n"1,5",x\n', ",", "."),
-        ("a\tb\n1,5\tx\n", "\t", "."),
-        ("a;b\nx;y\n", ";", "."),
+        ('a,b\n"1,5",x\n', ",", ","),
+        ('a,b\n"1,5",2.5\n3.5,x\n', ",", "."),
+        ("a,b\n1,5\n2,25\n", ",", "."),
+        ("a\tb\n1,5\tx\n", "\t", ","),
+        ("a\tb\n1.5\tx\n", "\t", "."),
+        # Euros without cents, and what is no number: then as the programs that write ``;`` do.
+        ("a;b\n117;2022-12-21\n90;a.b@c.es\n", ";", ","),
+        ("a,b\n117,x\n", ",", "."),
+        ("a;b\n", ";", ","),
     ],
 )
-def test_a_result_has_decimal_commas_where_the_rows_have_them(
+def test_a_result_has_decimal_commas_where_the_rows_have_or_would_have_them(
     text: str, delimiter: str, decimal: str, tmp_path: Path
 ) -> None:
-    dialect = opened(tmp_path / "t.csv", text.encode()).dialect
+    dialect = opened(tmp_path / "t.csv", text.encode()).dialect([0, 1])
     assert (dialect.delimiter, dialect.decimal, dialect.bom) == (delimiter, decimal, False)
+
+
+def test_only_columns_of_numbers_tell_the_decimal_sign(tmp_path: Path) -> None:
+    """A customer's number may look like one with decimals, as pandas writes it."""
+    source = opened(tmp_path / "t.csv", b'n;im\n1021523297.0;117\n1021523298.0;"90"\n')
+    assert source.dialect([1]).decimal == "," and source.dialect([0, 1]).decimal == "."
 
 
 def test_blocks_are_the_same_wherever_reading_begins(tmp_path: Path) -> None:
@@ -302,6 +315,13 @@ def test_ten_thousand_bad_rows_are_all_told(
     rows = read(opened(tmp_path / "t.csv", text.encode()))
     assert by_line(rows, "broken") == dict.fromkeys(range(3, 20_002, 2), "columnas_de_mas")
     assert texts(rows, "ab")[::2] == [("1", "2")] * 10_000
+
+
+def test_lines_that_say_nothing_are_no_rows_and_counted(tmp_path: Path) -> None:
+    text = 'a;b\n1;2\n;\n\n3;4\n"";\n5;6\n'
+    rows = read(opened(tmp_path / "t.csv", text.encode()))
+    assert texts(rows, "ab") == [("1", "2"), ("3", "4"), ("5", "6")]
+    assert sum(block.empty for block in rows) == 3
 
 
 def test_rows_of_every_kind_can_be_had_as_columns(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 from propensia import delimited
 from propensia.batch.added import NAMES, REASONS, Added
 from propensia.batch.blocks import Rows
-from propensia.batch.csv_dialect import Dialect
+from propensia.batch.cells import Cells
+from propensia.batch.csv_dialect import OURS, Dialect
 from propensia.batch.csv_tables import CsvSink
 from propensia.batch.csv_writing import CsvWriter
 from propensia.delimited import DELIMITERS, still
@@ -37,7 +39,7 @@ FORMULAS = (*BARE, *"\t\r\n")
 def given_back(path: Path, content: bytes, added: Added = ADDED) -> bytes:
     """A file with the same result in each of its rows."""
     source = opened(path, content)
-    sink = CsvSink(path.with_name("out.csv"), source.heading, added, source.dialect)
+    sink = CsvSink(path.with_name("out.csv"), source.heading, added, source.dialect(range(9)))
     sink.start(None)
     for rows in read(source):
         sink.keep(sink.writer.render(rows, results(len(rows), notes="im:coma_decimal")))
@@ -149,7 +151,8 @@ def test_a_result_is_utf_8_with_the_line_ends_of_the_rows_and_a_mark_where_excel
     out = given_back(tmp_path / "t.csv", f"año;b{end}ñu;2{end}".encode(encoding))
     assert out.startswith(b"\xef\xbb\xbf") == (encoding != "utf-8")
     lines = out.decode("utf-8-sig").split(end)
-    assert lines == [";".join(["año", "b", *NAMES]), ";".join(["ñu", "2", *NEW]), ""]
+    new = ["0,25", *NEW[1:]]
+    assert lines == [";".join(["año", "b", *NAMES]), ";".join(["ñu", "2", *new]), ""]
 
 
 def test_a_bad_row_keeps_its_cells_and_the_columns_behind_stay_in_line(tmp_path: Path) -> None:
@@ -162,7 +165,7 @@ def test_a_bad_row_keeps_its_cells_and_the_columns_behind_stay_in_line(tmp_path:
         ("6", "7", "8;=9"),
         ('"10;11;12', "", ""),
     ]
-    assert {row[3:] for row in found} == {tuple(NEW)}
+    assert {row[3:] for row in found} == {("0,25", *NEW[1:])}
 
 
 def test_a_million_chances_read_back_bit_by_bit() -> None:
@@ -186,6 +189,38 @@ def test_a_row_without_a_chance_has_no_class_decile_or_band() -> None:
     out = writer.render(rows, results(2, [np.nan, 0.75])).decode()
     assert writer.heading(["a"]).decode("utf-8-sig") == ",".join(["a", *NAMES, REASONS]) + "\n"
     assert out == "x,,,,0123456789ab,,,,\ny,0.75,pagador,3,0123456789ab,,,C,\n"
+
+
+def test_a_decimal_comma_between_commas_stands_within_quotes(tmp_path: Path) -> None:
+    out = given_back(tmp_path / "t.csv", b'a,b\n"117,05",x\n').decode()
+    assert out.splitlines()[1].startswith('"117,05",x,"0,25",')
+    (_, _), (_, found) = reference(out, ",")
+    assert found == ("117,05", "x", "0,25", *NEW[1:])
+
+
+def test_numbers_of_another_format_have_the_sign_of_the_result(tmp_path: Path) -> None:
+    numbers = [-1.5, None, 0.125]
+    batch = pa.record_batch(
+        {
+            "n": pa.array(numbers),
+            "d": pa.array([Decimal("2.50"), None, Decimal("3.00")], pa.decimal128(5, 2)),
+            "t": pa.array(["1.5", "a,b", None]),
+        }
+    )
+    sheet = Cells(("n", "t"), [[-1.5, "1.5"], [3, None], [True, 2.25]])
+    writer = CsvWriter(ADDED, OURS)
+    out = writer.render(Rows({}, {}, np.arange(3), batch), results(3)).decode()
+    assert [row[:4] for _, row in reference(out, ";")] == [
+        ("-1,5", "2,50", "1.5", "0,25"),
+        ("", "", "a,b", "0,25"),
+        ("0,125", "3,00", "", "0,25"),
+    ]
+    out = writer.render(Rows({}, {}, np.arange(3), sheet), results(3)).decode()
+    assert [row[:3] for _, row in reference(out, ";")] == [
+        ("-1,5", "1.5", "0,25"),
+        ("3", "", "0,25"),
+        ("true", "2,25", "0,25"),
+    ]
 
 
 def test_rows_of_another_format_are_written_as_texts_that_run_nowhere() -> None:

@@ -76,6 +76,7 @@ def test_no_variable_says_who_is_at_the_keyboard(monkeypatch: pytest.MonkeyPatch
         ("serve --insecure=si", "la opción --insecure no lleva valor."),
         ("serve --port x", "--port: 'x' no es un número entero."),
         ("serve --port 70000", "--port: 70000 no vale: de 0 a 65535."),
+        ("synth x.csv --seed -1", "--seed: -1 no vale: de 0 en adelante."),
         (
             "serve --server iis",
             "--server: 'iis' no es ninguno de 'granian', 'gunicorn', 'waitress'.",

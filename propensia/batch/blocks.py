@@ -56,7 +56,8 @@ class Rows:
     number of each row as a person finds it, ``(n,)``. ``original``: what the writer of the same
     format needs of the rows to give them back (the lines of a CSV); writers of other formats ask
     for ``columns``. ``notes``: what to tell of a row in ``avisos`` besides what scoring notes, by
-    its place, as ``parameter:code`` with blanks between.
+    its place, as ``parameter:code`` with blanks between. ``empty``: how many lines said nothing,
+    and are no rows.
     """
 
     texts: Mapping[str, pa.Array]
@@ -64,6 +65,7 @@ class Rows:
     lines: npt.NDArray[np.int64]
     original: Original
     notes: Mapping[int, str] = field(default_factory=dict)
+    empty: int = 0
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -105,7 +107,7 @@ class Tally:
 
     ``faults`` and ``notes``: rows by ``parameter:code``; ``bands``: rows by letter; ``classes``:
     rows by class; ``euros``: the sum of probability times euros at stake, of the ``valued`` rows
-    that tell them.
+    that tell them; ``empty``: lines that said nothing, and are no rows.
     """
 
     rows: int = 0
@@ -116,6 +118,7 @@ class Tally:
     classes: Counter[str] = field(default_factory=Counter)
     euros: float = 0.0
     valued: int = 0
+    empty: int = 0
 
     def add(self, other: Tally) -> None:
         """Take another block's figures in."""
@@ -125,6 +128,7 @@ class Tally:
             getattr(self, name).update(getattr(other, name))
         self.euros += other.euros
         self.valued += other.valued
+        self.empty += other.empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,17 +71,23 @@ class Cells:
     names: tuple[str, ...]
     rows: list[list[Cell]]
 
-    def columns(self) -> pa.RecordBatch:
+    def columns(self, decimal: str = ".") -> pa.RecordBatch:
         """As ``AsColumns.columns``: texts, for in a column of a sheet each cell may be another
-        kind. An error is given back as the spreadsheet shows it."""
+        kind; numbers with that ``decimal`` sign. An error is given back as the spreadsheet shows
+        it."""
         by_column = zip(*self.rows, strict=True) if self.rows else [()] * len(self.names)
         return pa.RecordBatch.from_arrays(
-            [pa.array([_shown(cell) for cell in column], pa.string()) for column in by_column],
+            [
+                pa.array([_shown(cell, decimal) for cell in column], pa.string())
+                for column in by_column
+            ],
             list(self.names),
         )
 
 
-def _shown(cell: Cell) -> str | None:
+def _shown(cell: Cell, decimal: str) -> str | None:
     if isinstance(cell, Wrong):
         return cell.shown or None
+    if isinstance(cell, float):
+        return text(cell).replace(".", decimal)
     return None if cell is None else text(cell)

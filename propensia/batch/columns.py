@@ -16,6 +16,10 @@ from propensia.files import shown
 from propensia.likeness import LIKENESS, nearest, unclaimed
 
 LONGEST_MAPPING = 1 << 20
+ONLY_CASE = (
+    "estas columnas solo se distinguen de las del contrato en las mayúsculas; cambie sus nombres, "
+    "o dígalos con --columns:"
+)
 
 
 def resolve(
@@ -33,13 +37,15 @@ def resolve(
     look = _Look(heading, contract, renamed or {})
     places = {p.name: look.place(p) for p in contract.parameters}
     found = {name: place for name, place in places.items() if place is not None}
-    if not found and not renamed:
+    if not found and not renamed and 2 * len(look.by_case) < len(places):  # values, it may be
         raise TableError(
             f"{shown(source)} no tiene ninguna columna del contrato {contract.name}; ¿falta la "
             "cabecera? Si las columnas tienen otros nombres, dígalos con --columns"
         )
     look.refuse_shared(found)
     look.refuse_scored()
+    if look.faults and len(look.by_case) == len(look.faults):
+        raise TableError("\n  ".join([f"{shown(source)}: {ONLY_CASE}", *look.by_case]))
     if look.faults:
         raise TableError("\n  ".join([f"{shown(source)}:", *look.faults]))
     return found
@@ -83,7 +89,8 @@ def _names(parameter: Parameter) -> tuple[str, ...]:
 
 
 class _Look:
-    """A heading under inspection; ``faults`` grow as columns are looked for."""
+    """A heading under inspection; ``faults`` grow as columns are looked for. ``by_case``: a line
+    for each of those that are there but for upper and lower case."""
 
     def __init__(
         self, heading: Sequence[str], contract: Contract, renamed: Mapping[str, str]
@@ -92,6 +99,7 @@ class _Look:
         own = [name for p in contract.parameters for name in _names(p)]
         self._heading, self._claimed = heading, {*own, *renamed.values()}
         self.faults: list[str] = []
+        self.by_case: list[str] = []
 
     def place(self, parameter: Parameter) -> int | None:
         """Where its column is; a fault where there is none but has to be, or more than one."""
@@ -118,11 +126,23 @@ class _Look:
         return None
 
     def _missing(self, names: tuple[str, ...]) -> str:
-        near = unclaimed(names[0], self._heading, self._claimed)
+        near, ours = self._but_for_case(names)
+        if near is None:
+            near = unclaimed(names[0], self._heading, self._claimed)
+        else:
+            self.by_case.append(f"«{shown(near)}» es {ours}")
         called = " o ".join(names)
         if near is None:
             return f"falta {called}; si tiene otro nombre, dígalo con --columns"
         return f"falta {called}; ¿es «{shown(near)}»? Dígalo con --columns"
+
+    def _but_for_case(self, names: tuple[str, ...]) -> tuple[str | None, str]:
+        """The column that has one of these names but for case, and which."""
+        for ours in names:
+            for column in self._heading:
+                if column not in self._claimed and column.casefold() == ours.casefold():
+                    return column, ours
+        return None, ""
 
     def refuse_shared(self, found: Mapping[str, int]) -> None:
         """A fault for each column that would be two parameters."""

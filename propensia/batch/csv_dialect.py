@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from propensia.batch import csv_rows
 from propensia.batch.csv_encoding import BOMS, WIDE, letters, usual
@@ -19,8 +20,8 @@ LONGEST_HEADING = 1 << 20
 # Where decimal commas are looked for.
 NUMBERS_BYTES = 1 << 18
 
-COMMA = re.compile(rb'[;\r\n"][+-]?[0-9]+,[0-9]+(?=[;\r\n"])')
-POINT = re.compile(rb'[;\r\n"][+-]?[0-9]+\.[0-9]+(?=[;\r\n"])')
+COMMA = re.compile(rb"[+-]?[0-9]+,[0-9]+").fullmatch
+POINT = re.compile(rb"[+-]?[0-9]+\.[0-9]+").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,15 @@ class Dialect:
     bom: bool = True
 
 
+OURS = Dialect(delimiter=";", end="\r\n", decimal=",")
+"""Where the rows were no CSV: as Excel opens it where the comma is in numbers, as in Spain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What the beginning of a file tells.
 
+    ``dialect``: all of it but ``decimal``, for which ``sample`` is: some of the first rows.
     ``encoding``: of most rows: ``utf-8``, ``windows-1252`` or one of ``WIDE``. ``heading``: the
     columns' names without blanks around them; nameless ones at its end may be missing in a row.
     ``start``: the byte at which the rows begin, and ``line`` the number of their first line, from
@@ -51,6 +57,7 @@ class Opening:
     heading: tuple[str, ...]
     start: int
     line: int
+    sample: bytes = field(repr=False)
 
 
 def read_opening(sample: bytes, name: str) -> Opening:
@@ -76,21 +83,38 @@ def read_opening(sample: bytes, name: str) -> Opening:
     begun = before + rest[: _end(spans, 0)]
     names = _as_wide(names, rest, spans, delimiter)
     refuse_twice(names, name)
-    data = rest[_end(spans, 0) - 1 :][:NUMBERS_BYTES]
-    commas = len(COMMA.findall(data)) > len(POINT.findall(data))
     return Opening(
         dialect=Dialect(
             delimiter=delimiter,
             end=rest[spans.ends[0] : _end(spans, 0)].decode() or "\n",
-            decimal="," if delimiter == ";" and commas else ".",
             bom=bool(mark) or encoding == WINDOWS,
         ),
         encoding=encoding,
         heading=tuple(names),
+        sample=_sample(rest[_end(spans, 0) :]),
         start=len(mark)
         + (len(begun.decode().encode(encoding)) if encoding in WIDE else len(begun)),
         line=skipped + 1 + (int(spans.lines[1]) if len(spans.lines) > 1 else spans.count),
     )
+
+
+def _sample(rows: bytes) -> bytes:
+    found = rows[:NUMBERS_BYTES]
+    return found if found.endswith((b"\n", b"\r")) or len(rows) > len(found) else found + b"\n"
+
+
+def decimal(sample: bytes, delimiter: str, places: Collection[int]) -> str:
+    """The sign that most numbers in the columns at these places have, in these rows. Where none
+    has any, that of the programs that write such a file: they put ``;`` between cells because the
+    comma is in numbers."""
+    spans = csv_rows.split(sample, delimiter, whole=False)
+    commas = points = 0
+    for start, end in zip(spans.starts.tolist(), spans.ends.tolist(), strict=True):
+        row = csv_rows.cells(sample[start:end], delimiter) or []
+        found = [row[place] for place in places if place < len(row)]
+        commas += sum(COMMA(cell) is not None for cell in found)
+        points += sum(POINT(cell) is not None for cell in found)
+    return "," if commas > points or (commas == points and delimiter == ";") else "."
 
 
 def _names(rest: bytes, spans: csv_rows.Spans, delimiter: str, name: str) -> list[str]:

@@ -88,6 +88,7 @@ class CsvReader:
         content, spans, other = self._decoded(block.content, lambda c: split(c, delimiter))
         lines, below = self._lines(content, spans), spans.lines
         broken: dict[int, str] = {}
+        nothing = 0
         texts = None if self._unusual(content, spans) else self._texts(lines)
         if texts is None:
             content, spans, other = self._decoded(
@@ -95,6 +96,7 @@ class CsvReader:
             )
             fixed = repaired(content, spans, self.names, delimiter)
             lines = self._lines(fixed.content, split(fixed.content, delimiter))
+            nothing = len(spans.lines) - len(fixed.kept)
             below, other, broken = spans.lines[fixed.kept], other[fixed.kept], fixed.broken
             texts = lines.texts(list(self.columns.values()))
         broken = {**self._lost(lines), **broken}
@@ -104,7 +106,7 @@ class CsvReader:
             texts = [pc.if_else(pa.array(none), None, column) for column in texts]
         found = dict(zip(self.columns, texts, strict=True))
         notes = dict.fromkeys(np.flatnonzero(other).tolist(), f"fila:{OTHER_ENCODING}")
-        return Rows(found, broken, block.first + below, lines, notes)
+        return Rows(found, broken, block.first + below, lines, notes, nothing)
 
     def _lines(self, content: bytes, spans: Spans) -> CsvLines:
         return CsvLines(content, spans.starts, spans.ends, self.names, self.delimiter)

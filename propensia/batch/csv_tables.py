@@ -8,7 +8,8 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from propensia import files
@@ -16,7 +17,7 @@ from propensia.batch import csv_rows
 from propensia.batch.added import Added
 from propensia.batch.beside import part_of
 from propensia.batch.blocks import Block, Place
-from propensia.batch.csv_dialect import SAMPLE_BYTES, Dialect, read_opening
+from propensia.batch.csv_dialect import SAMPLE_BYTES, Dialect, decimal, read_opening
 from propensia.batch.csv_encoding import WIDE
 from propensia.batch.csv_reading import CsvReader
 from propensia.batch.csv_writing import CsvWriter
@@ -30,7 +31,7 @@ LINE_END = re.compile(rb"\r\n|\r|\n").search
 
 
 class CsvSource:
-    """A CSV file on disk, as ``Source``. ``dialect``: how a result of it is to be written.
+    """A CSV file on disk, as ``Source``.
 
     Raises ``TableError`` for what is no CSV, and ``OSError``.
     """
@@ -44,12 +45,19 @@ class CsvSource:
         self.name, self.identity, self.check = path.name, self._file.identity, self._file.check
         with files.open_regular(path) as stream:
             self._opening = read_opening(stream.read(SAMPLE_BYTES), path.name)
-        self.heading, self.dialect = self._opening.heading, self._opening.dialect
+        self.heading = self._opening.heading
+        self._delimiter = self._opening.dialect.delimiter
 
     def read_columns(self, columns: Mapping[str, int]) -> None:
         """As ``Source.read_columns``."""
         found = self._opening
         self.reader = CsvReader(found.dialect.delimiter, found.encoding, found.heading, columns)
+
+    def dialect(self, numbers: Collection[int]) -> Dialect:
+        """How a result of it is to be written; ``numbers``: the places of columns that hold
+        some."""
+        found = self._opening
+        return replace(found.dialect, decimal=decimal(found.sample, self._delimiter, numbers))
 
     def blocks(self, after: Place | None = None) -> Iterator[Block]:
         """As ``Source.blocks``: the same blocks, wherever it begins."""
@@ -79,7 +87,7 @@ class CsvSource:
 
         ``line`` is the number of its first. Raises ``TableError`` where there are no lines.
         """
-        end, lines = csv_rows.cut(content, self.dialect.delimiter, whole=whole)
+        end, lines = csv_rows.cut(content, self._delimiter, whole=whole)
         if end or whole or len(content) < LONGEST_ROW:
             return end, lines
         first = LINE_END(content)

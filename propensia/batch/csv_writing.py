@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from propensia.batch import arrow
 from propensia.batch.added import Added
 from propensia.batch.blocks import Results, Rows
+from propensia.batch.cells import Cells
 from propensia.batch.csv_dialect import Dialect
 from propensia.batch.csv_formulas import quoted, stilled
 from propensia.batch.csv_reading import CsvLines
@@ -59,14 +60,22 @@ class CsvWriter:
         original = rows.original
         if isinstance(original, CsvLines) and original.delimiter == self.dialect.delimiter:
             return self._own(original)
-        batch = rows.columns()
+        if isinstance(original, Cells):
+            batch = original.columns(self.dialect.decimal)
+        else:
+            batch = rows.columns()
         columns = [
-            arrow.texts(column, name)
+            self._with_decimals(arrow.texts(column, name))
             if _is_number(column.type)
             else self._cells(arrow.texts(column, name))
             for name, column in zip(batch.schema.names, batch.columns, strict=True)
         ]
         return pc.binary_join_element_wise(*columns, self.dialect.delimiter)
+
+    def _with_decimals(self, numbers: pa.Array) -> pa.Array:
+        if self.dialect.decimal == ".":
+            return numbers
+        return pc.replace_substring(numbers, ".", self.dialect.decimal)
 
     def _own(self, lines: CsvLines) -> pa.Array:
         """The lines as they are, but for those with a cell that a spreadsheet would run."""
@@ -86,8 +95,9 @@ class CsvWriter:
     def _chances(self, results: Results) -> pa.Array:
         """The chances, so that they read back exactly; empty where there is none."""
         found = pc.cast(pa.array(results.probability, from_pandas=True), pa.string())
-        if self.dialect.decimal != ".":
-            found = pc.replace_substring(found, ".", self.dialect.decimal)
+        found = self._with_decimals(found)
+        if self.dialect.decimal == self.dialect.delimiter:
+            found = pc.binary_join_element_wise('"', found, '"', "")
         return pc.fill_null(found, "")
 
     def _rest(self, results: Results, end: str) -> pa.Array:
@@ -127,4 +137,5 @@ class CsvWriter:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+    kinds = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal)
+    return any(of(kind) for of in kinds)

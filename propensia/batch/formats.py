@@ -17,6 +17,7 @@ from propensia import files
 from propensia.batch.added import Added
 from propensia.batch.blocks import Reader, Sink, Source
 from propensia.batch.columns import resolve
+from propensia.batch.csv_dialect import OURS
 from propensia.batch.csv_tables import CsvSink, CsvSource
 from propensia.batch.database_source import DatabaseSource
 from propensia.batch.deciles import DecilesSink
@@ -166,7 +167,8 @@ def _file_sink(path: Path, source: Source, contract: Contract, added: Added) -> 
             refuse_long(source.row_count)
         return ExcelSink(path, source.heading, added, _numbers(source, contract))
     if suffix in CSV:
-        dialect = source.dialect if isinstance(source, CsvSource) else None
+        numbers = _numbers(source, contract)
+        dialect = source.dialect(numbers) if isinstance(source, CsvSource) else OURS
         return CsvSink(path, source.heading, added, dialect)
     told = "los resultados no llevan macros: " if suffix == ".xlsm" else ""
     raise WrongUse(f"{shown(path.name)}: {told}el resultado se llama como un {KINDS}")

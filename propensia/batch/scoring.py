@@ -112,6 +112,7 @@ class Scoring:
             notes=told.counted(),
             bands=band.counted(),
             classes=self._classes(int(known.sum()), int(positive.sum())),
+            empty=rows.empty,
         )
         if read.amount is not None:
             euros = probability * read.amount

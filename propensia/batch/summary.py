@@ -37,6 +37,7 @@ def facts(note: Note, model: Model, source: str) -> dict[str, Any]:
         "filas": tally.rows,
         "puntuadas": tally.scored,
         "con_errores": tally.rows - tally.scored,
+        "filas_vacias": tally.empty,
         "errores": _sorted(tally.faults),
         "avisos": _sorted(tally.notes),
         "clases": _sorted(tally.classes),
@@ -84,6 +85,8 @@ def overview(note: Note, model: Model) -> Lines:
         ("Puntuadas", _share(tally.scored, whole)),
         ("Con errores", _share(tally.rows - tally.scored, whole)),
     ]
+    if tally.empty:
+        lines.append(("Vacías", f"{number(tally.empty, 0)}, que no cuentan ni salen"))
     lines += [(name, _share(count, whole)) for name, count in tally.classes.most_common()]
     lines += [(f"Banda {band}", _share(n, whole)) for band, n in sorted(tally.bands.items())]
     if tally.valued:

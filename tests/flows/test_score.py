@@ -136,7 +136,9 @@ def workers(popen: subprocess.Popen[str]) -> list[Any]:
 
 
 def test_good_rows_are_scored_and_bad_ones_told_everywhere(place: Place, tmp_path: Path) -> None:
-    source, out = written(tmp_path, GOOD, BAD, GOOD, GOOD), tmp_path / "puntuada.csv"
+    nothing = ";" * HEADING.count(";")
+    source = written(tmp_path, GOOD, BAD, GOOD, GOOD, nothing, "", nothing)
+    out = tmp_path / "puntuada.csv"
     done = score(place, source, out)
     assert done.returncode == 0, done.stderr
     rows = read(out)
@@ -154,6 +156,7 @@ def test_good_rows_are_scored_and_bad_ones_told_everywhere(place: Place, tmp_pat
     }
     summary = json.loads(out.with_name("puntuada.csv.resumen.json").read_text(encoding="utf-8"))
     assert (summary["filas"], summary["puntuadas"], summary["con_errores"]) == (4, 3, 1)
+    assert summary["filas_vacias"] == 3 and "3, que no cuentan ni salen" in done.stdout
     assert summary["errores"] == {"im:numero_no_valido": 1}
     assert summary["entrada"] == "cartera.csv" and summary["reanudada"] == 0
     euros = 3 * float(rows[0]["probabilidad"]) * float(EXAMPLE["dt"])
@@ -378,6 +381,18 @@ def test_what_cannot_be_meant_or_written_ends_as_scripts_expect(
     assert names(tmp_path) == {"cartera.csv"}
 
 
+@pytest.mark.skipif(not POSIX, reason="only POSIX has named pipes")
+def test_a_pipe_is_refused_as_any_other_thing_that_is_no_file(
+    place: Place, tmp_path: Path
+) -> None:
+    source, out, pipe = written(tmp_path, GOOD), tmp_path / "out.csv", tmp_path / "tubería"
+    os.mkfifo(pipe)
+    for arguments in ((pipe, out), (source, out, "--columns", pipe), (source, pipe)):
+        done = told(place, *arguments)
+        assert done.exit_code == 1 and done.stderr.strip().endswith("tubería no es un fichero")
+    assert names(tmp_path) == {"cartera.csv"}
+
+
 # What stops it
 
 
@@ -580,7 +595,7 @@ def test_whichever_way_rows_come_and_go_they_have_the_same_scores(
         wanted = f"SELECT {', '.join(names)} FROM scores ORDER BY row"
         in_base = [dict(zip(names, line, strict=True)) for line in database.execute(wanted)]
     in_csv: list[dict[str, Any]] = [
-        row | {"probabilidad": float(row["probabilidad"] or "nan")}
+        row | {"probabilidad": float(row["probabilidad"].replace(",", ".") or "nan")}
         for row in read(tmp_path / "out.csv")
     ]
     found = [

@@ -59,7 +59,7 @@ def test_the_same_rows_have_the_same_scores_whatever_program_wrote_them(
     content = (tmp_path / "b.csv").read_bytes()
     assert content.startswith(b"\xef\xbb\xbf") and content.endswith(b"\r\n")
     faults = (tmp_path / "b.csv.errores.csv").read_text(encoding="utf-8-sig").splitlines()
-    assert faults == ["linea;fila;error", "5;4;fila:columnas_de_mas"]
+    assert faults == ["linea;fila;error", "5;3;fila:columnas_de_mas"]
 
 
 def test_a_heading_alone_gives_a_heading_alone(admitted: Place, tmp_path: Path) -> None:
