@@ -29,9 +29,9 @@ posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and files")
 
 def test_the_commands_are_listed_in_the_order_in_which_they_are_used(desk: Desk) -> None:
     listed = re.findall(r"^  ([a-z]+)  ", desk.run("--help").partition("Órdenes:")[2], re.M)
-    wanted = "serve check admit sign models activate rollback pin threshold compare answers "
-    wanted += "replay export erase outcomes monitor synth train skew keys audit backup restore "
-    wanted += "doctor"
+    wanted = "serve check admit sign models activate rollback pin threshold compare score "
+    wanted += "answers replay export erase outcomes monitor synth train skew keys audit backup "
+    wanted += "restore doctor"
     assert listed == wanted.split()
 
 
