@@ -26,6 +26,7 @@ from propensia.batch.opening import Wish
 from propensia.batch.progress import Now
 from propensia.batch.run import Listener, NothingScored, run
 from propensia.batch.scoring import Task, Wanted
+from propensia.batch.since import LAST
 from propensia.delimited import TableError
 from propensia.locks import Busy
 from propensia.queries import databases
@@ -94,7 +95,8 @@ def score(parts: Parts, request: Request, who: str, onlooker: Onlooker = NOBODY)
             begun = _begun(request, beside)
             taken = _taken(parts, request, begun)
             names = opening.renamed(wish, taken)
-            ends = opening.ends(wish, taken, names)
+            since = _since_last(wish, taken, begun)
+            ends = opening.ends(wish, taken, names, since)
             wanted = Wanted(settings.score_bands(parts.settings), wish.reasons or 0)
             terms = Terms(
                 program=__version__,
@@ -105,6 +107,7 @@ def score(parts: Parts, request: Request, who: str, onlooker: Onlooker = NOBODY)
                 options=opening.options(wish, names) | {"score_bands": wanted.bands},
             )
             note = _note(begun, terms, onlooker)
+            note.since = since.isoformat() if since else None
             task = Task(taken, ends.reader, ends.sink.writer, wanted)
             pieces = request.engine.pieces(task)
             over = partial(_over, parts, taken, ends.source.name, beside, who)
@@ -137,7 +140,8 @@ def _beside(parts: Parts, wish: Wish) -> Beside:
         if path is not None and path.exists() and not path.is_file():  # a folder, a pipe
             raise NotScored(f"{files.shown(str(path))} no es un fichero", Exit.REFUSED)
     if formats.is_database(wish.target):
-        return Beside.of_table(parts.settings.state, f"{wish.target} {wish.scores}")
+        where = databases.identity(databases.url_of(wish.target))
+        return Beside.of_table(parts.settings.state, f"{where} {wish.scores}")
     if not target.parent.is_dir():
         raise NotScored(f"no existe la carpeta {target.parent}", Exit.ENVIRONMENT)
     beside = Beside.of_file(target)
@@ -192,6 +196,15 @@ def _taken(parts: Parts, request: Request, begun: Note | None) -> Model:
             begun.about, replace(begun.about, contract=parts.contract.fingerprint)
         )
     return model.take(parts.registry, parts.contract, release=begun.about.release)
+
+
+def _since_last(wish: Wish, taken: Model, begun: Note | None) -> datetime | None:
+    """What «last» stands for. A run that goes on keeps to what it was as it began."""
+    if wish.since != LAST:
+        return None
+    if begun is None:
+        return opening.last(wish, taken)
+    return None if begun.since is None else datetime.fromisoformat(begun.since)
 
 
 def _note(begun: Note | None, terms: Terms, onlooker: Onlooker) -> Note:

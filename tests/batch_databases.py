@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +126,12 @@ def sink(
     is_whole: bool = True,
     version: str = VERSION,
     own_deciles: bool = False,
+    since: datetime | None = None,
+    query: str = "clientes",
 ) -> DatabaseSink:
     """A sink for clients, with a row's ``id`` as its key."""
     added = Added(version, ADDED.classes)
-    about = About(7, "clientes", name, is_whole=is_whole)
+    about = About(7, "clientes", name, since, is_whole and since is None, query)
     return DatabaseSink(url, table, added, about, key=key, limits=limits, own_deciles=own_deciles)
 
 

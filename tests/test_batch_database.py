@@ -598,3 +598,162 @@ def test_the_identity_of_a_source_holds_no_text_of_the_query_or_password(url: st
     found = opened(url, "SELECT id, p, ref FROM clientes WHERE ref = 'R-3'", key="id").identity
     assert "R-3" not in json.dumps(found)
     assert np.all([isinstance(value, str | None) for value in found.values()])
+
+
+# What an earlier run is worth, and what takes its place
+
+
+def half(url: str, **more: Any) -> None:
+    """A run that is killed after its first block."""
+    source, target = opened(url), sink(url, **more)
+    target.start(None)
+    target.keep(render(source, target, next(iter(source.blocks()))))
+
+
+def test_an_earlier_run_of_the_name_is_seen_whole_until_the_next_one_is_complete(url: str) -> None:
+    clients(url, [0.1] * 30)
+    run(opened(url), sink(url, name="enero"))
+    clients(url, [0.2] * 20)
+    half(url, name="enero")
+    seen = "SELECT run, probabilidad, count(*) FROM scores_latest GROUP BY 1, 2"
+    assert ask(url, seen) == [("enero", 0.1, 30)]
+    run(opened(url), sink(url, name="enero"))
+    assert ask(url, seen) == [("enero", 0.2, 20)]
+    # Also of the one that was killed nothing is left.
+    assert ask(url, "SELECT DISTINCT run FROM scores") == [("enero",)]
+    assert ask(url, "SELECT id, rows FROM scores_runs") == [("enero", 20)]
+
+
+def test_two_rows_of_one_key_cost_the_earlier_run_of_the_name_nothing(url: str) -> None:
+    clients(url, CHANCES)
+    run(opened(url), sink(url, name="enero", key="ref"))
+    do(url, "UPDATE clientes SET ref = 'R-1' WHERE id = 50")
+    with pytest.raises(TableError, match="la columna ref no distingue las filas"):
+        run(opened(url), sink(url, name="enero", key="ref"))
+    assert ask(url, "SELECT count(*) FROM scores_latest") == [(50,)]
+    assert ask(url, "SELECT run, count(*) FROM scores GROUP BY 1") == [("enero", 50)]
+    assert ask(url, "SELECT id, rows FROM scores_runs") == [("enero", 50)]
+
+
+BEFORE, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "since", "taken"),
+    [(None, BEFORE, True), (BEFORE, AFTER, True), (AFTER, BEFORE, False), (BEFORE, None, False)],
+)
+def test_a_run_takes_no_name_whose_rows_it_does_not_hold(
+    url: str, earlier: datetime | None, since: datetime | None, taken: bool
+) -> None:
+    clients(url, CHANCES)
+    run(opened(url), sink(url, name="enero", since=earlier))
+    clients(url, [0.5] * 3)
+    if not taken:
+        return run(opened(url), sink(url, name="enero", since=since))
+    with pytest.raises(TableError, match="ya hay una cartera enero"):
+        run(opened(url), sink(url, name="enero", since=since))
+    assert ask(url, "SELECT count(*) FROM scores_latest") == [(50,)]
+    return run(opened(url), sink(url, name="febrero", since=since))
+
+
+def test_last_is_the_start_of_a_run_that_leaves_no_gap(url: str) -> None:
+    clients(url, CHANCES)
+    run(opened(url), sink(url, since=BEFORE))
+    assert sink(url).last_began() is None  # without a whole one behind it
+    run(opened(url), sink(url))
+    whole = sink(url).last_began()
+    assert whole is not None
+    run(opened(url), sink(url, since=AFTER))
+    assert sink(url).last_began() == whole
+    run(opened(url), sink(url, since=whole, name="uno"))
+    joined = sink(url).last_began()
+    assert joined is not None and joined > whole
+    assert sink(url, name="uno").last_began() == whole  # whose place it will take
+    assert sink(url, query="otra").last_began() is None
+    run(opened(url), sink(url, query="otra"))
+    assert sink(url).last_began() == joined
+
+
+def test_a_moment_without_a_time_zone_is_kept_as_the_later_of_what_it_may_be() -> None:
+    typed = datetime(2026, 1, 31, 8, 30)
+    assert sinces.aware(typed) >= typed.replace(tzinfo=UTC)
+    assert sinces.aware(typed) >= typed.astimezone(UTC)
+    assert sinces.aware(typed.replace(tzinfo=MADRID)) == datetime(2026, 1, 31, 7, 30, tzinfo=UTC)
+
+
+# The tables
+
+
+def test_a_name_that_the_view_cannot_have_is_refused_and_nothing_is_made(url: str) -> None:
+    do(url, "CREATE TABLE scores_latest (a INTEGER)")
+    with pytest.raises(TableError, match="scores_latest ya existe y no es una vista"):
+        sink(url)
+    assert sqlalchemy.inspect(batch_databases.engine(url)).get_table_names() == ["scores_latest"]
+
+
+def test_tables_are_made_all_or_none_and_a_view_that_is_gone_once_more(url: str) -> None:
+    clients(url, CHANCES)
+    target = sink(url)
+    do(url, "CREATE TABLE propensia_otra (a INTEGER)")
+    do(url, "CREATE INDEX scores_listed ON propensia_otra (a)")  # a name that was free before
+    with pytest.raises(Gone):
+        target.start(None)
+    names = sqlalchemy.inspect(batch_databases.engine(url)).get_table_names()
+    assert sorted(names) == ["clientes", "propensia_otra"]
+    do(url, "DROP TABLE propensia_otra")
+    run(opened(url), sink(url))
+    do(url, "DROP VIEW scores_latest")
+    run(opened(url), sink(url))
+    assert ask(url, "SELECT count(*) FROM scores_latest") == [(50,)]
+
+
+@pytest.mark.parametrize("kind", ["NUMERIC(4,2)", "REAL"])
+def test_a_column_that_would_round_a_chance_is_refused(kind: str, postgresql_url: str) -> None:
+    sink(postgresql_url).start(None)
+    do(
+        postgresql_url,
+        "DROP VIEW scores_latest",
+        f"ALTER TABLE scores ALTER COLUMN probabilidad TYPE {kind}",
+    )
+    with pytest.raises(TableError, match="la columna probabilidad no es de doble precisión"):
+        sink(postgresql_url)
+
+
+def test_a_run_is_removed_as_the_page_says_and_the_one_before_holds_again(url: str) -> None:
+    clients(url, [0.1] * 30)
+    run(opened(url), sink(url, name="2025-12"))
+    clients(url, [0.2] * 20)
+    run(opened(url), sink(url, name="2026-01"))
+    page = Path(__file__).parents[1].joinpath("docs", "carteras.md").read_text(encoding="utf-8")
+    block = next(part for part in page.split("```") if "DELETE FROM scores " in part)
+    statements = [line.rstrip(";") for line in block.splitlines() if line.startswith("DELETE")]
+    assert len(statements) == 2
+    do(url, *statements)
+    found = "SELECT run, probabilidad, count(*) FROM scores_latest GROUP BY 1, 2"
+    assert ask(url, found) == [("2025-12", 0.1, 30)]
+
+
+def test_a_key_with_a_null_is_refused_by_its_row_where_no_text_holds_one(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.db"
+    origin = sqlite_url(path)
+    clients(origin, CHANCES)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE clientes SET ref = 'R' || char(0) WHERE id = 30")
+    with pytest.raises(TableError, match="la columna ref tiene en la fila 30 una clave con"):
+        run(opened(origin), sink(postgresql_url, key="ref"))
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("postgresql://ana:una@Host/b", "postgresql+pg8000://eva:otra@host:5432/b?timeout=3"),
+        ("sqlite:///datos.db", f"sqlite:///{Path('datos.db').absolute().as_posix()}"),
+    ],
+)
+def test_a_database_is_the_same_however_it_is_spelled(one: str, same: str) -> None:
+    first, second = (databases.identity(databases.url_of(text)) for text in (one, same))
+    assert first == second
+    assert "una" not in first and "ana" not in first
+    assert databases.identity(databases.url_of(one + "2")) != first

@@ -317,6 +317,27 @@ def test_time_adds_up_over_the_parts_of_a_run(tmp_path: Path) -> None:
     assert once(tmp_path).seconds > begun.seconds
 
 
+@pytest.mark.parametrize("step", ["start", "finish"])
+def test_a_sink_that_refuses_the_rows_in_the_end_leaves_nothing_to_go_on_with(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it refuses as it begins to finish is not told as done."""
+    told: list[Note] = []
+    begin = Lines.start
+
+    def refused(sink: Lines, place: Place | None = None) -> None:
+        if step == "finish" or place is not None:
+            raise TableError("hay dos con la misma clave")
+        begin(sink, place)
+
+    monkeypatch.setattr(Lines, step, refused)
+    with pytest.raises(TableError, match="la misma clave"):
+        once(tmp_path, over=told.append)
+    assert len(told) == (step == "finish")
+    assert not (tmp_path / "out.csv").exists()
+    assert notes.read(tmp_path / "out.csv.part.json") is None
+
+
 def test_two_runs_to_one_result_exclude_each_other(tmp_path: Path) -> None:
     beside = Beside.of_file(tmp_path / "out.csv")
     with beside.locked(), pytest.raises(Busy), Beside.of_file(tmp_path / "out.csv").locked():

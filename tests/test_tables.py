@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy.exc import OperationalError
+from stores import Postgresql
 
 from propensia.delimited import TableError
+from propensia.queries import databases
 from propensia.tables import Table, open_table
 
 HEADING = ["CUST", "AÑO", "NOTA"]
@@ -333,6 +335,25 @@ def test_a_query_only_reads(database: str, query: str, tmp_path: Path) -> None:
         whole(open_table(database, query.format(folder=tmp_path.as_posix())), [])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_function_of_postgresql_that_writes_is_not_run(
+    postgresql_server: Postgresql,
+) -> None:
+    url = postgresql_server.fresh()
+    with databases.engine(databases.url_of(url)).begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE casos (n integer)")
+        connection.exec_driver_sql(
+            "CREATE FUNCTION apunta() RETURNS integer LANGUAGE sql AS "
+            "'INSERT INTO casos VALUES (1) RETURNING n'"
+        )
+    with pytest.raises(TableError, match="read-only"):
+        whole(open_table(url, "SELECT apunta() AS n"), ["n"])
+    # Closing the connection would roll back anyhow; a sequence is not rolled back.
+    with databases.engine(databases.url_of(url)).begin() as connection:
+        connection.exec_driver_sql("CREATE SEQUENCE cuenta")
+    with pytest.raises(TableError, match="read-only"):
+        whole(open_table(url, "SELECT nextval('cuenta') AS n"), ["n"])
 
 
 @pytest.mark.parametrize(

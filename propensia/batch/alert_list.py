@@ -56,7 +56,8 @@ def limits(text: str, leave: str | None = None) -> Limits:
     sentence in Spanish."""
     is_share, enter = _limit(text)
     if leave is None:
-        return Limits(is_share, enter, min(enter * WIDER, 1.0) if is_share else enter * LOWER)
+        out = min(enter * WIDER, 1.0) if is_share else enter * LOWER
+        return Limits(is_share, enter, round(out, 12))  # 0.72, and not a trifle more
     same, out = _limit(leave)
     if same != is_share:
         raise ValueError("los dos límites han de ser de la misma clase: top=5% o 0.8")

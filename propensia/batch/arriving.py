@@ -82,6 +82,13 @@ class DatabaseWriter:
         if pc.any(empty).as_py():
             line = rows.lines[pc.index(empty, True).as_py()]
             raise TableError(f"la columna {shown(self.key)} no tiene clave en la fila {line}")
+        torn = pc.match_substring(keys, "\0")
+        if self.copies and pc.any(torn).as_py():
+            line = rows.lines[pc.index(torn, True).as_py()]
+            raise TableError(
+                f"la columna {shown(self.key)} tiene en la fila {line} una clave con un carácter "
+                "nulo, que PostgreSQL no admite"
+            )
         if pc.count_distinct(keys).as_py() < len(keys):
             raise not_unique(self.key)
         return keys

@@ -221,7 +221,8 @@ class Sink(Protocol):
     def writer(self) -> Writer: ...
 
     def start(self, place: Place | None) -> None:
-        """Begin, or go on from a ``place`` that ``keep`` gave: what came after it is gone."""
+        """Begin, or go on from a ``place`` that ``keep`` gave: what came after it is gone. Raises
+        ``TableError`` for rows that cannot be finished."""
 
     def keep(self, content: bytes) -> Place:
         """Take one block, durably; the place after it."""

@@ -99,6 +99,7 @@ def read_opening(sample: bytes, name: str) -> Opening:
 
 
 def _sample(rows: bytes) -> bytes:
+    # The last row of a file may have no line end; what is cut off in its middle has none either.
     found = rows[:NUMBERS_BYTES]
     return found if found.endswith((b"\n", b"\r")) or len(rows) > len(found) else found + b"\n"
 

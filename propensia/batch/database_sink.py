@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, fun
 from sqlalchemy.exc import SQLAlchemyError
 
 from propensia.batch import alert_list, arriving, score_tables
+from propensia.batch import since as sinces
 from propensia.batch.added import Added
 from propensia.batch.alert_list import Changes, Limits
 from propensia.batch.arriving import DatabaseWriter, not_unique
@@ -30,6 +31,8 @@ from propensia.queries.databases import Gone
 from propensia.store.upserts import upsert
 
 DRIVERS = ("pysqlite", "pg8000")
+HALF = " a medias "
+"""Between the name of a run and its start, until it is complete."""
 Result = TypeVar("Result")
 
 
@@ -37,13 +40,15 @@ Result = TypeVar("Result")
 class About:
     """What the tables tell of a run. ``name``: what a person calls it, so that a second one of
     that name takes its place; ``None``: each is another. ``source``: the input, fit to be shown.
-    ``since``: only what changed since then, ``None`` is the whole portfolio."""
+    ``since``: only what changed since then, ``None`` is the whole portfolio. ``query``: the hash
+    of what the rows are read by, which tells one portfolio from another."""
 
     release: int
     source: str
     name: str | None = None
     since: datetime | None = None
     is_whole: bool = True
+    query: str | None = None
 
 
 class DatabaseSink:
@@ -52,6 +57,9 @@ class DatabaseSink:
     ``key`` names the column that tells the rows apart; ``None``: their numbers. ``own_deciles``:
     by the limits of the run itself. ``changes``: what came of the alert list, once ``finish`` is
     done and if there is one.
+
+    Until it is complete, a run of a name is kept under an ``id`` of its own: the earlier one of
+    that name is there, whole, until the new one takes its place.
     """
 
     changes: Changes | None = None
@@ -87,31 +95,34 @@ class DatabaseSink:
         )
 
     def last_began(self) -> datetime | None:
-        """When the last complete run into this table began. Raises as ``keep``."""
-        runs = self._tables.runs
-        if runs in self._absent:
+        """From when on nothing that changed was scored, over the same query: the start of the last
+        run behind a whole one without a gap between them; ``None`` without a whole one. A run of
+        the name of this one does not count: this one takes its place. Raises as ``keep``."""
+        if self._tables.runs in self._absent:
             return None
-
-        def asked(connection: Connection) -> datetime | None:
-            wanted = select(runs.c.started).where(runs.c.finished.is_not(None))
-            return connection.execute(wanted.order_by(runs.c.finished.desc()).limit(1)).scalar()
-
-        found = self._in_transaction(asked)
-        # SQLite gives back no time zone: ours are all UTC.
-        return found if found is None or found.tzinfo else found.replace(tzinfo=UTC)
+        return self._in_transaction(self._reached)
 
     def start(self, place: Place | None) -> None:
-        """As ``Sink.start``; the run is seen from its first block on. Raises as ``keep``."""
+        """As ``Sink.start``; the run is seen from its first block on. Raises as ``keep``, and
+        ``TableError`` where two rows have the same key, of which nothing is left then, or where
+        the name is that of a run whose place this one cannot take."""
         if place is None:
             now = datetime.now(UTC)
-            name = self._about.name or f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-            self._run, self._rows = self._named(name, now), 0
+            moment = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+            name = self._about.name
+            self._run = self._named(moment if name is None else name + HALF + moment, now)
+            self._rows = 0
         else:
             began = datetime.fromisoformat(place["began"])
             self._run, self._rows = self._named(place["run"], began), place["rows"]
         if self._absent:
             self._in_transaction(lambda made: score_tables.make(made, self._tables, self._absent))
             self._absent = []
+        if place is None:
+            self._in_transaction(self._refuse_taken)
+        elif self._in_transaction(self._has_doubles):
+            self._in_transaction(lambda connection: self._remove(connection, [self._run.id]))
+            raise not_unique(self.writer.key)
 
     def keep(self, content: bytes) -> Place:
         """As ``Sink.keep``. Raises ``Gone``, also for what a database will never take."""
@@ -139,51 +150,119 @@ class DatabaseSink:
 
     def _note(self, connection: Connection) -> None:
         """The run among all runs, as one that is not complete."""
+        since = self._about.since
         row = {
             "id": self._run.id,
             "version": self._run.version,
             "started": self._run.began,
             "finished": None,
-            "since": self._about.since,
+            "since": None if since is None else sinces.aware(since),
             "whole": int(self._run.is_whole),
             "rows": None,
             "scored": None,
             "input": self._about.source,
+            "query": self._about.query,
         }
         changed = [name for name in row if name not in ("id", "version")]
         upsert(connection, self._tables.runs, [row], changed)
 
     def _finish(self, connection: Connection) -> Changes | None:
-        runs, scores, run = self._tables.runs, self._tables.scores, self._run
-        this = and_(runs.c.id == run.id, runs.c.version == run.version)
         if self._is_complete(connection):
             return None
+        self._refuse_taken(connection)
         self._note(connection)
-        mine = and_(scores.c.run == run.id, scores.c.version == run.version)
-        # Of an earlier run of that name, whose rows are not all in this one.
-        connection.execute(delete(scores).where(mine, scores.c.momento != run.began))
-        every = select(func.count(), func.count(scores.c.probabilidad)).where(mine)
-        rows, scored = connection.execute(every).one()
+        scores, run = self._tables.scores, self._final()
+        every = select(func.count(), func.count(scores.c.probabilidad))
+        rows, scored = connection.execute(every.where(_of(scores, self._run))).one()
         if rows != self._rows:
             raise not_unique(self.writer.key)
+        if run != self._run:
+            self._take_place(connection, run)
         if self._own_deciles:
-            _divide(connection, scores, mine, scored)
+            _divide(connection, scores, _of(scores, run), scored)
         changes = None
         if self._limits is not None:
             changes = alert_list.update(connection, self._tables, run, self._limits)
         told = {"finished": datetime.now(UTC), "rows": rows, "scored": scored}
-        connection.execute(update(runs).where(this).values(told))
+        runs = self._tables.runs
+        connection.execute(update(runs).where(_of(runs, run)).values(told))
         return changes
 
-    def _is_complete(self, connection: Connection) -> bool:
-        runs, run = self._tables.runs, self._run
-        wanted = select(runs.c.id).where(
-            runs.c.id == run.id,
+    def _final(self) -> Run:
+        """The run as it is called once it is complete."""
+        return replace(self._run, id=self._about.name or self._run.id)
+
+    def _take_place(self, connection: Connection, run: Run) -> None:
+        """Let this run be the one of that name, and remove all others of it."""
+        runs, scores = self._tables.runs, self._tables.scores
+        start = run.id + HALF
+        half = and_(
+            func.substr(runs.c.id, 1, len(start)) == start,
             runs.c.version == run.version,
-            runs.c.started == run.began,
-            runs.c.finished.is_not(None),
+            runs.c.id != self._run.id,
+            runs.c.finished.is_(None),
+        )
+        left = connection.scalars(select(runs.c.id).where(half)).all()
+        self._remove(connection, [run.id, *left])
+        for table in (scores, runs):
+            name = "run" if table is scores else "id"
+            own = _of(table, self._run)
+            connection.execute(update(table).where(own).values({name: run.id}))
+
+    def _remove(self, connection: Connection, ids: Sequence[str]) -> None:
+        """Remove runs of this version, with their rows."""
+        for id in ids:
+            gone = replace(self._run, id=id)
+            for table in (self._tables.scores, self._tables.runs):
+                connection.execute(delete(table).where(_of(table, gone)))
+
+    def _is_complete(self, connection: Connection) -> bool:
+        runs, run = self._tables.runs, self._final()
+        wanted = select(runs.c.id).where(
+            _of(runs, run), runs.c.started == run.began, runs.c.finished.is_not(None)
         )
         return connection.execute(wanted).first() is not None
+
+    def _has_doubles(self, connection: Connection) -> bool:
+        """Whether fewer rows are there than were kept: some took the place of others."""
+        scores = self._tables.scores
+        if self._is_complete(connection):
+            return False
+        every = select(func.count()).where(_of(scores, self._run))
+        return connection.execute(every).scalar_one() < self._rows
+
+    def _refuse_taken(self, connection: Connection) -> None:
+        """Raise ``TableError`` where this run would take the place of one with more rows."""
+        name, since, runs = self._about.name, self._about.since, self._tables.runs
+        if name is None or since is None:
+            return
+        wanted = select(runs.c.since).where(runs.c.id == name, runs.c.finished.is_not(None))
+        for earlier in connection.scalars(wanted):
+            if earlier is None or sinces.aware(since) > _utc(earlier):
+                raise TableError(
+                    f"--run: ya hay una cartera {shown(name)}, entera o desde antes de --since, y "
+                    "se perderían sus filas: diga otro nombre"
+                )
+
+    def _reached(self, connection: Connection) -> datetime | None:
+        runs, about = self._tables.runs, self._about
+        wanted = select(runs.c.started, runs.c.finished, runs.c.since, runs.c.whole).where(
+            runs.c.finished.is_not(None),
+            runs.c.query == about.query,
+            runs.c.id != (about.name or ""),
+        )
+        every = connection.execute(wanted.order_by(runs.c.started)).all()
+        whole = max(
+            (row for row in every if row.whole), key=lambda row: row.finished, default=None
+        )
+        if whole is None:
+            return None
+        reached = _utc(whole.started)
+        for row in every:
+            began = _utc(row.started)
+            if row.finished > whole.finished and row.since is not None and began > reached:
+                reached = began if _utc(row.since) <= reached else reached
+        return reached
 
     def _in_transaction(self, work: Callable[[Connection], Result]) -> Result:
         """What ``work`` gives, in a transaction; once more where the database goes away, for
@@ -204,6 +283,17 @@ class DatabaseSink:
         if databases.state_of(error)[:2] in ("22", "23"):
             return "la base de datos no admite una fila"
         return shown(databases.message(error))
+
+
+def _of(table: Table, run: Run) -> ColumnElement[bool]:
+    """What belongs to a run, among the scores or the runs."""
+    id = table.c.run if "run" in table.c else table.c.id
+    return and_(id == run.id, table.c.version == run.version)
+
+
+def _utc(moment: datetime) -> datetime:
+    """SQLite gives back no time zone: ours are all UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _divide(connection: Connection, scores: Table, mine: ColumnElement[bool], scored: int) -> None:

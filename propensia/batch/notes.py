@@ -52,6 +52,7 @@ class Note:
     is behind, in [0, 1]. ``faults``: bytes of the file of faults. ``first``: the first rows with
     faults, as (line, faults). ``began``: ISO 8601; ``seconds``: the time spent so far, of all
     ``starts`` together. ``whole``: every block is kept; ``told``: the audit log says so.
+    ``since``: the moment that «last» stood for as it began, ISO 8601; ``None``: all rows.
     """
 
     about: Terms
@@ -67,6 +68,7 @@ class Note:
     starts: int = 1
     whole: bool = False
     told: bool = False
+    since: str | None = None
 
     def add(self, block: Block, piece: Piece, sink: Place, faults: int) -> None:
         """One more block is kept, and these are the places of the sink and the faults after it."""

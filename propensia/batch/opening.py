@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from propensia import files
 from propensia.batch import alert_list, columns, formats
 from propensia.batch import since as sinces
 from propensia.batch.added import Added
@@ -24,6 +25,7 @@ from propensia.batch.parquet_tables import ParquetSource
 from propensia.batch.score_tables import TABLE
 from propensia.batch.since import LAST, Since
 from propensia.delimited import TableError
+from propensia.queries import databases
 
 OWN = "run"
 """Deciles by the limits of the run itself."""
@@ -107,24 +109,25 @@ def renamed(wish: Wish, model: Model) -> dict[str, str]:
     return {} if wish.columns is None else columns.read_mapping(wish.columns, model.contract)
 
 
-def ends(wish: Wish, model: Model, names: dict[str, str]) -> Ends:
-    """Both ends; ``names`` as ``renamed`` gave them.
+def last(wish: Wish, model: Model) -> datetime | None:
+    """The moment that ``--since last`` stands for; ``None`` are all rows. Raises as ``ends``."""
+    told = About(model.release.number, "", wish.run, query=_portfolio(wish))
+    return DatabaseSink(wish.target, wish.scores, _added(wish, model), told).last_began()
+
+
+def ends(
+    wish: Wish, model: Model, names: dict[str, str], since_last: datetime | None = None
+) -> Ends:
+    """Both ends; ``names`` as ``renamed`` gave them, ``since_last`` as ``last`` did.
 
     Raises ``WrongUse``, ``TableError`` or ``OSError``.
     """
-    added = Added(
-        model.release.version,
-        (model.contract.negative_name["es"], model.contract.positive_name["es"]),
-        reasons=bool(wish.reasons),
-    )
+    added = _added(wish, model)
     if not formats.is_database(wish.target):
         source = _source(wish, model, names, _moment(wish.since))
         own = wish.deciles == OWN
         return formats.open_ends(source, wish.target, model.contract, added, own_deciles=own)
-    moment = _moment(wish.since)
-    if wish.since == LAST:
-        told = About(model.release.number, "")
-        moment = DatabaseSink(wish.target, wish.scores, added, told).last_began()
+    moment = since_last if wish.since == LAST else _moment(wish.since)
     source = _source(wish, model, names, moment)
     key = source.key if isinstance(source, DatabaseSource) else wish.key
     if key is not None and key not in source.heading:
@@ -133,7 +136,9 @@ def ends(wish: Wish, model: Model, names: dict[str, str]) -> Ends:
         source.refuse_nested([source.heading.index(key)])
     if isinstance(source, DatabaseSource):
         source.narrow()
-    about = About(model.release.number, source.name, wish.run, moment, moment is None)
+    about = About(
+        model.release.number, source.name, wish.run, moment, moment is None, _portfolio(wish)
+    )
     sink = DatabaseSink(
         wish.target,
         wish.scores,
@@ -144,6 +149,22 @@ def ends(wish: Wish, model: Model, names: dict[str, str]) -> Ends:
         own_deciles=wish.deciles == OWN,
     )
     return Ends(source, source.reader, sink)
+
+
+def _added(wish: Wish, model: Model) -> Added:
+    return Added(
+        model.release.version,
+        (model.contract.negative_name["es"], model.contract.positive_name["es"]),
+        reasons=bool(wish.reasons),
+    )
+
+
+def _portfolio(wish: Wish) -> str | None:
+    """What tells the rows of a query from those of another one; nothing of a file."""
+    if wish.query is None:
+        return None
+    where = databases.identity(databases.url_of(wish.source))
+    return files.sha256(f"{where} {wish.query.strip()}".encode())
 
 
 def _moment(text: str | None) -> datetime | None:

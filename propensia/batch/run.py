@@ -40,8 +40,9 @@ def run(
     """Score what is left of a source into a sink; ``note`` is new or that of a run to go on with,
     and tells what was found in the end. ``beside``: what lies beside the result, which is locked.
 
-    Raises ``NothingScored``; ``TableError`` for a source that cannot be read or has changed, and
-    then the run cannot go on; and whatever ``pieces`` and a sink do, after which it can.
+    Raises ``NothingScored``; ``TableError`` for a source that cannot be read or has changed, or
+    rows that a sink refuses, and then the run cannot go on; and whatever else ``pieces`` and a
+    sink do, after which it can.
     """
     faults = FaultFile(beside.faults, beside.faults_part)
     whole = _Run(source, sink, beside, note, faults, listener)
@@ -52,6 +53,9 @@ def run(
             sink.start(note.sink)
             faults.start(note.faults)
             whole.score(pieces)
+    except TableError:  # the same rows would not come again, or not be taken
+        beside.discard()
+        raise
     except BaseException:
         if fresh and note.blocks == 0:  # there is nothing to go on with
             with contextlib.suppress(OSError):
@@ -64,7 +68,11 @@ def run(
             faults.finish(note.faults)
         beside.discard()
         raise NothingScored
-    whole.finish()
+    try:
+        whole.finish()
+    except TableError:
+        beside.discard()
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +88,30 @@ class _Run:
         """Every block that is left, and the note after each."""
         note, source = self.note, self.source
         spent, pace = note.seconds, Pace(note.done, note.tally.rows)
-        try:
-            with contextlib.closing(pieces(source.blocks(note.source))) as made:
-                for block, piece in made:
-                    source.check()
-                    place = self.sink.keep(piece.content)
-                    faults = self.faults.keep(piece.faulty, note.tally.rows, note.faults)
-                    note.add(block, piece, place, faults)
-                    note.seconds = spent + pace.seconds
-                    note.write(self.beside.note)
-                    self.listener.progress(pace.now(block.done, note.tally.rows))
-            source.check()
-        except TableError:  # the same rows would not come again
-            self.beside.discard()
-            raise
+        with contextlib.closing(pieces(source.blocks(note.source))) as made:
+            for block, piece in made:
+                source.check()
+                place = self.sink.keep(piece.content)
+                faults = self.faults.keep(piece.faulty, note.tally.rows, note.faults)
+                note.add(block, piece, place, faults)
+                note.seconds = spent + pace.seconds
+                note.write(self.beside.note)
+                self.listener.progress(pace.now(block.done, note.tally.rows))
+        source.check()
         note.whole = True
         note.write(self.beside.note)
 
     def finish(self) -> None:
         """What was found beside the result first: who waits for the result then finds it all."""
         note, sink = self.note, self.sink
+        is_over = self.beside.is_over()
+        if not is_over:
+            sink.start(note.sink)  # before it is told: what cannot be finished is refused here
         if not note.told:
             self.listener.over(note)
             note.told = True
             note.write(self.beside.note)
         self.faults.finish(note.faults)
-        if not self.beside.is_over():
-            sink.start(note.sink)
+        if not is_over:
             sink.finish()
         self.beside.discard()

@@ -21,7 +21,6 @@ from sqlalchemy import (
     Inspector,
     Integer,
     MetaData,
-    Numeric,
     SmallInteger,
     String,
     Table,
@@ -41,7 +40,8 @@ NAME = re.compile(r"(?:([A-Za-z_]\w*)\.)?([A-Za-z_]\w{0,50})", re.ASCII).fullmat
 KINDS: Mapping[type[types.TypeEngine[Any]], tuple[str, tuple[type[types.TypeEngine[Any]], ...]]]
 KINDS = {
     Text: ("de textos", (String,)),
-    Double: ("de números", (Float, Numeric)),
+    # A number of less would round each chance, and nobody would be told.
+    Double: ("de doble precisión", (Double,)),
     Integer: ("de números enteros", (Integer,)),
     DateTime: ("de fecha y hora", (DateTime,)),
 }
@@ -61,14 +61,15 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class Tables:
     """The tables of one name, as they are to be: ``scores``, the ``runs`` that wrote them, the
-    ``events`` of the alert list and who is ``listed``; and the name of a view of what holds now.
+    ``events`` of the alert list and who is ``listed``; and a ``view`` of what holds now, of which
+    only the name is told.
     """
 
     scores: Table
     runs: Table
     events: Table
     listed: Table
-    view: str
+    view: Table
 
     @classmethod
     def named(cls, name: str) -> Tables:
@@ -85,7 +86,7 @@ class Tables:
             _runs(f"{own}_runs", every),
             _events(f"{own}_alerts", every),
             _listed(f"{own}_listed", every),
-            f"{own}_latest",
+            Table(f"{own}_latest", MetaData(schema=schema)),
         )
 
     def every(self) -> tuple[Table, ...]:
@@ -119,6 +120,7 @@ def _runs(name: str, every: MetaData) -> Table:
         Column("rows", BigInteger),
         Column("scored", BigInteger),
         Column("input", Text, nullable=False),
+        Column("query", Text),
     )
 
 
@@ -152,8 +154,8 @@ def _texts(*names: str, **more: Any) -> list[Column[str]]:
 
 
 def missing(connection: Connection, tables: Tables) -> list[Table]:
-    """The tables that are not there yet. Raises ``TableError`` for those that are and have
-    another shape, naming the column, and ``SQLAlchemyError``."""
+    """The tables that are not there yet, and the view, the last. Raises ``TableError`` for those
+    that are and have another shape, naming the column, and ``SQLAlchemyError``."""
     found = inspect(connection)
     absent = []
     for table in tables.every():
@@ -164,15 +166,26 @@ def missing(connection: Connection, tables: Tables) -> list[Table]:
                 f"la tabla {table.fullname} ya existe y no es de resultados de propensia: "
                 f"{'; '.join(told)}. No se ha tocado: diga otro nombre con --table"
             )
+    view = tables.view
+    if not found.has_table(view.name, view.schema):
+        absent.append(view)
+    elif view.name in found.get_table_names(view.schema):
+        raise TableError(
+            f"{view.fullname} ya existe y no es una vista: ha de serlo, de lo que vale ahora. No "
+            "se ha tocado: diga otro nombre con --table"
+        )
     return absent
 
 
 def make(connection: Connection, tables: Tables, absent: list[Table]) -> None:
-    """Make what is not there, even by now. Raises ``SQLAlchemyError``."""
+    """Make what is not there, even by now: all of it, or nothing. Raises ``SQLAlchemyError``."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver would begin after the DDL
     for table in absent:
-        table.create(connection, checkfirst=True)
-    views = inspect(connection).get_view_names(tables.scores.schema)
-    if tables.scores in absent and tables.view not in views:
+        if table is not tables.view:
+            table.create(connection, checkfirst=True)
+    view = tables.view
+    if view in absent and not inspect(connection).has_table(view.name, view.schema):
         connection.exec_driver_sql(_view(connection, tables))
 
 
@@ -180,7 +193,8 @@ def _differences(found: Inspector, table: Table) -> list[str]:
     own = {column["name"]: column for column in found.get_columns(table.name, table.schema)}
     if table.name in found.get_view_names(table.schema):
         return ["es una vista"]
-    told = [_difference(column, own.get(column.name)) for column in table.columns]
+    is_sqlite = found.dialect.name == "sqlite"
+    told = [_difference(column, own.get(column.name), is_sqlite) for column in table.columns]
     told += [
         f"la columna {shown(name)} no puede quedar vacía"
         for name, column in own.items()
@@ -192,10 +206,12 @@ def _differences(found: Inspector, table: Table) -> list[str]:
     return [text for text in told if text]
 
 
-def _difference(wanted: Column[Any], found: ReflectedColumn | None) -> str:
+def _difference(wanted: Column[Any], found: ReflectedColumn | None, is_sqlite: bool) -> str:
     if found is None:
         return f"falta la columna {wanted.name}"
     kind, allowed = next(told for known, told in KINDS.items() if isinstance(wanted.type, known))
+    if is_sqlite and isinstance(wanted.type, Double):
+        allowed = (Float,)  # REAL, too, has all digits there
     if not isinstance(found["type"], allowed):
         return f"la columna {wanted.name} no es {kind}"
     return ""
@@ -215,7 +231,7 @@ def _view(connection: Connection, tables: Tables) -> str:
     """Of each row its newest score: from the last complete run over the whole portfolio on."""
     quoted = connection.dialect.identifier_preparer.format_table
     scores, runs = quoted(tables.scores), quoted(tables.runs)
-    view = quoted(Table(tables.view, MetaData(schema=tables.scores.schema)))
+    view = quoted(tables.view)
     columns = ", ".join(f'"{column.name}"' for column in tables.scores.columns)
     return f"""CREATE VIEW {view} AS SELECT {columns} FROM (
     SELECT s.*, row_number() OVER (

@@ -35,6 +35,14 @@ def typed(text: str) -> datetime:
     return datetime.fromisoformat(text.strip())
 
 
+def aware(moment: datetime) -> datetime:
+    """The same in UTC; of one that does not tell its time zone the later of what it may mean, so
+    that nothing is taken for scored that was not."""
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    return max(moment.astimezone(UTC), moment.replace(tzinfo=UTC))
+
+
 def limit(since: Since, sample: Any) -> Any:
     """The least value of the column that is wanted, of the type of ``sample``, which is one of
     its values. Raises ``ValueError`` for a type that is no date."""

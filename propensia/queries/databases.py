@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
@@ -19,6 +20,7 @@ from propensia.delimited import TableError
 from propensia.files import masked, shown
 
 CONNECT_S = 60.0
+POSTGRESQL_PORT = 5432
 SILENT_S = 900.0
 """A server may think for so long about a query before its other end is given up."""
 STREAM = "propensia_stream"
@@ -78,6 +80,15 @@ def url_of(source: str) -> sqlalchemy.URL:
 def place(url: sqlalchemy.URL) -> str:
     """Where that is, fit to be shown: a password may also stand among the options."""
     return masked(url.set(query={}).render_as_string(hide_password=True))
+
+
+def identity(url: sqlalchemy.URL) -> str:
+    """Which database that is, however it is spelled and whoever asks: host, port and name, or the
+    path of a file. It holds no password."""
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite {Path(url.database or '').absolute().resolve().as_posix()}"
+    port = url.port or (POSTGRESQL_PORT if url.get_backend_name() == "postgresql" else "")
+    return f"{url.get_backend_name()} {(url.host or '').lower()} {port} {url.database}"
 
 
 def engine(url: sqlalchemy.URL) -> sqlalchemy.Engine:

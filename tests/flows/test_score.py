@@ -34,6 +34,7 @@ from propensia.batch.beside import Beside
 from propensia.batch.csv_tables import CsvSink
 from propensia.batch.engines import EngineWish
 from propensia.batch.opening import Wish
+from propensia.queries import databases
 from propensia.score import NotScored, Onlooker, Request, Scored
 from propensia.score import score as scores
 from propensia.terminal import compose
@@ -292,7 +293,8 @@ def test_what_was_done_is_not_lost_to_an_order_that_cannot_be_carried_out(
     openpyxl.Workbook().save(sheet)
     names_of.write_text("contrato;tabla\nim;no está\n", encoding="utf-8")
     nowhere = f"sqlite:///{tmp_path / 'no' / 'x.db'}"
-    beside = Beside.of_table(place.state, f"{nowhere} scores")
+    where = databases.identity(databases.url_of(nowhere))
+    beside = Beside.of_table(place.state, f"{where} scores")
     done = [Path(f"{out}.part"), Path(f"{out}.part.json"), beside.note]
     for path in done:
         path.write_bytes(b"hecho")

@@ -13,6 +13,15 @@ from models_for_tests import EXAMPLE
 from server import ROOT, Place, wait_for
 from stores import Postgresql
 
+from propensia.audit import Audit
+
+KILLED = """
+import os
+from propensia.batch.beside import Beside
+Beside.discard = lambda self: os._exit(9)
+from propensia.__main__ import main
+main()
+"""
 ROWS = 60_000
 """Three blocks."""
 
@@ -131,6 +140,54 @@ def test_only_what_changed_since_the_last_run_is_scored_once_more(
     top = score(place, url, *wanted, "--alerts", "top=5%")
     assert top.returncode == 2
     assert "cartera entera" in top.stderr
+
+
+def test_since_last_goes_on_with_what_last_was_as_it_began(place: Place, tmp_path: Path) -> None:
+    """Killed behind the last transaction, before its note was removed: «last» would be itself."""
+    url = sqlite_url(tmp_path / "crm.db")
+    portfolio(url, 50)
+    do(url, "ALTER TABLE cartera ADD COLUMN cambio TEXT")
+    do(url, "UPDATE cartera SET cambio = '2999-01-01 00:00:00'")
+    wanted = ("--query", "cartera", "--since", "last", "--changed", "cambio", "--resume")
+    assert score(place, url, *wanted).returncode == 0
+    do(url, "UPDATE scores_runs SET started = '2020-01-01 00:00:00.000000'")
+    command = [sys.executable, "-c", KILLED, "score", "env:BASE", "env:BASE", *wanted]
+    killed = subprocess.run(command, cwd=ROOT, env=place.environment() | {"BASE": url})
+    assert killed.returncode == 9
+    runs = ask(url, "SELECT id, rows FROM scores_runs WHERE finished IS NOT NULL")
+    assert len(runs) == 2
+    done = score(place, url, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert ask(url, "SELECT id, rows FROM scores_runs") == runs
+
+
+def test_a_key_that_comes_twice_costs_neither_the_earlier_run_nor_the_table(
+    place: Place, tmp_path: Path
+) -> None:
+    url = sqlite_url(tmp_path / "crm.db")
+    portfolio(url, 20_050)  # two blocks
+    once = ("--query", "SELECT * FROM cartera WHERE cliente < 'C-0000050'", "--key", "cliente")
+    assert score(place, url, *once, "--run", "enero").returncode == 0
+    # Without a key of its own, what is read is not checked beforehand.
+    twice = tmp_path / "cartera.csv"
+    heading = ",".join(["cliente", *EXAMPLE])
+    lines = [",".join([f"C-{n % 20_049}", *EXAMPLE.values()]) for n in range(20_050)]
+    twice.write_text("\n".join([heading, *lines, ""]), encoding="utf-8")
+    arguments = ("score", str(twice), "env:BASE", "--key", "cliente", "--run", "enero")
+    for _ in range(2):
+        refused = subprocess.run(
+            [sys.executable, "-m", "propensia", *arguments],
+            cwd=ROOT,
+            env=place.environment() | {"BASE": url},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert refused.returncode == 1
+        assert "no distingue las filas" in refused.stderr
+    assert ask(url, "SELECT count(*) FROM scores_latest") == [(50,)]
+    assert ask(url, "SELECT count(*) FROM scores") == [(50,)]
+    assert [one.event for one in Audit(place.state).all()].count("scored") == 1
+    assert score(place, url, *once, "--run", "febrero").returncode == 0
 
 
 def test_a_table_of_somebody_elses_is_refused_by_its_column(place: Place, tmp_path: Path) -> None:
