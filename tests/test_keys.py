@@ -179,7 +179,7 @@ def test_a_key_beside_the_tokens_of_a_provider_changes_nothing_for_others(
         ("marcador --role caller --expires ٩d", "escriba 12h, 90d, un día como 2027-01-31"),
         ("marcador --role caller --networks 10.0.0/8", "'10.0.0/8' no es una red"),
         ("marcador --role caller --routes /predicion", "¿quería decir /prediccion?"),
-        ("marcador --role caller --routes /x", "son: /, /docs,"),
+        ("marcador --role caller --routes /x", "son: /, /cartera, "),
         ("marcador --role caller --routes /health/live", "no es una dirección que pida clave"),
         ("marcador --role caller --routes /modelos", "el papel caller no puede usar /modelos"),
         ("", "NOMBRE"),

@@ -213,17 +213,17 @@ def _walk(lines: _Lines, delimiter: str, width: int | None) -> Spans:
         if line < free or line == len(last):  # the latter has no end yet
             continue
         start = lines.start(line)
-        row = patterns.row.match(content, start)
-        end = len(last) if row is None else lines.ending(row.end(), line)
+        row = patterns.row_end(content, start)
+        end = len(last) if row is None else lines.ending(row, line)
         if (
             not lines.whole
             and (end == len(last))
-            and (row is not None or patterns.open.match(content, start))
+            and (row is not None or patterns.is_open(content, start, len(content)))
         ):
             last[line:] = False
             break
         if row is None:
-            open_ = patterns.open.match(content, start, int(lines.at[line]))
+            open_ = patterns.is_open(content, start, int(lines.at[line]))
             broken[line] = OPEN_QUOTE if open_ else LOOSE_QUOTE
         elif end > line:
             if width is not None and not _meant(lines, line, end, delimiter, width):
@@ -236,21 +236,46 @@ def _walk(lines: _Lines, delimiter: str, width: int | None) -> Spans:
 
 @dataclass(frozen=True, slots=True)
 class _Patterns:
-    """``cell``: one cell. ``row``: whole ones up to a line end. ``open``: up to the very end,
-    within quotes."""
+    """``cell``: one cell. ``open``: up to the very end, within quotes. ``sign``: what stands
+    between cells.
+
+    A row is put together here, cell by cell: of a repeated choice Python before 3.11.5 makes
+    another thing where it must not go back, and where it may, a long row takes all memory.
+    """
 
     cell: re.Pattern[bytes]
-    row: re.Pattern[bytes]
     open: re.Pattern[bytes]
+    sign: int
+
+    def row_end(self, content: bytes, start: int) -> int | None:
+        """Where the row of whole cells ends that begins at ``start``; ``None`` if none does."""
+        place = self._last_cell(content, start, len(content))
+        match = self.cell.match(content, place)
+        if match is None:
+            return None
+        end = match.end()
+        return end if end == len(content) or content[end] in (LF, CR) else None
+
+    def is_open(self, content: bytes, start: int, end: int) -> bool:
+        """Whether a cell that has begun with a quote goes on to ``end``."""
+        place = self._last_cell(content, start, end)
+        return self.open.match(content, place, end) is not None
+
+    def _last_cell(self, content: bytes, start: int, end: int) -> int:
+        """Where the first cell begins behind which there is no other."""
+        while match := self.cell.match(content, start, end):
+            if match.end() == end or content[match.end()] != self.sign:
+                break
+            start = match.end() + 1
+        return start
 
 
 @lru_cache
 def _patterns(delimiter: str) -> _Patterns:
     sign = re.escape(delimiter.encode())
-    quoted = rb'"(?:[^"]++|"")*+'
-    cell = rb'(?:%b"|(?!")[^%b\r\n]*+)' % (quoted, sign)
+    quoted = rb'"[^"]*+(?:""[^"]*+)*+'
     return _Patterns(
-        cell=re.compile(cell),
-        row=re.compile(rb"%b(?:%b%b)*+(?=[\r\n]|\Z)" % (cell, sign, cell)),
-        open=re.compile(rb"(?:%b%b)*+%b\Z" % (cell, sign, quoted)),
+        cell=re.compile(rb'%b"|(?!")[^%b\r\n]*+' % (quoted, sign)),
+        open=re.compile(rb"%b\Z" % quoted),
+        sign=ord(delimiter),
     )
