@@ -10,9 +10,10 @@ import hashlib
 import json
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,18 @@ from propensia.locks import Lock, is_free
 FOLDER = "jobs"
 TURN = "turn.lock"
 """In it: whose holder works; the others wait."""
+MAKING = "making.lock"
+"""In it: whose holder counts jobs, to make one more."""
+PATIENCE_S = 5.0
 
 MOST_ROWS = 100_000
 MOST_JOBS = 5
 """Of one owner; each holds a file of the longest size and its result."""
+MOST_OF_ALL = 50
+MOST_STARTS = 2
+"""Of one step, whose process died each time: a file that kills it is not tried for ever."""
+SPARE_BYTES = 512 << 20
+"""Of the disk of the state folder: the journal lies there, and nothing is answered without it."""
 
 GRACE_S = 20.0
 """A process that was started takes so long at most to show that it lives."""
@@ -48,6 +57,14 @@ class TooMany(Exception):
     """The owner has as many jobs as one may have."""
 
 
+class Full(Exception):
+    """There are as many jobs as are kept, or too little room on the disk for one more."""
+
+
+def nobody(_: str) -> None:
+    """Nobody is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What a job is about.
@@ -55,7 +72,7 @@ class About:
     ``name``: what the client called the file, fit to be shown. ``file``: what it is called here.
     ``created``, ``started``: seconds since 1970; ``started`` is when the last ``step`` was.
     ``version``: of the model, pinned when scoring is asked for; ``result``: one of ``RESULTS``.
-    ``anew``: nothing of what is half done is any good.
+    ``anew``: nothing of what is half done is any good. ``starts``: of processes for this step.
     """
 
     name: str
@@ -68,6 +85,7 @@ class About:
     result: str = RESULTS[0]
     reasons: int = 0
     anew: bool = False
+    starts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,11 @@ class Job:
     def alive(self) -> Path:
         """The lock that its process holds for as long as it lives."""
         return self.folder / "alive.lock"
+
+    @property
+    def begin(self) -> Lock:
+        """The lock of whoever has its next step done."""
+        return Lock(self.folder / "begin.lock", PATIENCE_S)
 
     @property
     def working(self) -> Path:
@@ -149,7 +172,8 @@ def read(path: Path) -> dict[str, Any] | None:
 
 def state(job: Job, about: About) -> str:
     """How far a job is: ``mirando``, ``lista`` (it may be scored), ``rechazada``, ``en_cola``,
-    ``puntuando``, ``hecha``, ``fallida`` or ``parada`` (its process died: it can go on)."""
+    ``puntuando``, ``hecha``, ``fallida`` or ``parada`` (its process died: it can go on; one that
+    died too often is ``rechazada`` or ``fallida``). Raises ``OSError`` once it is removed."""
     if about.step == SCORE and job.result(about).exists():
         return "hecha"
     ended = read(job.ended)
@@ -159,7 +183,9 @@ def state(job: Job, about: About) -> str:
         return "fallida"
     young = 0 <= time.time() - about.started < GRACE_S
     if not young and is_free(job.alive):
-        return "parada"
+        if about.starts < MOST_STARTS:
+            return "parada"
+        return "rechazada" if about.step == LOOK else "fallida"
     if about.step == LOOK:
         return "mirando"
     return "puntuando" if job.working.exists() else "en_cola"
@@ -168,25 +194,41 @@ def state(job: Job, about: About) -> str:
 class Jobs:
     """The jobs of one installation. Safe for threads and processes."""
 
-    def __init__(self, state: Path, hours: float) -> None:
-        """``hours``: how long a job is kept."""
-        self._folder = state / FOLDER
+    def __init__(
+        self, state: Path, hours: float, expires: Callable[[str], object] = nobody
+    ) -> None:
+        """``hours``: how long a job is kept. ``expires`` is told the id of each that had its
+        time, before it is removed; where it raises ``OSError``, the job stays."""
+        self._folder, self._expires = state / FOLDER, expires
         self.lasts_s = hours * 3600
 
-    def make(self, owner: str, about: About, write: Callable[[Path], None]) -> Job:
-        """A new job, whose file ``write`` fills. Raises ``TooMany``, ``OSError``, or what
-        ``write`` does; then nothing is left of it."""
+    def make(
+        self, owner: str, about: About, write: Callable[[Path], None], needs_bytes: int = 0
+    ) -> Job:
+        """A new job, whose file ``write`` fills. ``needs_bytes``: what it may take of the disk.
+
+        Raises ``TooMany``, ``Full``, ``Busy``, ``OSError``, or what ``write`` does; then nothing
+        is left of it.
+        """
         self.sweep()
-        if len(self.of(owner)) >= MOST_JOBS:
-            raise TooMany
         home = self._home(owner)
         for folder in (self._folder, home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        job = Job(home / secrets.token_hex(16))
-        job.folder.mkdir(mode=0o700)
+        with Lock(self._folder / MAKING, PATIENCE_S):
+            if len(self.of(owner)) >= MOST_JOBS:
+                raise TooMany
+            free = shutil.disk_usage(self._folder).free - SPARE_BYTES
+            if free < needs_bytes or sum(1 for _ in self._folder.glob("*/*")) >= MOST_OF_ALL:
+                raise Full
+            job = Job(home / secrets.token_hex(16))
+            job.folder.mkdir(mode=0o700)
+            job.keep(about)  # so that the next one counts it
         try:
-            write(job.entry(about))
-            job.keep(about)
+            with Lock(job.alive, PATIENCE_S):  # however long it takes, it is at work
+                arriving = job.entry(about).with_suffix(".arriving")
+                write(arriving)
+                arriving.replace(job.entry(about))  # half a file would be scored as a whole one
+                job.keep(replace(about, started=time.time()))
         except BaseException:
             files.remove_tree(job.folder)
             raise
@@ -222,6 +264,8 @@ class Jobs:
                 with contextlib.suppress(OSError, ValueError):
                     old = time.time() - job.about().created > self.lasts_s
                 if job.gone.exists() or old:
+                    if not job.gone.exists():
+                        self._expires(job.id)
                     self.remove(job)
                     removed += 1
         return removed

@@ -17,6 +17,7 @@ from pathlib import Path
 from propensia import admission, files, heartbeat, inbox, logs, processes, training
 from propensia import contract as contracts
 from propensia import settings as settings_table
+from propensia.audit import Audit
 from propensia.clerk import Clerk
 from propensia.contract import Contract
 from propensia.jobs import Jobs
@@ -121,7 +122,14 @@ def _watch(
     threading.Thread(target=_beat, args=(settings.state, told, ended), daemon=True).start()
     reception: Reception | None = None
     prepare_at = 0.0
+    audit = Audit(settings.state)
+    portfolios = Jobs(
+        settings.state,
+        settings.portfolio_hours,
+        lambda id: audit.record("expired", who="propensia", job=id),
+    )
     while not ended.is_set():
+        _sweep(portfolios)  # whatever else is wrong: these are data of persons
         try:
             if reception is None:
                 sweep(settings.state)
@@ -134,11 +142,17 @@ def _watch(
             reception.turn()
             told.problems = reception.problems
             heartbeat.sweep(settings.state / "workers")
-            Jobs(settings.state, settings.portfolio_hours).sweep()
         except Exception as error:  # a full disk or a lost folder must not end the watch
             log.exception("turn failed")
             told.problems = [f"el vigilante tuvo un fallo ({type(error).__name__})"]
         ended.wait(settings_table.poll_interval(settings))
+
+
+def _sweep(portfolios: Jobs) -> None:
+    try:
+        portfolios.sweep()
+    except Exception:
+        log.exception("uploaded portfolios could not be removed")
 
 
 def _beat(state: Path, told: Told, ended: threading.Event) -> None:

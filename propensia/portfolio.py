@@ -1,4 +1,4 @@
-"""The process of one uploaded portfolio: it looks at the file for its preview, or scores it.
+"""The process of one uploaded portfolio: it has the file looked at for its preview, or scores it.
 
 Its only argument is the folder of the job. It must never write a value of a row anywhere but in
 that folder, and never outlive the process that started it.
@@ -6,39 +6,59 @@ that folder, and never outlive the process that started it.
 
 from __future__ import annotations
 
+import errno
 import logging
+import mimetypes
 import os
+import re
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from propensia import files, jobs, logs, processes, score
-from propensia.batch import formats, summary
-from propensia.batch.blocks import Rows
+from propensia import confinement, files, jobs, logs, looking, processes, score
 from propensia.batch.engines import EngineWish
-from propensia.batch.formats import Selection
+from propensia.batch.notes import NoteError
 from propensia.batch.opening import Wish
-from propensia.batch.reading import Reading
-from propensia.columnar import NotFlat, texts
-from propensia.contract import Contract
+from propensia.batch.run import NothingScored
+from propensia.contract import shipped
 from propensia.delimited import TableError
 from propensia.jobs import About, Job
 from propensia.locks import Lock
 from propensia.registry import RegistryError
+from propensia.scorer import ScorerError, Unreliable
+from propensia.settings import Settings
 from propensia.terminal import Exit, Parts, compose
 
 log = logging.getLogger(__name__)
 
-SHOWN_ROWS = 20
-SHOWN_COLUMNS = 60
-SHOWN_LETTERS = 60
 PAUSE_S = 0.2
-HOW = " Lo hecho está guardado"
-"""Where the sentences of the command begin to tell how to type it again."""
 START_S = 5.0
 """Others who ask whether it lives hold its lock for a moment."""
+
+MEMORY_MB = 4096
+LOOK_CPU_S, LOOK_S = 300, 600
+LOOK_FILE_MB = 16
+"""Of a preview: what ``files.read_json`` reads."""
+
+SCORE_CPU_S, SCORE_S = 3600, 2 * 3600
+"""A run that is cut here goes on where it stopped; meanwhile others have their turn."""
+
+SCORE_FILE_MB = 4096
+
+AGAIN = "inténtelo otra vez"
+KEEPER = "avise a quien mantiene el servicio"
+TOO_MUCH = (
+    "el fichero pide demasiada memoria o demasiado tiempo, o está dañado; guárdelo de nuevo como "
+    "CSV, o divídalo"
+)
+COLUMNS = (
+    (re.compile(r", o (?:diga cuál vale|dígalos) con --columns"), ""),
+    (re.compile(r"dígalos? con --columns"), "cambie su nombre en el fichero"),
+    (re.compile(r"Dígalo con --columns"), "Cambie su nombre en el fichero"),
+)
+"""How sentences of the command line are said to somebody who has none."""
 
 
 def main() -> None:
@@ -47,9 +67,9 @@ def main() -> None:
     logs.to_stderr(logging.WARNING, "portfolio %(levelname)s %(message)s")
     os.umask(0o077)  # all of it is of persons
     processes.give_way()  # people wait for answers; this can
-    ended = threading.Event()
+    ended, late = threading.Event(), threading.Event()
     processes.when_parent_ends(ended)
-    threading.Thread(target=_leave_when, args=(ended, job), daemon=True).start()
+    threading.Thread(target=_leave_when, args=(ended, late, job), daemon=True).start()
     alive = Lock(job.alive, START_S)
     if not alive.acquire():  # another process is at it
         return
@@ -61,15 +81,19 @@ def main() -> None:
             time.sleep(PAUSE_S)
         with own_turn:
             job.working.touch()
+            clock = threading.Timer(SCORE_S, late.set)
+            clock.daemon = True
+            clock.start()
             code, message = _done(parts, job, about)
             told = {"step": about.step, "code": code, "message": message}
             files.write_json(job.ended, told, private=True)
 
 
-def _leave_when(ended: threading.Event, job: Job) -> None:
+def _leave_when(ended: threading.Event, late: threading.Event, job: Job) -> None:
     while not ended.wait(PAUSE_S):
-        if job.gone.exists() or not job.folder.exists():
+        if late.is_set() or job.gone.exists() or not job.folder.exists():
             break
+    processes.kill_children()
     os._exit(1)  # what is noted of a run is durable: it goes on from there
 
 
@@ -78,102 +102,85 @@ def _done(parts: Parts, job: Job, about: About) -> tuple[int, str]:
     try:
         if about.step == jobs.SCORE:
             _score(parts, job, about)
-            return Exit.DONE, ""
-        told = look(job.entry(about), parts.contract)
-        files.write_json(job.preview, told, private=True)
+        else:
+            told = _looked(parts.settings, job, about)
+            files.write_json(job.preview, told, private=True)
         return Exit.DONE, ""
     except score.NotScored as error:
-        return error.code, str(error).partition(HOW)[0]
-    except (TableError, RegistryError) as error:
-        return Exit.REFUSED, str(error)
-    except (OSError, MemoryError):
-        return Exit.ENVIRONMENT, "falla el disco o la memoria de la máquina"
-    except Exception as error:  # its text may hold a value, and a job without an end says nothing
-        log.error("an uploaded portfolio failed: %s", type(error).__name__)
-        return Exit.ENVIRONMENT, "fallo nuestro: avise a quien mantiene el servicio"
+        return error.code, _sentence(error.__cause__ or error, about)
+    except Exception as error:
+        code = Exit.ENVIRONMENT if isinstance(error, OSError | MemoryError) else Exit.REFUSED
+        return code, _sentence(error, about)
+
+
+def _sentence(error: BaseException, about: About) -> str:
+    """What the person at the page is told: no path, and no word of the command line."""
+    match error:
+        case TableError():
+            told = str(error).replace(about.file, about.name)
+            for words, instead in COLUMNS:
+                told = words.sub(instead, told)
+            return told
+        case NothingScored():
+            return "no se ha podido puntuar ninguna fila, así que no hay resultado"
+        case NoteError():
+            return f"lo hecho ya no vale, porque entre tanto cambió algo; {AGAIN}"
+        case RegistryError():
+            return f"el modelo con el que se iba a puntuar ya no está; {AGAIN}"
+        case ScorerError() | Unreliable():
+            return f"el modelo está dañado o da un resultado imposible; {KEEPER}"
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"no queda sitio en el disco; {KEEPER}"
+        case OSError() | MemoryError():
+            return f"falla el disco o la memoria de la máquina; {KEEPER}"
+    # Its text may hold a value, and a job without an end says nothing.
+    log.error("an uploaded portfolio failed: %s", type(error).__name__)
+    return f"fallo nuestro: {KEEPER}"
+
+
+def _looked(settings: Settings, job: Job, about: About) -> dict[str, Any]:
+    """The preview of a file, found by a process that is shut in. Raises ``TableError`` for a file
+    that is refused, or that process died of; ``OSError``."""
+    folder = job.folder / "look"
+    files.remove_tree(folder)
+    folder.mkdir(mode=0o700)
+    try:
+        entry = job.entry(about)
+        own = [] if settings.contract in shipped() else [settings.contract]
+        request = {
+            "limits": {"memory_mb": MEMORY_MB, "cpu_s": LOOK_CPU_S, "file_mb": LOOK_FILE_MB},
+            # openpyxl has Python read those as it is loaded, and stops where it may not.
+            "readable": [str(entry), *own, *mimetypes.knownfiles],
+            "file": str(entry),
+            "contract": settings.contract,
+        }
+        files.write_json(folder / looking.REQUEST, request, durable=False)
+        finished = processes.run(
+            "propensia.confinement",
+            "propensia.looking",
+            str(folder),
+            timeout_s=LOOK_S,
+            folder=folder,
+        )
+        if finished.code:
+            log.warning("a look at an uploaded portfolio ended with %d", finished.code)
+            raise TableError(TOO_MUCH)
+        told = files.read_json(folder / looking.RESULT)
+        if not isinstance(told.get("preview"), dict):
+            raise TableError(str(told["refused"]))
+        preview: dict[str, Any] = told["preview"]
+        return preview
+    finally:
+        files.remove_tree(folder)
 
 
 def _score(parts: Parts, job: Job, about: About) -> None:
+    confinement.limit(MEMORY_MB, SCORE_CPU_S, SCORE_FILE_MB)
     wish = Wish(str(job.entry(about)), str(job.result(about)), reasons=about.reasons or None)
     # One worker: the other cores are for those who are answered now.
     engine = EngineWish(workers=1)
     request = score.Request(wish, about.version, engine, not about.anew, about.anew)
     score.score(parts, request, about.who)
-
-
-def look(path: Path, contract: Contract) -> dict[str, Any]:
-    """What a person sees of a portfolio before it is scored: its columns, its first rows with
-    their faults, and how many rows have which. Raises ``TableError`` or ``OSError``."""
-    source = formats.open_source(str(path), contract, Selection())
-    reading = Reading(contract)
-    rows, wrong, counts, first = 0, 0, dict[str, int](), list[dict[str, Any]]()
-    for block in source.blocks():
-        found = source.reader.read(block)
-        values = reading.read(found.texts, found.broken, len(found))
-        rows += len(found)
-        if rows > jobs.MOST_ROWS:
-            raise TableError(
-                f"hay más de {jobs.MOST_ROWS:,} filas: divida el fichero, o puntúelo con la orden "
-                "propensia score".replace(",", ".", 1)
-            )
-        wrong += int(values.faults.of().sum())
-        for item, count in values.faults.counted().items():
-            counts[item] = counts.get(item, 0) + count
-        if len(first) < SHOWN_ROWS:
-            faults = values.faults.array().to_pylist()
-            notes = values.notes.array().to_pylist()
-            first += _first(found, faults, notes, SHOWN_ROWS - len(first))
-    source.check()
-    columns = source.reader.columns
-    named = {at: name for name, at in columns.items()}
-    ordered = sorted(counts.items(), key=lambda one: -one[1])
-    return {
-        "rows": rows,
-        "wrong": wrong,
-        "faults": ordered,
-        "columns": [
-            {"name": files.shown(name), "parameter": named.get(at, "")}
-            for at, name in enumerate(source.heading)
-        ][:SHOWN_COLUMNS],
-        "more_columns": max(0, len(source.heading) - SHOWN_COLUMNS),
-        "first": first,
-        "says": {lang: _says(contract, lang, counts, first) for lang in ("es", "en")},
-    }
-
-
-def _first(found: Rows, faults: list[str], notes: list[str], most: int) -> list[dict[str, Any]]:
-    """The first rows as they were, each cell cut to what is shown."""
-    count = min(most, len(found))
-    table = found.columns().slice(0, count)
-    cells = []
-    for column in table.columns[:SHOWN_COLUMNS]:
-        try:
-            shown = texts(column).to_pylist()
-        except NotFlat:
-            shown = ["…"] * count
-        cells.append([_cut(text) for text in shown])
-    return [
-        {
-            "line": int(found.lines[at]),
-            "cells": [column[at] for column in cells],
-            "faults": faults[at].split(),
-            "notes": notes[at].split(),
-        }
-        for at in range(count)
-    ]
-
-
-def _cut(text: str | None) -> str:
-    found = text or ""
-    return found if len(found) <= SHOWN_LETTERS else found[:SHOWN_LETTERS] + "…"
-
-
-def _says(
-    contract: Contract, language: str, counts: dict[str, int], first: list[dict[str, Any]]
-) -> dict[str, str]:
-    """The sentence of every ``parameter:code`` that is shown."""
-    items = {*counts, *(item for row in first for item in (*row["faults"], *row["notes"]))}
-    return {item: summary.said(item, contract, language) or item for item in items}
 
 
 if __name__ == "__main__":

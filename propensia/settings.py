@@ -140,7 +140,9 @@ class Settings:
     score_bands: str = _setting(
         "0.25,0.5,0.75", "Límites de las bandas de una cartera, de menor a mayor; A es la más alta"
     )
-    max_portfolio_mb: int = _setting(50, "Tamaño máximo de una cartera que se sube", 1, 1024)
+    max_portfolio_mb: int = _setting(
+        50, "Tamaño máximo de una cartera que se sube; 0: no se sube ninguna", 0, 1024
+    )
     portfolio_hours: float = _setting(24.0, "Horas que se guarda una cartera subida", 0.1, 168)
 
 

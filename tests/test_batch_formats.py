@@ -134,6 +134,22 @@ def found_for(rows: int, **columns: Any) -> Results:
     return Results(**(values | columns))
 
 
+def test_a_small_parquet_that_unpacks_to_much_comes_in_blocks_that_fit(tmp_path: Path) -> None:
+    """Its own figures count a text that is repeated once, however many rows it fills."""
+    path = tmp_path / "t.parquet"
+    rows = 5_000
+    pq.write_table(pa.table({"a": ["x" * 10_000] * rows}), path, compression="zstd")
+    assert path.stat().st_size < 4_000
+    whole = list(ParquetSource(path).blocks())
+    assert max(len(block.content) for block in whole) < parquet_tables.BLOCK_BYTES + (1 << 20)
+    assert whole[-1].end["row"] == rows and whole[-1].done == 1
+    for done, block in enumerate(whole, 1):
+        rest = list(ParquetSource(path).blocks(block.end))
+        assert [(b.number, b.first, b.end) for b in rest] == [
+            (b.number, b.first, b.end) for b in whole[done:]
+        ]
+
+
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", KINDS)
 def test_every_kind_goes_into_every_kind_with_the_same_results(
@@ -760,6 +776,35 @@ def test_rows_far_below_the_end_of_a_sheet_are_refused(
     source = ExcelSource(packed_sheet(tmp_path / "t.xlsx", rows))
     with pytest.raises(TableError, match="más filas de las que caben"):
         list(source.blocks())
+
+
+def test_cells_that_a_sheet_only_pretends_to_have_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row with nothing but its last cell, which is empty, is as wide as a full one."""
+    wide = b'<row r="%d"><c r="XFD%d"/></row>'
+    first = b'<row r="1"><c r="A1"><v>1</v></c></row>'
+    path = packed_sheet(tmp_path / "t.xlsx", first + b"".join(wide % (n, n) for n in range(2, 12)))
+    monkeypatch.setattr(excel_reading, "MOST_CELLS", 1 + 10 * 16_384)
+    assert list(ExcelSource(path).blocks()) == []
+    monkeypatch.setattr(excel_reading, "MOST_CELLS", 10 * 16_384)
+    with pytest.raises(TableError, match="demasiadas celdas"):
+        list(ExcelSource(path).blocks())
+
+
+def test_all_sheets_together_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, book = tmp_path / "t.xlsx", openpyxl.Workbook()
+    for number in range(4):
+        book.create_sheet(f"h{number}").append(["im"])
+    book.worksheets[0].append(["im"])
+    book.save(path)
+    with zipfile.ZipFile(path) as packed:
+        sizes = [i.file_size for i in packed.infolist() if excel_reading.SHEETS(i.filename)]
+    monkeypatch.setattr(excel_reading, "MOST_SHEET_BYTES", sum(sizes))
+    ExcelSource(path)
+    monkeypatch.setattr(excel_reading, "MOST_SHEET_BYTES", sum(sizes) - 1)
+    with pytest.raises(TableError, match="demasiado una vez descomprimido"):
+        ExcelSource(path)
 
 
 def test_an_end_while_the_result_was_shown_is_no_loss(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,7 @@ def made(desk: Jobs, owner: str = "key a", **more: object) -> tuple[Job, About]:
 def test_a_job_is_found_by_its_owner_and_by_nobody_else(desk: Jobs) -> None:
     job, about = made(desk)
     found = desk.find("key a", job.id)
-    assert found is not None and found.about() == about
+    assert found is not None and replace(found.about(), started=0.0) == about
     assert [one.id for one, _ in desk.of("key a")] == [job.id]
     other = desk.find("key b", job.id)
     unknown = desk.find("key b", "0" * 32)
@@ -73,6 +75,65 @@ def test_an_owner_has_so_many_jobs_and_others_as_many(desk: Jobs) -> None:
     with pytest.raises(jobs.TooMany):
         made(desk)
     made(desk, "key b")
+
+
+def test_many_who_ask_at_once_get_no_more_than_one_may_have(desk: Jobs) -> None:
+    def one(_: int) -> bool:
+        try:
+            made(desk)
+        except jobs.TooMany:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(one, range(4 * jobs.MOST_JOBS))) == jobs.MOST_JOBS
+    assert len(desk.of("key a")) == jobs.MOST_JOBS
+
+
+def test_all_owners_together_have_an_end_too(desk: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MOST_OF_ALL", 3)
+    for owner in "abc":
+        made(desk, owner)
+    with pytest.raises(jobs.Full):
+        made(desk, "d")
+
+
+def test_room_stays_on_the_disk_for_what_has_to_be_written(
+    desk: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(jobs.Full):
+        made(desk)
+    assert list((tmp_path / jobs.FOLDER).glob("*/*")) == []
+
+
+def test_a_job_counts_while_its_file_arrives_and_nobody_finds_half_of_it(desk: Jobs) -> None:
+    seen = []
+
+    def slow(path: Path) -> None:
+        write(path)
+        ((job, about),) = desk.of("key a")
+        seen.append((jobs.state(job, replace(about, started=0.0)), job.entry(about).exists()))
+
+    job = desk.make("key a", About("a", "entrada.csv", "Ana", time.time()), slow)
+    assert seen == [("mirando", False)]
+    assert job.entry(job.about()).read_bytes() == b"im;er\n1;EMP\n"
+
+
+@pytest.mark.parametrize(("step", "ends"), [(jobs.LOOK, "rechazada"), (jobs.SCORE, "fallida")])
+def test_a_job_whose_process_died_twice_is_not_called_interrupted_for_ever(
+    desk: Jobs, step: str, ends: str
+) -> None:
+    job, about = made(desk, step=step, started=time.time() - 2 * jobs.GRACE_S)
+    assert jobs.state(job, about) == "parada"
+    assert jobs.state(job, replace(about, starts=jobs.MOST_STARTS)) == ends
+
+
+def test_the_state_of_a_job_that_was_removed_meanwhile_is_that_there_is_none(desk: Jobs) -> None:
+    job, about = made(desk, started=time.time() - 2 * jobs.GRACE_S)
+    desk.remove(job)
+    with pytest.raises(FileNotFoundError):
+        jobs.state(job, about)
 
 
 def test_the_state_follows_what_the_process_leaves(desk: Jobs) -> None:
@@ -118,6 +179,22 @@ def test_what_has_had_its_time_goes_and_the_rest_stays(desk: Jobs, tmp_path: Pat
     old.keep(About("a", about.file, "Ana", time.time() - HOURS * 3600 - 60))
     assert desk.sweep() == 1
     assert not old.folder.exists() and young.folder.exists()
+
+
+def test_what_expires_is_told_before_it_goes_and_stays_where_it_cannot_be(tmp_path: Path) -> None:
+    told: list[tuple[str, bool]] = []
+
+    def tell(id: str) -> None:
+        told.append((id, job.folder.exists()))
+        if len(told) == 1:
+            raise OSError("no space")
+
+    desk = Jobs(tmp_path, HOURS, tell)
+    job, about = made(desk)
+    job.keep(replace(about, created=time.time() - HOURS * 3600 - 60))
+    assert desk.sweep() == 0 and job.folder.exists()
+    assert desk.sweep() == 1 and not job.folder.exists()
+    assert told == [(job.id, True)] * 2
 
 
 def test_a_removed_job_is_gone_at_once_with_its_file(desk: Jobs, tmp_path: Path) -> None:

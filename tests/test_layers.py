@@ -84,6 +84,7 @@ LAYERS = (
         "comparing",
         "doctor",
         "keys",
+        "looking",
         "monitor",
         "score",
         "sign",

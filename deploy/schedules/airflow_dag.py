@@ -28,7 +28,12 @@ ENVIRONMENT = 3
 def score(day: str) -> None:
     """Score the portfolio of a day (as 2026-01-31), or of its month."""
     command = [PYTHON, WRAPPER, SOURCE, FOLDER, "--date", day, *OPTIONS]
-    code = subprocess.run(command, cwd=SETTINGS, stdin=subprocess.DEVNULL).returncode
+    with subprocess.Popen(command, cwd=SETTINGS, stdin=subprocess.DEVNULL) as process:
+        try:
+            code = process.wait()
+        except BaseException:  # the longest time is over, or a person ended the task
+            process.terminate()  # not killed: it ends the command, which would hold its locks
+            raise
     if code == ENVIRONMENT:
         raise RuntimeError("the machine, the database or the cluster; the log above says which")
     if code != 0:

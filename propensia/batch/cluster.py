@@ -20,25 +20,24 @@ from typing import Any, TypeAlias
 
 from distributed import Client, Future, KilledWorker, LocalCluster, Security
 from distributed.client import ClosedClientError
-from distributed.versions import get_versions
 
-from propensia.batch import pool
+from propensia.batch import alike, pool
 from propensia.batch.blocks import Block, Piece
 from propensia.batch.engines import ClusterGone, ClusterRefused
 from propensia.batch.pool import AHEAD, WorkerDied
 from propensia.batch.scoring import Task, Worker
 
-ALIKE = ("propensia", "onnxruntime", "numpy", "pyarrow", "llvmlite", "dask", "distributed")
-"""What has to be the same everywhere: with another one a score may be another, or no answer come
-at all."""
 LOOK_S = 5.0
 """How often it is seen whether there are workers, and how many."""
 CONNECT_S = 10.0
+LONGEST_S = 1800.0
+"""How long one block may take: far longer than any does, so that only a stuck cluster does."""
 GONE = (OSError, CancelledError, ClosedClientError)
 """What Dask raises where the other end is away, or has lost what it was sent."""
 
 NO_ANSWER = "no contesta"
 NO_WORKERS = "no tiene ningún proceso que puntúe (dask worker)"
+STUCK = "no acaba un bloque de filas: sus procesos siguen, pero no avanzan"
 LOSES = "pierde una y otra vez lo que se le envía"
 
 
@@ -133,7 +132,7 @@ class _Sending:
     One thread."""
 
     def __init__(self, task: Task, place: str | LocalCluster, where: Where) -> None:
-        self._parcel = _Parcel(uuid.uuid4().hex, task, _own_versions())
+        self._parcel = _Parcel(uuid.uuid4().hex, task, alike.own_versions())
         self._place, self._where = place, where
         self._waiting: deque[tuple[Block, Future[Answer] | None]] = deque()
         self._lost_since: float | None = None
@@ -161,9 +160,13 @@ class _Sending:
         self._waiting.append((block, future))
 
     def first(self) -> tuple[Block, Piece]:
-        """The block that was sent first, with its piece, once it is here."""
+        """The block that was sent first, with its piece, once it is here. Raises ``ClusterGone``
+        too where it takes longer than any block does."""
         found: Answer | None = None
+        began = time.monotonic()
         while found is None:
+            if time.monotonic() - began >= LONGEST_S:
+                raise self._gone(_Lost(STUCK))
             with self._mended():
                 found = self._link.answer(self._waiting[0][1])
                 if found is None:
@@ -233,8 +236,8 @@ class _Link:
             with _told(NO_WORKERS):
                 self._client.wait_for_workers(1, timeout=CONNECT_S)
             with _told(NO_ANSWER):
-                told: Any = self._client.get_versions(packages=list(ALIKE))
-                _refuse_others(parcel.versions, told)
+                told: Any = self._client.get_versions(packages=list(alike.ALIKE))
+                alike.refuse_others(parcel.versions, told)
                 [self._parcel] = self._client.scatter([parcel], broadcast=True, hash=False)
         except BaseException:
             self.close()
@@ -280,39 +283,6 @@ def _told(how: str) -> Iterator[None]:
         raise _Lost(how) from error
 
 
-# What has to be the same
-
-
-def _own_versions() -> dict[str, str]:
-    return _versions(get_versions(ALIKE))
-
-
-def _versions(told: Mapping[str, Any]) -> dict[str, str]:
-    """Of Python and of what matters, as Dask tells them of one process."""
-    python = ".".join(told["host"]["python"].split(".")[:2])
-    packages = told["packages"]
-    return {"python": python} | {name: packages.get(name) or "—" for name in ALIKE}
-
-
-def _refuse_others(own: Mapping[str, str], told: Mapping[str, Any]) -> None:
-    """Raise ``ClusterRefused`` if the scheduler or a worker has another version of anything."""
-    for address, found in {"scheduler": told["scheduler"], **told["workers"]}.items():
-        _refuse_other(own, _versions(found), address)
-
-
-def _refuse_other(own: Mapping[str, str], other: Mapping[str, str], whose: str) -> None:
-    different = [
-        f"{name} {version} aquí y {other[name]} allí"
-        for name, version in own.items()
-        if other[name] != version
-    ]
-    if different:
-        raise ClusterRefused(
-            f"el clúster no tiene las mismas versiones que esta máquina ({whose}): "
-            f"{'; '.join(different)}. Instale en todas el mismo requirements.txt"
-        )
-
-
 # What follows is in a worker.
 
 
@@ -342,7 +312,7 @@ def _answer(parcel: _Parcel, block: Block) -> Answer:
     and try it elsewhere, where it goes wrong again."""
     try:
         if getattr(_own, "run", None) != parcel.run:
-            _refuse_other(parcel.versions, _own_versions(), "un proceso que puntúa")
+            alike.refuse_other(parcel.versions, alike.own_versions(), "un proceso que puntúa")
             _own.worker, _own.run = Worker(parcel.task), parcel.run
         worker: Worker = _own.worker
         return worker.piece(block)

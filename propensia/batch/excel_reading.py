@@ -36,7 +36,9 @@ BLOCK_ROWS = 5_000
 BLOCK_BYTES = 4 << 20
 MOST_ROWS = 1 << 20
 """Of a sheet, with its heading: what Excel has."""
-# Unpacked. A sheet is read as it comes; the rest is held (most of it: texts).
+MOST_CELLS = 1 << 28
+"""Of a sheet, also empty ones: a row with nothing but its last cell is as wide as a full one."""
+# Unpacked, all sheets together. A sheet is read as it comes; the rest is held (most of it: texts).
 MOST_SHEET_BYTES = 2 << 30
 MOST_HELD_BYTES = 256 << 20
 # A row is held as a whole, too; nothing else in a sheet is as long.
@@ -219,7 +221,7 @@ class ExcelSource:
         return sheet
 
     def _typed(self, pairs: Iterator[tuple[Any, Any]]) -> Iterator[Line]:
-        number = 0
+        number = seen = 0
         while True:
             with self._damaged(NO_BOOK), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of dates that are none: they are read as errors
@@ -227,7 +229,9 @@ class ExcelSource:
             if pair is None:
                 return
             values, formulas = pair
-            number += 1
+            number, seen = number + 1, seen + len(values)
+            if seen > MOST_CELLS:
+                raise TableError(f"{shown(self.name)}: la hoja tiene demasiadas celdas")
             if number > MOST_ROWS:
                 raise TableError(f"{shown(self.name)}: la hoja tiene más filas de las que caben")
             row = [
@@ -268,7 +272,7 @@ def _looked_at(path: Path) -> dict[str, bool]:
     with files.open_regular(path) as stream, zipfile.ZipFile(stream) as book:
         sheets = [part for part in book.infolist() if SHEETS(part.filename)]
         held = sum(part.file_size for part in book.infolist() if not SHEETS(part.filename))
-        if held > MOST_HELD_BYTES or any(part.file_size > MOST_SHEET_BYTES for part in sheets):
+        if held > MOST_HELD_BYTES or sum(part.file_size for part in sheets) > MOST_SHEET_BYTES:
             raise _too_big(path)
         for part in sheets:
             with book.open(part) as sheet:

@@ -25,6 +25,8 @@ from propensia.files import shown
 
 BLOCK_ROWS = 20_000
 BLOCK_BYTES = 8 << 20
+READ_ROWS = 2_000
+"""Read at once: a file of few bytes may unpack to any size, and only what is read is measured."""
 BUFFER_BYTES = 1 << 20
 GROUP_ROWS = 100_000
 GROUP_BYTES = 64 << 20
@@ -81,7 +83,7 @@ class ParquetSource:
         self.heading = tuple(name.strip() for name in self.schema.names)
         refuse_twice(list(self.heading), self.name)
         each = size // max(self.row_count, 1)
-        self._block_rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(each, 1)))
+        self._read_rows = max(1, min(READ_ROWS, BLOCK_ROWS, BLOCK_BYTES // max(each, 1)))
 
     def read_columns(self, columns: Mapping[str, int]) -> None:
         """As ``Source.read_columns``."""
@@ -111,45 +113,84 @@ class ParquetSource:
             ):
                 yield file
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            if getattr(error, "errno", None) is not None:  # the system's; pyarrow's have none
+            # The system's; pyarrow's have no number. A lack of memory says nothing of the file.
+            if getattr(error, "errno", None) is not None or isinstance(error, MemoryError):
                 raise
             self.check()
             raise TableError(f"{shown(self.name)}: no es un fichero Parquet entero") from error
 
     def blocks(self, after: Place | None = None) -> Iterator[Block]:
         """As ``Source.blocks``: the same blocks, wherever it begins."""
-        row = 0 if after is None else after["row"]
-        if self.row_count == 0:
+        number, row = (0, 0) if after is None else (after["number"], after["row"])
+        if row >= self.row_count:
             return
         with self._opened() as file:
-            for batch in self._batches(file, row):
-                first, row = row, row + len(batch)
-                yield Block(
-                    number=first // self._block_rows,
-                    first=first + 1,
-                    content=arrow.packed(batch),
-                    end={"row": row},
-                    done=row / self.row_count,
-                )
+            waiting: list[pa.RecordBatch] = []
+            rows = size = 0
+            for part in self._parts(file, row):
+                more = _bytes(part)
+                if waiting and (rows + len(part) > BLOCK_ROWS or size + more > BLOCK_BYTES):
+                    yield self._block(number, row, waiting)
+                    number, row = number + 1, row + rows
+                    waiting, rows, size = [], 0, 0
+                waiting, rows, size = [*waiting, part], rows + len(part), size + more
+            if waiting:
+                yield self._block(number, row, waiting)
+
+    def _block(self, number: int, row: int, parts: list[pa.RecordBatch]) -> Block:
+        batch = pa.concat_batches(parts)
+        end = row + len(batch)
+        return Block(
+            number=number,
+            first=row + 1,
+            content=arrow.packed(batch),
+            end={"number": number + 1, "row": end},
+            done=end / self.row_count,
+        )
+
+    def _parts(self, file: pq.ParquetFile, row: int) -> Iterator[pa.RecordBatch]:
+        """The rows from ``row`` on in parts, none too large that has more than one row; the same
+        parts wherever it begins."""
+        first = row - row % self._read_rows
+        for batch in self._batches(file, first):
+            for part in _halved(batch):
+                if first >= row:
+                    yield part
+                first += len(part)
 
     def _batches(self, file: pq.ParquetFile, row: int) -> Iterator[pa.RecordBatch]:
-        """The rows from ``row`` on, as many at a time as a block has."""
+        """The rows from ``row`` on, as many at a time as are read at once."""
         group = int(np.searchsorted(self._ends, row, side="right"))
         if group == len(self._ends):
             return
         skip = row - (int(self._ends[group - 1]) if group else 0)
         waiting: list[pa.RecordBatch] = []
         held = 0
-        for batch in file.iter_batches(self._block_rows, range(group, len(self._ends))):
+        for batch in file.iter_batches(self._read_rows, range(group, len(self._ends))):
             piece = batch.slice(skip)
             skip = max(0, skip - len(batch))
-            while held + len(piece) >= self._block_rows:
-                missing = self._block_rows - held
+            while held + len(piece) >= self._read_rows:
+                missing = self._read_rows - held
                 yield pa.concat_batches([*waiting, piece.slice(0, missing)])
                 waiting, held, piece = [], 0, piece.slice(missing)
             waiting, held = [*waiting, piece], held + len(piece)
         if held:
             yield pa.concat_batches(waiting)
+
+
+def _halved(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The rows of a batch in parts that fit into a block, as far as a row of them does."""
+    half = len(batch) // 2
+    if half and _bytes(batch) > BLOCK_BYTES:
+        yield from _halved(batch.slice(0, half))
+        yield from _halved(batch.slice(half))
+    else:
+        yield batch
+
+
+def _bytes(batch: pa.RecordBatch) -> int:
+    """What a batch has as the content of a block; ``nbytes`` depends on where it was cut."""
+    return int(pa.ipc.get_record_batch_size(batch))
 
 
 @dataclass(frozen=True, slots=True)

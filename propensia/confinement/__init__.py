@@ -20,7 +20,7 @@ try:
 except ImportError:  # pragma: no cover - Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["confine"]
+__all__ = ["confine", "limit"]
 
 MOST_OPEN = 512
 # What libraries read while they load and count processors; never a folder of people or programs.
@@ -90,6 +90,13 @@ def confine(
     if filtered or (apart and alone):
         layers.append("sin red")
     return layers
+
+
+def limit(memory_mb: int, cpu_s: int, file_mb: int) -> list[str]:
+    """Bound this process for good, without shutting it in; the arguments are those of
+    ``confine``. Returns the names of what is bounded. Never raises for what the system lacks."""
+    layers = _limits(memory_mb, cpu_s, file_mb)
+    return layers + job.restrict(memory_mb, cpu_s) if sys.platform == "win32" else layers
 
 
 def _limits(memory_mb: int, cpu_s: int, file_mb: int) -> list[str]:

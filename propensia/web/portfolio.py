@@ -5,9 +5,12 @@ Nothing of it is read or scored in this process: another one does, and leaves wh
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 import time
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -16,7 +19,8 @@ from flask import Flask, Response, render_template, request, send_file
 
 from propensia import files, jobs, processes, settings
 from propensia.audit import Audit
-from propensia.jobs import About, Job, Jobs, TooMany
+from propensia.jobs import About, Full, Job, Jobs, TooMany
+from propensia.locks import Busy
 from propensia.registry import RegistryError
 from propensia.settings import Settings
 from propensia.web import login, portfolio_page
@@ -30,6 +34,11 @@ POLICY = CONTENT_SECURITY_POLICY + "; connect-src 'self'"
 
 MOST_PARTS = 8
 MOST_REASONS = 10
+is_count = re.compile("[0-9]{1,2}").fullmatch
+TIMES_ON_DISK = 8
+"""How many times its own size a portfolio takes at most, with its result and what is between."""
+DIED = "el trabajo se ha cortado dos veces: el fichero pide demasiado, o algo lo para"
+"""Its process died, and so nothing was left that says why."""
 UPLOAD = "multipart/form-data"
 FILE, RESULT, REASONS = "fichero", "formato_resultado", "motivos"
 RAW = {
@@ -64,24 +73,25 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
 
     @app.post("/carteras/<cartera>/puntuar")
     def puntuar(cartera: str) -> Response | tuple[dict[str, Any], int]:
-        job, about = desk.begin(*desk.found(cartera))
+        job, about = desk.begin(desk.found(cartera)[0])
         return _moved(f"../{job.id}") if _is_page() else (desk.told(job, about), 202)
 
     @app.get("/carteras/<cartera>/resultado")
     def resultado(cartera: str) -> Response:
         job, about = desk.found(cartera)
         path, name = job.result(about), f"{_stem(about)}_puntuada.{about.result}"
-        return _download(job, about, path, name, DOWNLOADS[about.result])
+        return desk.download(job, about, path, name, DOWNLOADS[about.result])
 
     @app.get("/carteras/<cartera>/errores")
     def errores(cartera: str) -> Response:
         job, about = desk.found(cartera)
         name = f"{_stem(about)}_errores.csv"
-        return _download(job, about, job.beside(about, "errores.csv"), name, DOWNLOADS["csv"])
+        path = job.beside(about, "errores.csv")
+        return desk.download(job, about, path, name, DOWNLOADS["csv"])
 
     @app.post("/carteras/<cartera>/borrar")
     def quitar(cartera: str) -> Response | dict[str, Any]:
-        desk.remove(*desk.found(cartera))
+        desk.remove(desk.found(cartera)[0])
         return _moved("../../cartera") if _is_page() else {"id": cartera, "estado": "borrada"}
 
 
@@ -90,68 +100,108 @@ class Desk:
 
     def __init__(self, scoring: Scoring, chosen: Settings) -> None:
         self._scoring, self._chosen = scoring, chosen
-        self._jobs = Jobs(chosen.state, chosen.portfolio_hours)
         self._audit = Audit(chosen.state)
+        self._jobs = Jobs(chosen.state, chosen.portfolio_hours, self._expired)
         self._running: list[processes.Process] = []
 
     def overview(self) -> dict[str, Any]:
         """The page that asks for a file."""
-        mine = [(job.id, about, jobs.state(job, about)) for job, about in self._jobs.of(_owner())]
+        mine = []
+        for job, about in self._jobs.of(_owner()):
+            with contextlib.suppress(OSError):  # removed at this moment
+                mine.append((job.id, about, jobs.state(job, about)))
         limits = (self._chosen.max_portfolio_mb, self._chosen.portfolio_hours)
         return portfolio_page.overview(mine, limits, language())
 
     def found(self, id: str) -> tuple[Job, About]:
         """That job of whoever asks."""
         job = self._jobs.find(_owner(), id)
-        try:
-            if job is not None:
-                return job, job.about()
-        except (OSError, ValueError):
-            pass  # none, damaged, or another's
-        raise Refused("no_encontrado", exact="cartera_desconocida")
+        if job is None:
+            raise _unknown()
+        with _there():
+            return job, job.about()
 
     def take_in(self) -> tuple[Job, About]:
         """A new job for the file that was sent, and a process that looks at it."""
+        if not self._chosen.max_portfolio_mb:
+            raise Refused("sin_permiso", exact="carteras_apagadas")
         name, suffix, stream = _sent()
-        now = time.time()
-        about = About(name, f"entrada{suffix}", hand().shown, now, started=now)
+        who, now = hand().shown, time.time()
+        about = About(name, f"entrada{suffix}", who, now, started=now)
+
+        def write(path: Path) -> None:
+            _write(path, stream, self._limit)
+            self._audit.record("uploaded", who=who, job=path.parent.name)
+
         try:
-            job = self._jobs.make(_owner(), about, lambda path: _write(path, stream, self._limit))
+            job = self._jobs.make(_owner(), about, write, self._limit * TIMES_ON_DISK)
         except TooMany:
             raise Refused("conflicto", exact="demasiadas_carteras") from None
+        except (Full, Busy):
+            raise Refused("ocupado", exact="sin_sitio_para_carteras") from None
         self._start(job)
-        return job, about
+        with _there():
+            return job, job.about()
 
-    def begin(self, job: Job, about: About) -> tuple[Job, About]:
+    def begin(self, job: Job) -> tuple[Job, About]:
         """Have it scored, or gone on with; what is done or at work stays as it is."""
+        try:
+            with _there(), job.begin:  # of two who ask at once, one begins
+                return self._begun(job, job.about())
+        except Busy:
+            raise Refused("conflicto", exact="cartera_no_lista") from None
+
+    def _begun(self, job: Job, about: About) -> tuple[Job, About]:
         state = jobs.state(job, about)
         if state in ("puntuando", "en_cola", "hecha"):
             return job, about
         if state not in ("lista", "parada", "fallida"):
             raise Refused("conflicto", exact="cartera_no_lista")
-        if about.step == jobs.LOOK and state == "lista":
-            about = self._wished(about)
-        # A run that was refused would be again; one that the machine stopped goes on.
-        ended = jobs.read(job.ended) if state == "fallida" else None
-        anew = ended is not None and ended.get("code") == 1
-        about = replace(about, started=time.time(), anew=anew)
+        starts, anew = about.starts + 1, about.anew
+        if state != "parada":
+            wished, starts = self._wished(about), 1
+            # A run that was refused would be again; one that the machine stopped goes on.
+            ended = jobs.read(job.ended) if state == "fallida" else None
+            refused = ended is not None and ended.get("code") == 1
+            anew = state == "fallida" and (refused or wished != about)
+            about = wished
+        about = replace(about, started=time.time(), anew=anew, starts=starts)
         for path in (job.working, job.ended):
             path.unlink(missing_ok=True)
         job.keep(about)
         self._start(job)
         return job, about
 
-    def remove(self, job: Job, about: About) -> None:
+    def remove(self, job: Job) -> None:
         """Remove it at once, with its file and its result."""
-        self._jobs.remove(job)
         told = jobs.read(job.preview) or {}
-        self._audit.record("deleted", who=hand().shown, file=about.name, rows=told.get("rows"))
+        self._audit.record("deleted", who=hand().shown, job=job.id, rows=told.get("rows"))
+        self._jobs.remove(job)
+
+    def download(self, job: Job, about: About, path: Path, name: str, kind: str) -> Response:
+        """A file that a run left, while there is one."""
+        with _there():
+            state = jobs.state(job, about)
+        if state not in ("hecha", "fallida"):
+            raise Refused("conflicto", exact="cartera_no_lista")
+        if not path.exists():
+            raise Refused("no_encontrado", exact="cartera_sin_fichero")
+        what = "resultado" if path == job.result(about) else "errores"
+        self._audit.record("downloaded", who=hand().shown, job=job.id, what=what)
+        try:
+            return send_file(path, kind, as_attachment=True, download_name=name, etag=False)
+        except OSError:
+            raise Refused("no_encontrado", exact="cartera_sin_fichero") from None
+
+    def _expired(self, id: str) -> None:
+        self._audit.record("expired", who="propensia", job=id)
 
     def told(self, job: Job, about: About) -> dict[str, Any]:
         """``GET /carteras/{cartera}``."""
-        state = jobs.state(job, about)
+        with _there():
+            state = jobs.state(job, about)
         behind = jobs.progress(job, about) if state in ("puntuando", "parada") else None
-        ended = jobs.read(job.ended) if state in ("rechazada", "fallida") else None
+        ended = jobs.read(job.ended) or {"message": DIED}
         preview = jobs.read(job.preview)
         done = state == "hecha"
         has_faults = state in ("hecha", "fallida") and job.beside(about, "errores.csv").exists()
@@ -163,7 +213,7 @@ class Desk:
             "creada": _moment(about.created),
             "caduca": _moment(about.created + self._jobs.lasts_s),
             "version": about.version or None,
-            "mensaje": ended["message"] if ended else None,
+            "mensaje": ended["message"] if state in ("rechazada", "fallida") else None,
             "vista": None if preview is None else portfolio_page.preview(preview, language()),
             "avance": None if behind is None else {"parte": behind[0], "filas": behind[1]},
             "resumen": jobs.read(job.beside(about, "resumen.json")) if done else None,
@@ -183,11 +233,12 @@ class Desk:
         if release is None:
             raise Refused("sin_modelo")
         form = request.form
-        result, reasons = form.get(RESULT, jobs.RESULTS[0]), form.get(REASONS, "0") or "0"
+        result = form.get(RESULT, about.result)
+        reasons = form.get(REASONS, str(about.reasons)) or "0"
         wrong = []
         if result not in jobs.RESULTS:
             wrong.append(fault(RESULT, "opcion_no_valida", ", ".join(jobs.RESULTS)))
-        if not (reasons.isascii() and reasons.isdigit() and int(reasons[:3]) <= MOST_REASONS):
+        if not is_count(reasons) or int(reasons) > MOST_REASONS:
             wrong.append(fault(REASONS, "opcion_no_valida", f"0\N{EN DASH}{MOST_REASONS}"))
         if wrong:
             raise Refused("peticion_no_valida", wrong)
@@ -250,14 +301,18 @@ def _write(path: Path, stream: IO[bytes], limit_bytes: int) -> None:
         raise Refused("peticion_no_valida", [fault(FILE, "parametro_ausente", "> 0")])
 
 
-def _download(job: Job, about: About, path: Path, name: str, kind: str) -> Response:
-    """A file that a run left. Raises ``Refused`` while there is none."""
-    if jobs.state(job, about) not in ("hecha", "fallida"):
-        raise Refused("conflicto", exact="cartera_no_lista")
+def _unknown() -> Refused:
+    """There is none, it is damaged, or it is another's: nobody is told which."""
+    return Refused("no_encontrado", exact="cartera_desconocida")
+
+
+@contextlib.contextmanager
+def _there() -> Iterator[None]:
+    """Around what is asked of a job: one that is removed meanwhile is none."""
     try:
-        return send_file(path, kind, as_attachment=True, download_name=name, etag=False)
-    except OSError:
-        raise Refused("no_encontrado", exact="cartera_sin_fichero") from None
+        yield
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+        raise _unknown() from None
 
 
 def _stem(about: About) -> str:

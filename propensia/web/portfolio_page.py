@@ -31,6 +31,7 @@ def overview(
     rows = _count(jobs.MOST_ROWS, language)
     return _shown(frame, words) | {
         "switch": f"./cartera?idioma={frame['other_language']}",
+        "open": megabytes > 0,
         "hint": words["portfolio_hint"].format(rows=rows, mb=megabytes),
         "kept": words["portfolio_kept"].format(hours=pages.number(hours, language)),
         "kept_here": words["portfolio_kept_here"].format(hours=pages.number(hours, language)),
@@ -94,7 +95,7 @@ def job(told: Table, contract: Contract, language: str) -> Table:
         "message": pages.visible(told["mensaje"] or "", 1000),
         "progress": _progress(told["avance"], words, language),
         "view": None if view is None else _view(view, contract, words, language),
-        "can_score": state == "lista" and view is not None and view["filas"] > 0,
+        "can_score": state in ("lista", "fallida") and view is not None and view["filas"] > 0,
         "reasons": [n for n in REASONS if n <= len(contract.parameters)],
         "summary": None if told["resumen"] is None else _summary(told["resumen"], words, language),
         "has_faults": told["hay_errores"],

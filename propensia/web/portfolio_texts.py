@@ -32,6 +32,7 @@ PORTFOLIO: Final[dict[str, tuple[str, str]]] = {
         "It is only seen from this computer or its network. It is deleted by itself after "
         "{hours} h, or sooner if you delete it.",
     ),
+    "portfolio_off": ("Aquí no se suben carteras.", "No portfolios are uploaded here."),
     "portfolio_mine": ("Sus carteras", "Your portfolios"),
     "portfolio_back": ("Otra cartera", "Another portfolio"),
     "state_mirando": ("Revisando el fichero…", "Checking the file…"),
@@ -43,8 +44,10 @@ PORTFOLIO: Final[dict[str, tuple[str, str]]] = {
     "state_fallida": ("No se ha podido puntuar", "It could not be scored"),
     "state_parada": ("Se quedó a medias", "It stopped half way"),
     "stopped_text": (
-        "El servicio se reinició. Lo hecho está guardado: siga donde quedó.",
-        "The service was restarted. What was done is kept: go on where it stopped.",
+        "El servicio se reinició, o algo paró el trabajo. Lo hecho está guardado: siga donde "
+        "quedó.",
+        "The service was restarted, or something stopped the work. What was done is kept: go on "
+        "where it stopped.",
     ),
     "found_rows": ("Filas", "Rows"),
     "found_wrong": ("Con errores", "With faults"),

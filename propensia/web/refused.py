@@ -189,6 +189,16 @@ DETAILS: dict[str, tuple[str, str, str]] = {
         "La cartera no está en ese punto; mire su estado y espere, o súbala otra vez.",
         "The portfolio is not at that point; see its state and wait, or upload it again.",
     ),
+    "carteras_apagadas": (
+        "sin_permiso",
+        "Aquí no se suben carteras (ajuste «max_portfolio_mb»).",
+        "No portfolios are uploaded here (setting “max_portfolio_mb”).",
+    ),
+    "sin_sitio_para_carteras": (
+        "ocupado",
+        "No queda sitio para otra cartera: espere a que caduque alguna, o borre las suyas.",
+        "There is no room for another portfolio: wait until one expires, or delete yours.",
+    ),
     "demasiadas_carteras": (
         "conflicto",
         "Tiene ya tantas carteras como se guardan; borre alguna y repita.",

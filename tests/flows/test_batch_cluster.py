@@ -21,7 +21,7 @@ from models_for_tests import EXAMPLE
 from server import ROOT, Place, free_port, wait_for
 
 from propensia import contract as contracts
-from propensia.batch import cluster, model, opening
+from propensia.batch import alike, cluster, model, opening
 from propensia.batch.blocks import Block
 from propensia.batch.cluster import Where
 from propensia.batch.engines import ClusterGone, ClusterRefused, EngineWish
@@ -242,7 +242,7 @@ def test_nothing_of_a_portfolio_is_shown_where_a_block_is_logged(
     made, blocks = task(admitted, portfolio)
     block = next(blocks)
     parcel = cluster._Parcel("run", made, {})
-    found = cluster._answer(cluster._Parcel("run", made, cluster._own_versions()), block)
+    found = cluster._answer(cluster._Parcel("run", made, alike.own_versions()), block)
     assert not isinstance(found, Exception)
     assert SECRET.encode() in block.content and SECRET.encode() in found.content
     for shown in (repr(block), repr(parcel), repr(found)):
@@ -251,7 +251,7 @@ def test_nothing_of_a_portfolio_is_shown_where_a_block_is_logged(
 
 def test_what_goes_wrong_in_a_worker_comes_back_as_it_is(admitted: Place, portfolio: Path) -> None:
     made, _ = task(admitted, portfolio)
-    other = cluster._own_versions() | {"numpy": "0.1"}
+    other = alike.own_versions() | {"numpy": "0.1"}
     found = cluster._answer(cluster._Parcel("other", made, other), Block(0, 1, b"", {}, 0))
     assert isinstance(found, ClusterRefused) and "numpy 0.1 aquí y" in str(found)
 
@@ -390,6 +390,22 @@ def test_a_scheduler_that_comes_back_is_gone_on_with_and_one_that_stays_away_is_
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="nothing is stopped elsewhere")
+def test_a_worker_that_is_there_and_stuck_is_not_waited_for_for_ever(
+    away: Cluster, admitted: Place, portfolio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away.scheduler()
+    worker = away.worker()
+    made, blocks = task(admitted, portfolio)
+    monkeypatch.setattr(cluster, "LONGEST_S", 8.0)
+    with contextlib.closing(cluster.pieces(made, blocks, Where(away.address))) as pieces:
+        next(pieces)
+        worker.popen.send_signal(signal.SIGSTOP)
+        with pytest.raises(ClusterGone, match=f"{away.address} {cluster.STUCK}"):
+            list(pieces)
+
+
+@pytest.mark.slow
 def test_a_cluster_without_workers_or_with_other_versions_is_refused(
     away: Cluster, admitted: Place, portfolio: Path, tmp_path: Path
 ) -> None:
@@ -442,3 +458,28 @@ def test_a_block_that_kills_every_worker_stops_the_run(monkeypatch: pytest.Monke
     link = object.__new__(cluster._Link)
     with pytest.raises(WorkerDied):
         link.answer(Broken())  # type: ignore[arg-type]
+
+
+def test_a_block_that_no_worker_ends_stops_a_run_that_can_be_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stuck:
+        looks = 0
+
+        def submit(self, block: Block) -> None:
+            return None
+
+        def answer(self, future: None) -> None:
+            self.looks += 1
+            assert self.looks < 1000, "it waits for ever"
+            time.sleep(0.01)
+
+        def threads(self) -> int:
+            return 1
+
+    monkeypatch.setattr(cluster, "_Link", lambda place, parcel: Stuck())
+    monkeypatch.setattr(cluster, "LONGEST_S", 0.05)
+    sending = cluster._Sending(None, "tcp://uno:8786", Where("tcp://uno:8786"))  # type: ignore[arg-type]
+    sending.send(Block(0, 1, b"", {}, 0))
+    with pytest.raises(ClusterGone, match=f"tcp://uno:8786 {cluster.STUCK}"):
+        sending.first()

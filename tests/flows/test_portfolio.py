@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import re
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,19 @@ def test_a_file_is_uploaded_looked_at_scored_and_downloaded(ana: Person, place: 
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
     assert any(one["event"] == "scored" and "Ana" in json.dumps(one) for one in events)
-    assert SECRET not in json.dumps(events)
-    written = "".join(p.read_text("utf-8", "replace") for p in place.output.rglob("*.*"))
-    assert SECRET not in written and "fila 7" not in written
+    assert SECRET not in json.dumps(events) and "marzo" not in json.dumps(events)
+    told = [one for one in events if one["facts"].get("job") == id]
+    assert [(one["event"], one["who"], one["facts"].get("what")) for one in told] == [
+        ("uploaded", told[0]["who"], None),
+        ("downloaded", told[0]["who"], "resultado"),
+        ("downloaded", told[0]["who"], "errores"),
+    ]
+    assert "Ana" in told[0]["who"]
+    logged = [*place.output.rglob("*.*"), *(place.state / "logs").rglob("*.*")]
+    written = {path.name: path.read_text("utf-8", "replace") for path in logged}
+    assert any("carteras" in text for name, text in written.items() if name.endswith(".jsonl"))
+    for name, text in written.items():
+        assert SECRET not in text and "fila 7" not in text and "marzo" not in text, name
 
 
 def test_the_result_may_be_a_workbook(ana: Person) -> None:
@@ -146,6 +156,45 @@ def test_what_cannot_be_read_is_told_in_a_sentence(ana: Person) -> None:
     assert told["mensaje"] and told["vista"] is None
     assert ana.post(f"/carteras/{id}/puntuar").status_code == 409
     assert ana.get(f"/carteras/{id}/resultado").status_code == 409
+
+
+def test_more_reasons_than_there_may_be_are_refused(ana: Person) -> None:
+    id = ana.upload(table(2))
+    ana.at(id, "lista")
+    for reasons in ("11", "0109999", "4999999999", "10999999999", "9" * 5000, "-1", "\u0661"):
+        reply = ana.post(f"/carteras/{id}/puntuar", data={"motivos": reasons})
+        assert reply.status_code == 400, reasons
+        assert [one["parametro"] for one in reply.json()["errores"]] == ["motivos"]
+    assert ana.get(f"/carteras/{id}").json()["estado"] == "lista"
+    assert ana.post(f"/carteras/{id}/puntuar", data={"motivos": "10"}).status_code == 202
+    ana.at(id, "hecha")
+
+
+def test_what_is_refused_may_be_asked_for_anew_in_another_way(ana: Person) -> None:
+    """No row can be scored, so there is no result; nothing of the first wish is kept."""
+    id = ana.upload(table(2, im="x").replace(b"100.5", b"x"))
+    ana.at(id, "lista")
+    ana.post(f"/carteras/{id}/puntuar", data={"motivos": "2"})
+    told = ana.at(id, "fallida")
+    assert told["mensaje"].startswith("no se ha podido puntuar ninguna fila")
+    assert "motivos" in ana.get(f"/carteras/{id}", Accept="text/html").text
+    again = {"formato_resultado": "xlsx", "motivos": "11"}
+    assert ana.post(f"/carteras/{id}/puntuar", data=again).status_code == 400
+    again["motivos"] = "3"
+    assert ana.post(f"/carteras/{id}/puntuar", data=again).status_code == 202
+    assert ana.at(id, "fallida")["mensaje"] == told["mensaje"]
+
+
+def test_two_who_begin_at_once_begin_one_run(ana: Person, place: Place) -> None:
+    id = ana.upload(table(200))
+    ana.at(id, "lista")
+    with ThreadPoolExecutor(4) as threads:
+        asked = range(4)
+        replies = list(threads.map(lambda _: ana.post(f"/carteras/{id}/puntuar"), asked))
+    assert [reply.status_code for reply in replies] == [202] * 4
+    (folder,) = (place.state / jobs.FOLDER).glob(f"*/{id}")
+    assert json.loads((folder / "job.json").read_text(encoding="utf-8"))["starts"] == 1
+    assert ana.at(id, "hecha")["resumen"]["filas"] == 200
 
 
 def test_the_job_of_another_answers_as_one_that_is_none(
@@ -169,6 +218,9 @@ def test_the_job_of_another_answers_as_one_that_is_none(
 def test_limits_are_told_and_nothing_is_kept(ana: Person, place: Place) -> None:
     before = len(list((place.state / jobs.FOLDER).glob("*/*")))
     tall = b"x" * ((1 << 20) + 1)
+    whole = ana.upload(tall[:-1])
+    ana.at(whole, "rechazada")
+    assert ana.post(f"/carteras/{whole}/borrar").status_code == 200
     for sent, status in (
         ({"files": {"fichero": ("a.csv", tall)}}, 413),
         ({"data": tall + b"x" * (1 << 17), "head": {"Content-Type": "text/csv"}}, 413),
@@ -208,6 +260,12 @@ def test_a_browser_without_scripts_is_led_from_page_to_page(
     assert browser.get(address).status_code == 404
 
 
+def _rows(note: Path) -> int:
+    """How many rows a note of a run says are done."""
+    told = jobs.read(note)
+    return int(told["tally"]["rows"]) if told else 0
+
+
 @pytest.mark.slow
 def test_a_job_survives_a_restart_of_the_service_and_goes_on(
     admitted: Place, tmp_path: Path
@@ -216,21 +274,29 @@ def test_a_job_survives_a_restart_of_the_service_and_goes_on(
     shown = key(place, "Ana", "tester")
     with running(place, rate_limit="off") as server:
         ana = Person(server, shown)
-        id = ana.upload(table(40_000))
+        # Long enough for several blocks: what is done is noted after each.
+        id = ana.upload(table(8_000).replace(b"fila ", b"x" * 2_000 + b"fila "))
         ana.at(id, "lista")
         ana.post(f"/carteras/{id}/puntuar", data={"motivos": 5})
-        ana.at(id, "en_cola", "puntuando")
-    (folder,) = (place.state / jobs.FOLDER).glob(f"*/{id}")
+        (folder,) = (place.state / jobs.FOLDER).glob(f"*/{id}")
+        note = folder / "puntuada.csv.part.json"
+        wait_for(lambda: _rows(note), "some rows are done", 60.0, 0.05)
     alive = [p for p in psutil.process_iter(["cmdline"]) if id in str(p.info["cmdline"])]
     psutil.wait_procs(alive, 10)
+    behind = _rows(note)
+    assert 0 < behind < 8_000
+    part = folder / "puntuada.csv.part"
+    done = part.read_bytes()
+    assert b"fila 7;" in done
+    part.write_bytes(done.replace(b"fila 7;", b"FILA 7;", 1))  # only what is kept shows it
     about = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     about["started"] -= jobs.GRACE_S  # as if that time had passed
     (folder / "job.json").write_text(json.dumps(about), encoding="utf-8")
     with running(place, rate_limit="off") as server:
         ana = Person(server, shown)
         assert ana.get(f"/carteras/{id}").json()["estado"] == "parada"
-        began = time.monotonic()
         assert ana.post(f"/carteras/{id}/puntuar").status_code == 202
         told = ana.at(id, "hecha")
-        assert told["resumen"]["filas"] == 40_000 and time.monotonic() > began
+        assert (told["resumen"]["filas"], told["resumen"]["reanudada"]) == (8_000, 1)
+        assert b"FILA 7;" in ana.get(f"/carteras/{id}/resultado").content
         assert told["resumen"]["opciones"]["--motivos"] == 5

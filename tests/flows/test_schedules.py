@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -46,9 +48,13 @@ def command(portfolio: Path, *arguments: str) -> list[str]:
     return [sys.executable, str(WRAPPER), str(portfolio), str(folder), *arguments]
 
 
-def start(place: Place, line: list[str]) -> subprocess.CompletedProcess[str]:
+def start(
+    place: Place, line: list[str], before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """``before``: what the process does before it is the command (not on Windows)."""
     return subprocess.run(
         line,
+        preexec_fn=before,
         cwd=ROOT,
         env=place.environment(),
         stdin=subprocess.DEVNULL,
@@ -86,37 +92,85 @@ def test_a_portfolio_is_scored_once_in_its_period_and_nothing_is_said(
     assert "cartera-202602.csv" in names(portfolio)
 
 
-def test_a_start_goes_on_with_what_was_stopped_whatever_day_it_is(
-    admitted: Place, portfolio: Path
-) -> None:
-    """Killed with blocks done and blocks to do, by a start of another day."""
+def long(portfolio: Path) -> None:
+    """Of blocks enough to be stopped between two."""
     with portfolio.open("a", encoding="utf-8") as stream:
         for number in range(30_000):
             stream.write(f"{GOOD.rpartition(';')[0]};{' ' * 600}{1 + number % 9}\n")
+
+
+def family(place: Place, portfolio: Path, day: str) -> list[psutil.Process]:
+    """A start of that day with blocks done and blocks to do, and all below it."""
+    note = portfolio.with_name("scored") / f"cartera-{day.replace('-', '')}.csv.part.json"
+    line = command(portfolio, "--date", day, "--", "--workers", "2")
+    own = psutil.Popen(line, cwd=ROOT, env=place.environment(), stderr=subprocess.DEVNULL)
+    wait_for(lambda: rows(note), "a first block", 60, 0.01)
+    return [own, *own.children(recursive=True)]
+
+
+def stop_in_the_middle(place: Place, portfolio: Path, day: str) -> None:
+    """As when the machine loses its power."""
+    every = family(place, portfolio, day)
+    for process in every:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(every, 20)
+
+
+def rows(note: Path) -> int:
+    try:
+        return int(json.loads(note.read_text(encoding="utf-8"))["tally"]["rows"])
+    except FileNotFoundError:
+        return 0
+
+
+def test_a_start_goes_on_with_what_was_stopped_and_then_does_what_it_is_for(
+    admitted: Place, portfolio: Path
+) -> None:
+    """Killed with blocks done and blocks to do; the next start is of another day. A scheduler
+    that starts once a period would lose that period otherwise."""
+    long(portfolio)
     note = portfolio.with_name("scored") / "cartera-20260131.csv.part.json"
-    line = command(portfolio, "--date", "2026-01-31", "--", "--workers", "1")
-    running = subprocess.Popen(line, cwd=ROOT, env=admitted.environment())
-
-    def rows() -> int:
-        try:
-            return int(json.loads(note.read_text(encoding="utf-8"))["tally"]["rows"])
-        except FileNotFoundError:
-            return 0
-
-    wait_for(rows, "a first block", 60, 0.01)
-    family = psutil.Process(running.pid)
-    for process in (*family.children(recursive=True), family):
-        process.kill()
-    running.wait(10)
-    assert 0 < rows() < 30_003
+    stop_in_the_middle(admitted, portfolio, "2026-01-31")
+    assert 0 < rows(note) < 30_003
     done = start(admitted, command(portfolio, "--date", "2026-02-01", "--", "--workers", "1"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "cartera-20260131.csv" in names(portfolio)
-    assert not [name for name in names(portfolio) if "20260201" in name or "part" in name]
+    assert not [name for name in names(portfolio) if name.endswith(".part.json")]
     log = (note.with_name("cartera-20260131.log")).read_text(encoding="utf-8")
     assert "Sigue donde quedó" in log
-    result = note.with_name("cartera-20260131.csv").read_text(encoding="utf-8-sig")
-    assert len(result.splitlines()) == 30_004
+    for name in ("cartera-20260131.csv", "cartera-20260201.csv"):
+        result = note.with_name(name).read_text(encoding="utf-8-sig")
+        assert len(result.splitlines()) == 30_004
+
+
+def test_one_that_cannot_be_gone_on_with_is_told_and_holds_up_no_other(
+    admitted: Place, portfolio: Path
+) -> None:
+    """Its note is of another input, as where the file was replaced meanwhile."""
+    long(portfolio)
+    stop_in_the_middle(admitted, portfolio, "2026-01-31")
+    portfolio.write_text(f"{HEADING}\n{GOOD}\n", encoding="utf-8")
+    done = start(admitted, command(portfolio, "--date", "2026-02-01"))
+    assert done.returncode == 1, done.stderr
+    assert "cartera-20260131.csv: exit code 1" in done.stderr
+    assert "cartera-20260201.csv" in names(portfolio)
+    assert "cartera-20260201.csv" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="nothing is asked to end elsewhere")
+def test_whoever_ends_a_start_ends_the_command_and_its_workers_with_it(
+    admitted: Place, portfolio: Path
+) -> None:
+    """Then the lock of the result is free, and the next attempt goes on."""
+    long(portfolio)
+    own, *below = family(admitted, portfolio, "2026-01-31")
+    own.terminate()
+    assert own.wait(20) == 3
+    _, alive = psutil.wait_procs(below, 20)
+    assert below and alive == []
+    assert "cartera-20260131.csv" not in names(portfolio)
+    done = start(admitted, command(portfolio, "--date", "2026-01-31"))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_fails_is_said_and_told_and_its_exit_code_is_that_of_the_command(
@@ -140,16 +194,82 @@ def test_what_fails_is_said_and_told_and_its_exit_code_is_that_of_the_command(
 
 
 def test_two_starts_at_once_are_one(admitted: Place, portfolio: Path) -> None:
-    with Lock(portfolio.with_name("scored") / "cartera.lock"):
-        done = start(admitted, command(portfolio))
-    assert (done.returncode, "another start" in done.stderr) == (0, True)
-    assert names(portfolio) == ["cartera.lock"]
+    """Nothing is done where the result is missing, so it is not done: 3. A command that outlived
+    its own start counts as one; so does nothing where the result is there."""
+    folder = portfolio.with_name("scored")
+    line = command(portfolio, "--date", "2026-01-31")
+    for held in ("cartera.lock", "cartera-20260131.csv.part.lock"):
+        with Lock(folder / held):
+            done = start(admitted, line)
+        assert (done.returncode, done.stderr) == (3, "another start is at it\n")
+        assert not [name for name in names(portfolio) if not name.endswith(".lock")]
+    (folder / "cartera-20260131.csv").touch()
+    with Lock(folder / "cartera.lock"):
+        done = start(admitted, line)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_folder_that_is_away_is_told(admitted: Place, portfolio: Path) -> None:
+def alert_of(folder: Path) -> tuple[str, Path]:
+    """An alert that makes a folder, which no limit of a file's size forbids."""
+    tell = folder / "tell.py"
+    told = folder / "told"
+    code = f"import os, sys; os.makedirs(os.path.join({str(told)!r}, *sys.argv[1:]))"
+    tell.write_text(code, encoding="utf-8")
+    return shlex.join([sys.executable, str(tell)]), told
+
+
+def test_a_folder_that_is_away_is_told(admitted: Place, portfolio: Path, tmp_path: Path) -> None:
     portfolio.with_name("scored").rmdir()
-    done = start(admitted, command(portfolio))
+    alert, told = alert_of(tmp_path)
+    done = start(admitted, command(portfolio, "--alert", alert))
     assert (done.returncode, "is no folder" in done.stderr) == (3, True)
+    assert (told / "cartera" / "3").is_dir()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no folder that takes no file of root")
+def test_a_folder_that_takes_no_file_is_told_in_one_line(
+    admitted: Place, portfolio: Path, tmp_path: Path
+) -> None:
+    alert, told = alert_of(tmp_path)
+    line = [sys.executable, str(WRAPPER), str(portfolio), "/proc", "--alert", alert]
+    done = start(admitted, line)
+    assert done.returncode == 3 and done.stderr.startswith("/proc: ")
+    assert len(done.stderr.splitlines()) == 1 and (told / "cartera" / "3").is_dir()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no limit for the size of a file")
+def test_a_full_disk_ends_with_3_and_is_told(
+    admitted: Place, portfolio: Path, tmp_path: Path
+) -> None:
+    """As good as full: no file may have more than 20 bytes, the log neither."""
+    import resource  # not on Windows
+
+    alert, told = alert_of(tmp_path)
+    line = command(portfolio, "--date", "2026-01-31", "--alert", alert)
+    done = start(admitted, line, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)))
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr and "cartera-20260131.log: " in done.stderr
+    assert (told / "cartera-20260131.csv" / "3").is_dir()
+
+
+def test_a_log_that_cannot_be_written_changes_nothing_of_what_is_done(
+    admitted: Place, portfolio: Path
+) -> None:
+    (portfolio.with_name("scored") / "cartera-20260131.log").mkdir()
+    done = start(admitted, command(portfolio, "--date", "2026-01-31"))
+    assert done.returncode == 0 and "cartera-20260131.csv" in names(portfolio)
+    [line] = done.stderr.splitlines()
+    assert "cartera-20260131.log: " in line
+
+
+def test_the_address_of_a_database_is_not_taken_from_what_all_may_read(
+    admitted: Place, portfolio: Path
+) -> None:
+    folder = str(portfolio.with_name("scored"))
+    line = [sys.executable, str(WRAPPER), f"postgresql://ana:{SECRET}@uno/crm", folder]
+    done = start(admitted, line)
+    assert done.returncode == 2 and "env:NAME" in done.stderr
+    assert SECRET not in done.stderr and names(portfolio) == []
 
 
 def test_portfolios_of_other_names_are_left_alone(admitted: Place, portfolio: Path) -> None:
@@ -181,6 +301,8 @@ def test_the_line_for_cron_is_one_that_runs(
     done = start(admitted, ["/bin/sh", "-c", line])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert any(re.fullmatch(r"cartera-[0-9]{6}\.csv", name) for name in names(portfolio))
+    for path in portfolio.with_name("scored").iterdir():
+        assert path.stat().st_mode & 0o007 == 0, f"everybody may read {path.name}"
 
 
 # systemd
@@ -264,6 +386,9 @@ def test_the_task_for_windows_has_what_windows_asks_for() -> None:
     assert settings["StartWhenAvailable"] == "true" and 0 <= int(settings["Priority"] or "") <= 10
     actions, [principal] = root.find(f"{TASK}Actions"), root.findall(f"{TASK}Principals/")
     assert actions is not None and actions.get("Context") == principal.get("id")
+    installer = (FOLDER.parent / "windows" / "install.ps1").read_text(encoding="utf-8")
+    assert "$name = 'Propensia'" in installer and '"NT SERVICE\\$name"' in installer
+    assert principal.findtext(f"{TASK}UserId") == "NT SERVICE\\Propensia"
     [run] = actions
     assert [child.tag for child in run] == [
         TASK + name for name in ("Command", "Arguments", "WorkingDirectory")
@@ -291,16 +416,20 @@ def test_the_script_for_windows_fills_in_what_the_task_has() -> None:
     paths += [f".Actions.Exec.{name}" for name in re.findall(r"\$exec\.(\w+) =", script)]
     assert len(paths) == 5
     for path in paths:
-        if path.startswith(".Actions.Exec.") or path.count("."):
-            steps = path.removeprefix(".").split(".")
-            assert root.find("/".join(TASK + step for step in steps)) is not None, path
+        steps = path.removeprefix(".").split(".")
+        assert root.find("/".join(TASK + step for step in steps)) is not None, path
+    refused = re.search(r"\$Source -match '([^']+)'", script)
+    assert refused is not None
+    assert re.match(refused[1], "postgresql://ana:clave@uno/crm")
+    for taken in ("env:CRM", "sqlite:///C:/crm.db", "D:\\carteras\\cartera.csv"):
+        assert not re.match(refused[1], taken)
     assert "NOT RUN" in script and script.isascii() is False
 
 
 # Airflow
 
 IN_AIRFLOW = """
-import json, subprocess, sys
+import json, signal, subprocess, sys
 from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
@@ -310,7 +439,27 @@ assert not bag.import_errors, bag.import_errors
 [dag] = bag.dags.values()
 [task] = dag.tasks
 module = sys.modules[task.python_callable.__module__]
-ended = {}
+class Late(BaseException):
+    pass
+
+def ring(number, frame):
+    raise Late
+
+signal.signal(signal.SIGALRM, ring)
+ended, mark = {}, Path(sys.argv[2]) / "mark"
+told = Path(sys.argv[2]) / "long.py"
+told.write_text("import signal, sys, time; from pathlib import Path\\n"
+    f"def end(*given): Path({str(mark)!r}).touch(); sys.exit(3)\\n"
+    "signal.signal(signal.SIGTERM, end)\\n"
+    f"Path({str(mark)!r} + '.up').touch(); time.sleep(60)\\n")
+module.PYTHON, module.WRAPPER, module.SETTINGS = sys.executable, str(told), sys.argv[2]
+signal.alarm(4)
+try:
+    task.python_callable("2026-01-31")
+except Late:
+    assert mark.exists(), "the wrapper was not asked to end"
+else:
+    raise AssertionError("it was not late")
 for code in (0, 1, 2, 3):
     told = Path(sys.argv[2]) / f"{code}.py"
     told.write_text(f"import sys; Path = sys.argv[1:]; print(Path); sys.exit({code})")
