@@ -64,8 +64,8 @@ NOT_CHECKED: dict[str, list[CheckFunction]] = {
     ],
     # No schema says what a model file is: any bytes are one, and are refused for what they hold.
     "/modelos": [positive_data_acceptance],
-    # Nor what a table is; an empty one is refused.
-    "/carteras": [positive_data_acceptance],
+    # Nor what a table is: an empty one is refused, and any other bytes are looked at later.
+    "/carteras": [negative_data_rejection, positive_data_acceptance],
     # To JSON Schema 7.0 is an integer; as the number of a release it is refused.
     "/modelos/{version}/activar": [positive_data_acceptance],
     "/modelos/rollback": [positive_data_acceptance],
