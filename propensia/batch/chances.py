@@ -5,11 +5,15 @@ It never gives another number than the service would: where that gives none, the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from propensia import sampling
 from propensia.batch.forests import fastest
 from propensia.batch.model import Model
+from propensia.contract import Contract
 from propensia.features import Matrix
 from propensia.scorer import Scorer, ScorerError, Unreliable
 
@@ -35,21 +39,18 @@ class Chances:
         self._scorer = fastest(model.onnx, model.digest)
         self._step = AT_ONCE if isinstance(self._scorer, Scorer) else AT_ONCE_COMPILED
         self._run = self._scorer.many
-        if not (model.steady and self._same_bits(model)):
-            self._alone = Scorer(model.onnx, model.digest)
-            self._run = self._one_by_one
+        whole = self._scorer if isinstance(self._scorer, Scorer) else None
+        one_by_one = partial(_one_by_one, whole or Scorer(model.onnx, model.digest))
+        if not (model.steady and self._gives(one_by_one, model.view)):
+            self._run = one_by_one
 
-    def _same_bits(self, model: Model) -> bool:
-        alone = Scorer(model.onnx, model.digest)
-        rows = sampling.rows(model.view, TRIED_ROWS, seed=7)
+    def _gives(self, one_by_one: Callable[[Matrix], Matrix], view: Contract) -> bool:
+        """Whether rows have the same bits together as one by one."""
+        rows = sampling.rows(view, TRIED_ROWS, seed=7)
         try:
-            found = [alone.one(row) for row in rows.tolist()]
-            return bool(np.array_equal(self._scorer.many(rows), found))
+            return np.array_equal(self._scorer.many(rows), one_by_one(rows))
         except (Unreliable, ScorerError):  # of a row that nobody sent; row by row tells which
             return False
-
-    def _one_by_one(self, rows: Matrix) -> Matrix:
-        return np.array([self._alone.one(row) for row in rows.tolist()])
 
     def known(self, rows: Matrix) -> Matrix:
         """The chances of n rows as they are served, ``(n,)`` in [0, 1]; NaN for a row that the
@@ -72,3 +73,7 @@ class Chances:
         starts = range(0, len(rows), self._step)
         found = np.concatenate([self._run(rows[at : at + self._step]) for at in starts])
         return self._decision.probabilities(found)
+
+
+def _one_by_one(scorer: Scorer, rows: Matrix) -> Matrix:
+    return np.array([scorer.one(row) for row in rows.tolist()])
