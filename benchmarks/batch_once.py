@@ -21,11 +21,12 @@ import pyarrow.csv
 
 from benchmarks.rows import COLUMNS
 from propensia import contract as contracts
-from propensia.batch import model, opening
+from propensia.batch import opening
 from propensia.batch.blocks import Block, Reader, Results, Writer
-from propensia.batch.chances import Chances
-from propensia.batch.model import Model
-from propensia.batch.reading import Reading
+from propensia.batch.worker import model
+from propensia.batch.worker.chances import Chances
+from propensia.batch.worker.model import Model
+from propensia.batch.worker.reading import Reading
 from propensia.registry import Registry
 from propensia.scorer import Scorer
 

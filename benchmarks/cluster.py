@@ -25,9 +25,8 @@ from benchmarks.services import ROOT
 
 REASONS = ("--motivos", "3")
 CASES = (("forest", ()), ("network", ()), ("forest", REASONS), ("network", REASONS))
-"""Models and options. Scores alone are so light that the command and the scheduler, which take
-their share of the same cores, need about as much as the workers; for reasons a cluster is worth
-having."""
+"""Models and options. With scores alone the command and the scheduler, which take their share of
+the same cores, need a third of what the workers do; for reasons a cluster is worth having."""
 BOUND = 1.5
 """How much faster two workers have to be than one."""
 FEWER = 10
@@ -193,8 +192,8 @@ def _portfolio(folder: Path, rows: int) -> Path:
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks cluster", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "benchmarks" / "cluster")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "CLUSTER.md")
     asked = parser.parse_args(arguments)

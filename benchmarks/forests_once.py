@@ -19,7 +19,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]  # ships no types
 
 from propensia import files
-from propensia.batch.forests import Engine, fastest
+from propensia.batch.forests.engine import Engine, fastest
 from propensia.scorer import Matrix, Scorer
 
 _BLOCK = 10_000

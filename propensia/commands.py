@@ -70,9 +70,11 @@ def listing(settings: Settings, file: Path) -> Exit:
     return Exit.DONE
 
 
-def admit(parts: Parts, file: Path, why: str, force: bool, who: Hand) -> Exit:
+def admit(
+    parts: Parts, file: Path, why: str, force: bool, who: Hand, *, only_after: int | None = None
+) -> Exit:
     """Judge a file and publish it if it is good, whatever is pinned; with four eyes somebody else
-    has to publish what is new."""
+    has to publish what is new. ``only_after``: as in ``Order``."""
     try:
         dropped = read(file, parts.settings)
     except admission.Refusal as refusal:
@@ -86,7 +88,7 @@ def admit(parts: Parts, file: Path, why: str, force: bool, who: Hand) -> Exit:
     release, is_new, waits = None, False, desk.is_for_another(dropped.sha256)
     if not waits:
         # Before anything is printed: a closed pipe must not stop what was asked for.
-        order = Order(who, why or shown(file.name), "admit")
+        order = Order(who, why or shown(file.name), "admit", only_after=only_after)
         release, is_new = desk.activate(dropped.version, order)
     if outcome is None:
         click.echo(f"ACEPTADO {shown(file.name)}  versión {dropped.version}, ya comprobada")

@@ -72,6 +72,7 @@ class About:
     ``name``: what the client called the file, fit to be shown. ``file``: what it is called here.
     ``created``, ``started``: seconds since 1970; ``started`` is when the last ``step`` was.
     ``version``: of the model, pinned when scoring is asked for; ``result``: one of ``RESULTS``.
+    ``sheet``: of a workbook; the first one where it is empty.
     ``anew``: nothing of what is half done is any good. ``starts``: of processes for this step.
     """
 
@@ -84,6 +85,7 @@ class About:
     version: str = ""
     result: str = RESULTS[0]
     reasons: int = 0
+    sheet: str = ""
     anew: bool = False
     starts: int = 1
 
@@ -126,7 +128,8 @@ class Job:
 
     @property
     def ended(self) -> Path:
-        """How the last step ended, as JSON: ``step``, ``code`` (an exit code), ``message``."""
+        """How the last step ended, as JSON: ``step``, ``code`` (an exit code); ``why`` and its
+        ``text`` where it is not 0; ``sheets``, of a look at a workbook that has several."""
         return self.folder / "ended.json"
 
     def about(self) -> About:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from propensia import confinement, files, jobs, logs, looking, processes, score
-from propensia.batch.engines import EngineWish
+from propensia.batch.engines.wish import EngineWish
 from propensia.batch.notes import NoteError
 from propensia.batch.opening import Wish
 from propensia.batch.run import NothingScored
@@ -47,18 +47,16 @@ SCORE_CPU_S, SCORE_S = 3600, 2 * 3600
 
 SCORE_FILE_MB = 4096
 
-AGAIN = "inténtelo otra vez"
-KEEPER = "avise a quien mantiene el servicio"
-TOO_MUCH = (
-    "el fichero pide demasiada memoria o demasiado tiempo, o está dañado; guárdelo de nuevo como "
-    "CSV, o divídalo"
-)
 COLUMNS = (
     (re.compile(r", o (?:diga cuál vale|dígalos) con --columns"), ""),
     (re.compile(r"dígalos? con --columns"), "cambie su nombre en el fichero"),
     (re.compile(r"Dígalo con --columns"), "Cambie su nombre en el fichero"),
 )
 """How sentences of the command line are said to somebody who has none."""
+
+
+class TooMuch(Exception):
+    """The process that looked at a file ended before it was done."""
 
 
 def main() -> None:
@@ -84,9 +82,8 @@ def main() -> None:
             clock = threading.Timer(SCORE_S, late.set)
             clock.daemon = True
             clock.start()
-            code, message = _done(parts, job, about)
-            told = {"step": about.step, "code": code, "message": message}
-            files.write_json(job.ended, told, private=True)
+            told = _done(parts, job, about)
+            files.write_json(job.ended, {"step": about.step, **told}, private=True)
 
 
 def _leave_when(ended: threading.Event, late: threading.Event, job: Job) -> None:
@@ -97,50 +94,58 @@ def _leave_when(ended: threading.Event, late: threading.Event, job: Job) -> None
     os._exit(1)  # what is noted of a run is durable: it goes on from there
 
 
-def _done(parts: Parts, job: Job, about: About) -> tuple[int, str]:
-    """How it ended: an exit code, and what a person is told where it is not 0."""
+def _done(parts: Parts, job: Job, about: About) -> dict[str, Any]:
+    """How it ended, as ``Job.ended`` is."""
+    sheets: list[str] = []
+    code, why, text = Exit.DONE, "", ""
     try:
         if about.step == jobs.SCORE:
             _score(parts, job, about)
         else:
-            told = _looked(parts.settings, job, about)
-            files.write_json(job.preview, told, private=True)
-        return Exit.DONE, ""
+            found = _looked(parts.settings, job, about)
+            sheets = found["sheets"]
+            files.write_json(job.preview, _preview(found), private=True)
     except score.NotScored as error:
-        return error.code, _sentence(error.__cause__ or error, about)
+        code, (why, text) = error.code, _why(error.__cause__ or error, about)
     except Exception as error:
         code = Exit.ENVIRONMENT if isinstance(error, OSError | MemoryError) else Exit.REFUSED
-        return code, _sentence(error, about)
+        why, text = _why(error, about)
+    return {"code": code, "why": why, "text": text, "sheets": sheets}
 
 
-def _sentence(error: BaseException, about: About) -> str:
-    """What the person at the page is told: no path, and no word of the command line."""
+def _why(error: BaseException, about: About) -> tuple[str, str]:
+    """The reason that the person at the page is told, in their language (``portfolio_texts``). Of
+    a table that is refused also the text, in Spanish, without the words of the command line."""
     match error:
+        case looking.TooLong():
+            return "too_long", ""
+        case TooMuch():
+            return "too_much", ""
         case TableError():
             told = str(error).replace(about.file, about.name)
             for words, instead in COLUMNS:
                 told = words.sub(instead, told)
-            return told
+            return "table", told
         case NothingScored():
-            return "no se ha podido puntuar ninguna fila, así que no hay resultado"
+            return "nothing_scored", ""
         case NoteError():
-            return f"lo hecho ya no vale, porque entre tanto cambió algo; {AGAIN}"
+            return "changed", ""
         case RegistryError():
-            return f"el modelo con el que se iba a puntuar ya no está; {AGAIN}"
+            return "model_gone", ""
         case ScorerError() | Unreliable():
-            return f"el modelo está dañado o da un resultado imposible; {KEEPER}"
+            return "model_broken", ""
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"no queda sitio en el disco; {KEEPER}"
+            return "disk_full", ""
         case OSError() | MemoryError():
-            return f"falla el disco o la memoria de la máquina; {KEEPER}"
+            return "machine", ""
     # Its text may hold a value, and a job without an end says nothing.
     log.error("an uploaded portfolio failed: %s", type(error).__name__)
-    return f"fallo nuestro: {KEEPER}"
+    return "ours", ""
 
 
 def _looked(settings: Settings, job: Job, about: About) -> dict[str, Any]:
-    """The preview of a file, found by a process that is shut in. Raises ``TableError`` for a file
-    that is refused, or that process died of; ``OSError``."""
+    """What a process that is shut in found in a file, as ``looking.main`` leaves it. Raises
+    ``TooMuch`` for a file that it died of, and ``OSError``."""
     folder = job.folder / "look"
     files.remove_tree(folder)
     folder.mkdir(mode=0o700)
@@ -153,6 +158,7 @@ def _looked(settings: Settings, job: Job, about: About) -> dict[str, Any]:
             "readable": [str(entry), *own, *mimetypes.knownfiles],
             "file": str(entry),
             "contract": settings.contract,
+            "sheet": about.sheet,
         }
         files.write_json(folder / looking.REQUEST, request, durable=False)
         finished = processes.run(
@@ -164,19 +170,31 @@ def _looked(settings: Settings, job: Job, about: About) -> dict[str, Any]:
         )
         if finished.code:
             log.warning("a look at an uploaded portfolio ended with %d", finished.code)
-            raise TableError(TOO_MUCH)
-        told = files.read_json(folder / looking.RESULT)
-        if not isinstance(told.get("preview"), dict):
-            raise TableError(str(told["refused"]))
-        preview: dict[str, Any] = told["preview"]
-        return preview
+            raise TooMuch
+        found: dict[str, Any] = files.read_json(folder / looking.RESULT)
+        return found
     finally:
         files.remove_tree(folder)
 
 
+def _preview(found: dict[str, Any]) -> dict[str, Any]:
+    """Raises ``TableError`` where the file was refused."""
+    if "too_long" in found:
+        raise looking.TooLong
+    if "refused" in found:
+        raise TableError(found["refused"])
+    preview: dict[str, Any] = found["preview"]
+    return preview
+
+
 def _score(parts: Parts, job: Job, about: About) -> None:
     confinement.limit(MEMORY_MB, SCORE_CPU_S, SCORE_FILE_MB)
-    wish = Wish(str(job.entry(about)), str(job.result(about)), reasons=about.reasons or None)
+    wish = Wish(
+        str(job.entry(about)),
+        str(job.result(about)),
+        sheet=about.sheet or None,
+        reasons=about.reasons or None,
+    )
     # One worker: the other cores are for those who are answered now.
     engine = EngineWish(workers=1)
     request = score.Request(wish, about.version, engine, not about.anew, about.anew)

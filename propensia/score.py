@@ -14,19 +14,22 @@ from functools import partial
 from pathlib import Path
 
 from propensia import __version__, files, settings
-from propensia.batch import formats, model, notes, opening, pool, summary
-from propensia.batch.alert_list import Changes
+from propensia.batch import formats, notes, opening, summary
 from propensia.batch.beside import Beside
-from propensia.batch.database_sink import DatabaseSink
-from propensia.batch.engines import ClusterGone, ClusterRefused, EngineWish
-from propensia.batch.errors import WrongUse
-from propensia.batch.model import Model
+from propensia.batch.blocks import Sink
+from propensia.batch.databases.alert_list import Changes
+from propensia.batch.databases.since import LAST
+from propensia.batch.databases.sink import DatabaseSink
+from propensia.batch.engines import pool
+from propensia.batch.engines.wish import EngineWish
+from propensia.batch.errors import ClusterGone, ClusterRefused, WrongUse
 from propensia.batch.notes import Note, NoteError, Terms
 from propensia.batch.opening import Wish
 from propensia.batch.progress import Now
 from propensia.batch.run import Listener, NothingScored, run
-from propensia.batch.scoring import Task, Wanted
-from propensia.batch.since import LAST
+from propensia.batch.worker import model
+from propensia.batch.worker.model import Model
+from propensia.batch.worker.scoring import Task, Wanted
 from propensia.delimited import TableError
 from propensia.locks import Busy
 from propensia.queries import databases
@@ -91,11 +94,11 @@ def score(parts: Parts, request: Request, who: str, onlooker: Onlooker = NOBODY)
         wish = _typed(request.wish)
         request.engine.refuse()
         beside = stage.beside = _beside(parts, wish)
-        with beside.locked(), stage.left():
+        with beside.locked():
             begun = _begun(request, beside)
             taken = _taken(parts, request, begun)
             names = opening.renamed(wish, taken)
-            since = _since_last(wish, taken, begun)
+            since = _since_last(wish, taken, begun, onlooker)
             ends = opening.ends(wish, taken, names, since)
             wanted = Wanted(settings.score_bands(parts.settings), wish.reasons or 0)
             terms = Terms(
@@ -115,7 +118,7 @@ def score(parts: Parts, request: Request, who: str, onlooker: Onlooker = NOBODY)
             if not stage.goes_on:
                 onlooker.tell("Sin clave (--key): si se corta habrá que empezar de nuevo.")
             if begun is None and request.force:  # only now: a wrong order costs nothing old
-                beside.discard()
+                _abandon(ends.sink, beside)
             stage.found = Scored(note, taken, beside)
             listener = Listener(onlooker.progress, over)
             run(ends.source, ends.sink, beside, note, pieces, listener)
@@ -198,12 +201,20 @@ def _taken(parts: Parts, request: Request, begun: Note | None) -> Model:
     return model.take(parts.registry, parts.contract, release=begun.about.release)
 
 
-def _since_last(wish: Wish, taken: Model, begun: Note | None) -> datetime | None:
+def _since_last(
+    wish: Wish, taken: Model, begun: Note | None, onlooker: Onlooker
+) -> datetime | None:
     """What «last» stands for. A run that goes on keeps to what it was as it began."""
     if wish.since != LAST:
         return None
     if begun is None:
-        return opening.last(wish, taken)
+        found = opening.last(wish, taken)
+        if found is None:
+            onlooker.tell(
+                "--since last: no hay antes otra cartera entera de esta consulta, con clave y con "
+                f"la publicación {taken.release.number}, así que se puntúan todas las filas."
+            )
+        return found
     return None if begun.since is None else datetime.fromisoformat(begun.since)
 
 
@@ -217,6 +228,15 @@ def _note(begun: Note | None, terms: Terms, onlooker: Onlooker) -> Note:
     done = number(begun.tally.rows, 0)
     onlooker.tell(f"Sigue donde quedó: {done} filas hechas, versión {terms.version}.")
     return begun
+
+
+def _abandon(sink: Sink, beside: Beside) -> None:
+    """Remove what another run left half done. Raises ``OSError``."""
+    with contextlib.suppress(NoteError):  # a damaged note does not tell where the rows are
+        left = notes.read(beside.note)
+        if left is not None:
+            sink.abandon(left.sink)
+    beside.discard()
 
 
 def _over(parts: Parts, taken: Model, source: str, beside: Beside, who: str, note: Note) -> None:
@@ -242,17 +262,6 @@ class _Stage:
     beside: Beside | None = None
     goes_on: bool = True
     found: Scored | None = None
-
-    @contextlib.contextmanager
-    def left(self) -> Iterator[None]:
-        """Nothing is left of a run that cannot go on."""
-        try:
-            yield
-        except BaseException:
-            if not self.goes_on and self.beside is not None:
-                with contextlib.suppress(OSError):
-                    self.beside.discard()
-            raise
 
     def how(self) -> str:
         """How to go on, if anything is kept."""

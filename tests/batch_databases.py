@@ -17,12 +17,14 @@ import pytest
 import sqlalchemy
 from stores import Postgresql
 
-from propensia.batch import database_sink, database_source
 from propensia.batch.added import Added
-from propensia.batch.alert_list import Limits
 from propensia.batch.blocks import Block, Results, Rows, Sink
-from propensia.batch.database_sink import About, DatabaseSink
-from propensia.batch.database_source import DatabaseSource
+from propensia.batch.databases import sink as database_sink
+from propensia.batch.databases import source as database_source
+from propensia.batch.databases.alert_list import Limits
+from propensia.batch.databases.sink import About, DatabaseSink
+from propensia.batch.databases.source import DatabaseSource
+from propensia.delimited import TableError
 from propensia.queries import databases
 
 VERSION = "0123456789ab"
@@ -125,13 +127,14 @@ def sink(
     limits: Limits | None = None,
     is_whole: bool = True,
     version: str = VERSION,
+    release: int = 7,
     own_deciles: bool = False,
     since: datetime | None = None,
     query: str = "clientes",
 ) -> DatabaseSink:
     """A sink for clients, with a row's ``id`` as its key."""
     added = Added(version, ADDED.classes)
-    about = About(7, "clientes", name, since, is_whole and since is None, query)
+    about = About(release, "clientes", name, since, is_whole and since is None, query)
     return DatabaseSink(url, table, added, about, key=key, limits=limits, own_deciles=own_deciles)
 
 
@@ -158,10 +161,14 @@ def render(source: DatabaseSource, sink: Sink, block: Block) -> bytes:
 
 
 def run(source: DatabaseSource, sink: DatabaseSink) -> None:
-    """A whole run."""
-    sink.start(None)
+    """A whole run, or nothing is left of it."""
     place = None
-    for block in source.blocks():
-        place = sink.keep(render(source, sink, block))
-    sink.start(place)  # as a run does, which may have ended suddenly just before
-    sink.finish()
+    try:
+        sink.start(None)
+        for block in source.blocks():
+            place = sink.keep(render(source, sink, block))
+        sink.start(place)  # as a run does, which may have ended suddenly just before
+        sink.finish()
+    except TableError:
+        sink.abandon(place)
+        raise

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import tiny_models
 
-from propensia.batch import formats, model
+from propensia.batch import formats
 from propensia.batch.added import Added
 from propensia.batch.blocks import Place, Tally
 from propensia.batch.formats import Ends, Selection
-from propensia.batch.model import Model
-from propensia.batch.scoring import Task, Wanted, Worker
+from propensia.batch.worker import model
+from propensia.batch.worker.model import Model
+from propensia.batch.worker.scoring import Task, Wanted, Worker
 from propensia.contract import Contract
 from propensia.registry import Registry
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from propensia.batch.blocks import Results, Rows
-from propensia.batch.csv_tables import CsvSource
+from propensia.batch.csv_files.ends import CsvSource
 
 Table = Sequence[Sequence[str]]
 

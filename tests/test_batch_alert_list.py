@@ -9,7 +9,7 @@ import batch_databases
 import pytest
 from batch_databases import ask, clients, do, opened, render, run, sink
 
-from propensia.batch.alert_list import Changes, Limits, limits
+from propensia.batch.databases.alert_list import Changes, Limits, limits
 
 shared_postgresql = batch_databases.shared_postgresql
 postgresql_url = batch_databases.postgresql_url

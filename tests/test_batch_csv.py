@@ -11,7 +11,7 @@ from csv_portfolios import Written, by_line, opened, read, reference, swallows, 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from propensia.batch import csv_tables
+from propensia.batch.csv_files import dialect, ends
 from propensia.delimited import TableError
 from propensia.tables import open_table
 
@@ -39,7 +39,7 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_tables, "BLOCK_BYTES", 60)
+    monkeypatch.setattr(ends, "BLOCK_BYTES", 60)
 
 
 @given(tables(), DIALECTS)
@@ -141,6 +141,24 @@ def test_a_file_of_excel_in_spain_is_read_with_nothing_told(tmp_path: Path) -> N
     assert by_line(rows, "notes") == {5: "fila:codificacion_distinta"}
     dialect = source.dialect([])
     assert dialect.bom and dialect.end == "\r\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bom"), [("windows-1252", True), ("utf-8", False), ("ascii", False)]
+)
+def test_the_encoding_is_that_of_the_first_accent_however_late_it_comes(
+    encoding: str, bom: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result of Windows-1252 without a BOM would be read wrongly by Excel in Spain."""
+    city, plain = ("Avila" if encoding == "ascii" else "Ávila"), "28001;Madrid\r\n" * 300
+    content = ("cp;city\r\n" + plain + f"05001;{city}\r\n" * 3).encode(encoding)
+    for module in (dialect, ends):
+        monkeypatch.setattr(module, "SAMPLE_BYTES", 1 << 10)
+    source = opened(tmp_path / "late.csv", content)
+    rows = read(source)
+    assert texts(rows, ["city"])[-4:] == [("Madrid",), *[(city,)] * 3]
+    assert by_line(rows, "notes") == {}
+    assert source.dialect([]).bom is bom
 
 
 def test_a_file_has_the_same_texts_for_training_as_for_scoring(tmp_path: Path) -> None:
@@ -273,13 +291,13 @@ def test_what_is_no_csv_is_refused_before_anything_is_read(
 def test_a_line_without_end_is_refused_in_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_tables, "BLOCK_BYTES", 1 << 20)
-    monkeypatch.setattr(csv_tables, "LONGEST_ROW", 4 << 20)
+    monkeypatch.setattr(ends, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(ends, "LONGEST_ROW", 4 << 20)
     path = tmp_path / "t.csv"
     with path.open("wb") as stream:
         stream.write(b"a;b\n1;2\n")
         stream.truncate(200 << 20)  # a sparse file: no disk is needed
-    source = csv_tables.CsvSource(path)
+    source = ends.CsvSource(path)
     tracemalloc.start()
     with pytest.raises(TableError, match=r"^t.csv: la línea 3 pasa de 4 MiB"):
         list(source.blocks())
@@ -288,7 +306,7 @@ def test_a_line_without_end_is_refused_in_bounded_memory(
 
 
 def test_a_row_of_many_mebibytes_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_tables, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(ends, "BLOCK_BYTES", 1 << 20)
     long = "x;\n" * (1 << 20)
     rows = read(opened(tmp_path / "t.csv", f'a;b\n1;"{long}"\n2;3\n'.encode()))
     assert texts(rows, "ab") == [("1", long), ("2", "3")]
@@ -297,7 +315,7 @@ def test_a_row_of_many_mebibytes_is_a_row(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_quote_that_is_open_for_too_long_is_left_to_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_tables, "LONGEST_ROW", 500)
+    monkeypatch.setattr(ends, "LONGEST_ROW", 500)
     lines = [f"{n};x" for n in range(400)]
     lines[7] = lines[150] = '7;"x'
     source = opened(tmp_path / "t.csv", "\n".join(["a;b", *lines]).encode())
@@ -310,7 +328,7 @@ def test_a_quote_that_is_open_for_too_long_is_left_to_its_line(
 def test_ten_thousand_bad_rows_are_all_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_tables, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(ends, "BLOCK_BYTES", 1 << 16)
     text = "a;b\n" + "1;2\n1;2;3\n" * 10_000
     rows = read(opened(tmp_path / "t.csv", text.encode()))
     assert by_line(rows, "broken") == dict.fromkeys(range(3, 20_002, 2), "columnas_de_mas")

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from propensia import delimited
 from propensia.batch.added import NAMES, REASONS, Added
 from propensia.batch.blocks import Rows
-from propensia.batch.cells import Cells
-from propensia.batch.csv_dialect import OURS, Dialect
-from propensia.batch.csv_tables import CsvSink
-from propensia.batch.csv_writing import CsvWriter
+from propensia.batch.csv_files.dialect import OURS, Dialect
+from propensia.batch.csv_files.ends import CsvSink
+from propensia.batch.csv_files.writing import CsvWriter
+from propensia.batch.excel_files.cells import Cells
 from propensia.delimited import DELIMITERS, still
 
 ADDED = Added("0123456789ab", ("no pagador", "pagador"))

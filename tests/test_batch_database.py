@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 import traceback
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import islice
@@ -25,6 +26,7 @@ from batch_databases import (
     fill,
     opened,
     render,
+    results,
     run,
     sink,
     sqlite_url,
@@ -34,11 +36,17 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 from stores import Postgresql
 
-from propensia.batch import database_source, keys
-from propensia.batch import since as sinces
+from propensia.batch import arrow
 from propensia.batch.blocks import Block
-from propensia.batch.database_source import DatabaseSource
-from propensia.batch.since import Since
+from propensia.batch.csv_files.reading import CsvReader
+from propensia.batch.databases import keys
+from propensia.batch.databases import since as sinces
+from propensia.batch.databases import source as database_source
+from propensia.batch.databases.alert_list import Limits
+from propensia.batch.databases.arriving import HEAD, DatabaseWriter
+from propensia.batch.databases.since import Since
+from propensia.batch.databases.source import DatabaseSource
+from propensia.batch.row_faults import LOST_LETTERS
 from propensia.delimited import TableError
 from propensia.queries import databases
 from propensia.queries.databases import Gone
@@ -409,8 +417,8 @@ def test_two_rows_of_one_key_are_refused_and_the_run_is_never_complete(
     with pytest.raises(TableError, match="la columna ref no distingue las filas") as caught:
         run(opened(url), sink(url, key="ref"))
     assert "R-" not in str(caught.value)
-    told = ask(url, "SELECT finished FROM scores_runs")
-    assert told in ([], [(None,)])
+    assert ask(url, "SELECT finished FROM scores_runs") == []
+    assert ask(url, "SELECT row FROM scores") == []
 
 
 @pytest.mark.parametrize("empty", ["''", "' '", "NULL"])
@@ -419,6 +427,42 @@ def test_a_row_without_a_key_is_told_by_its_number(url: str, empty: str) -> None
     do(url, f"UPDATE clientes SET ref = {empty} WHERE id = 30")
     with pytest.raises(TableError, match="la columna ref no tiene clave en la fila 30"):
         run(opened(url), sink(url, key="ref"))
+
+
+BROKEN = {
+    "first": (["id", "p", "nota"], ["1;0,5;a", "SECRETO;0,5", "3;;a;b", '"4;0,5;a', "5;0.25;"]),
+    "last": (["p", "nota", "id"], ["0,5;a;1", "SECRETO;0,5", ";a;b;3", '"0,5;a;4', "0.25;;5"]),
+}
+
+
+@pytest.mark.parametrize("place", BROKEN)
+def test_a_broken_row_spoils_no_other_wherever_the_key_stands(url: str, place: str) -> None:
+    """Nobody knows which of its cells would be the key: none of them is taken for it."""
+    names, lines = BROKEN[place]
+    reader = CsvReader(";", "utf-8", tuple(names), {"p": names.index("p")})
+    content = "".join(f"{line.replace('0,5', '0.5')}\n" for line in lines).encode()
+    rows = reader.read(Block(0, 2, content, {}, 1.0))
+    target = sink(url, limits=Limits(False, 0.0, 0.0))
+    target.start(None)
+    target.keep(target.writer.render(rows, results(rows)))
+    target.finish()
+    told = "SELECT row, probabilidad, error FROM scores ORDER BY row"
+    assert ask(url, told) == [
+        ("1", 0.5, None),
+        ("5", 0.25, None),
+        *((f"fila {line}", None, "p:falta") for line in (3, 4, 5)),
+    ]
+    assert ask(url, "SELECT row FROM scores_listed ORDER BY row") == [("1",), ("5",)]
+
+
+def test_a_broken_row_whose_cells_are_in_their_places_keeps_its_key() -> None:
+    rows = CsvReader(";", "utf-8", ("id", "p"), {"p": 1}).read(
+        Block(0, 2, b"1;0.5\n2;0.5\n;0.5\n", {}, 1.0)
+    )
+    broken = replace(rows, broken=dict.fromkeys((1, 2), LOST_LETTERS))
+    writer = DatabaseWriter(batch_databases.ADDED, "id", copies=False)
+    content = writer.render(broken, results(rows))
+    assert arrow.unpacked(content[HEAD.size :])["row"].to_pylist() == ["1", "2", "fila 4"]
 
 
 SHAPES = {
@@ -574,6 +618,9 @@ def test_only_the_rows_that_changed_are_read(kind: str, url: str) -> None:
     assert texts(source, list(source.blocks()), "id") == [str(n) for n in range(15, 31)]
     other = opened(url, "t", since=Since("cambio", sinces.typed("2026-01-16"), True))
     assert source.identity != other.identity
+    do(url, f"ALTER TABLE t ADD COLUMN baja {kind}", "UPDATE t SET baja = cambio")
+    by_another = opened(url, "t", since=Since("baja", sinces.typed("2026-01-15"), True))
+    assert source.identity != by_another.identity
     with pytest.raises(TableError, match="la columna p no es de fechas"):
         opened(url, "t", since=Since("p", sinces.typed("2026-01-15"), True))
 
@@ -635,6 +682,42 @@ def test_two_rows_of_one_key_cost_the_earlier_run_of_the_name_nothing(url: str) 
     assert ask(url, "SELECT id, rows FROM scores_runs") == [("enero", 50)]
 
 
+def test_nothing_is_left_of_a_run_that_is_abandoned_and_nothing_else_is_touched(url: str) -> None:
+    assert sink(url).abandon({"run": "enero", "rows": 1}) is None  # no table is there yet
+    clients(url, CHANCES)
+    run(opened(url), sink(url, name="enero"))
+    half(url)
+    half(url, name="febrero")
+    source, target = opened(url), sink(url, version="ba9876543210")
+    target.start(None)
+    place = target.keep(render(source, target, next(iter(source.blocks()))))
+    before = ask(
+        url, "SELECT run, row FROM scores WHERE version = '" + VERSION + "' ORDER BY 1, 2"
+    )
+    sink(url).abandon(json.loads(json.dumps(place)))  # by whatever version the next run is
+    assert ask(url, "SELECT run, row FROM scores ORDER BY 1, 2") == before
+    sink(url).abandon({"run": "enero", "rows": 50})  # it was complete when it was killed
+    assert ask(url, "SELECT run, row FROM scores ORDER BY 1, 2") == before
+    assert ask(url, "SELECT count(*) FROM scores_runs") == [(3,)]
+
+
+def test_a_block_that_no_note_tells_of_is_abandoned_too(url: str) -> None:
+    clients(url, CHANCES)
+    source, target = opened(url), sink(url)
+    target.start(None)
+    target.keep(render(source, target, next(iter(source.blocks()))))
+    target.abandon(None)
+    assert ask(url, "SELECT row FROM scores") == [] == ask(url, "SELECT id FROM scores_runs")
+
+
+def test_what_an_earlier_model_left_half_done_goes_with_the_next_run_of_the_name(url: str) -> None:
+    clients(url, CHANCES)
+    half(url, name="enero")
+    run(opened(url), sink(url, name="enero", version="ba9876543210"))
+    assert ask(url, "SELECT DISTINCT run, version FROM scores") == [("enero", "ba9876543210")]
+    assert ask(url, "SELECT id, version FROM scores_runs") == [("enero", "ba9876543210")]
+
+
 BEFORE, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
 
 
@@ -672,6 +755,34 @@ def test_last_is_the_start_of_a_run_that_leaves_no_gap(url: str) -> None:
     assert sink(url, query="otra").last_began() is None
     run(opened(url), sink(url, query="otra"))
     assert sink(url).last_began() == joined
+
+
+def test_last_is_of_the_release_that_scores_so_that_no_two_stand_side_by_side(url: str) -> None:
+    clients(url, CHANCES)
+    run(opened(url), sink(url))
+    first = sink(url).last_began()
+    assert first is not None
+    assert sink(url, release=8).last_began() is None  # another threshold, other deciles
+    assert sink(url, version="ba9876543210").last_began() is None
+    run(opened(url), sink(url, since=first, version="ba9876543210", release=8))
+    assert sink(url).last_began() == first  # what another model scored is scored once more
+    run(opened(url), sink(url, version="ba9876543210", release=8))
+    assert sink(url).last_began() is None  # what is seen now is the other one's
+    assert sink(url, version="ba9876543210", release=8).last_began() is not None
+
+
+def test_what_changed_is_not_laid_over_rows_that_are_called_otherwise(url: str) -> None:
+    clients(url, CHANCES)
+    run(opened(url), sink(url, key=None))
+    assert sink(url).last_began() is None  # the whole portfolio is scored once more
+    with pytest.raises(TableError, match="la clave de las filas era su número: puntúe antes"):
+        run(opened(url), sink(url, since=BEFORE))
+    run(opened(url), sink(url, key="ref"))
+    with pytest.raises(TableError, match="la clave de las filas era ref: puntúe antes"):
+        run(opened(url), sink(url, since=BEFORE))
+    run(opened(url), sink(url))
+    run(opened(url), sink(url, since=BEFORE))
+    assert ask(url, "SELECT count(*) FROM scores_latest") == [(50,)]
 
 
 def test_a_moment_without_a_time_zone_is_kept_as_the_later_of_what_it_may_be() -> None:

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 
 from propensia.batch import order_statistics
 from propensia.batch.deciles import DecilesSink
-from propensia.batch.model import Model
+from propensia.batch.worker.model import Model
 from propensia.contract import Contract
 from propensia.delimited import TableError
 from propensia.registry import Registry
@@ -145,7 +145,7 @@ def test_deciles_of_the_run_hold_a_tenth_each_and_change_nothing_else(
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("propensia.batch.csv_tables.BLOCK_BYTES", 5000)
+    monkeypatch.setattr("propensia.batch.csv_files.ends.BLOCK_BYTES", 5000)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -35,12 +35,13 @@ from sklearn.tree import DecisionTreeClassifier
 
 from propensia import files
 from propensia.admission.graph import ML, Graph
-from propensia.batch import forest_code, forest_trees, forests
-from propensia.batch.forests import Engine, fastest, lacks_compiler
+from propensia.batch.forests import engine as forests
+from propensia.batch.forests import layout, loops
+from propensia.batch.forests.engine import Engine, fastest, lacks_compiler
 from propensia.scorer import Matrix, Scorer, ScorerError, Unreliable
 
 needs_compiler = pytest.mark.skipif(
-    not forest_code.available(), reason="the extra `fast` (llvmlite) is not installed"
+    not loops.available(), reason="the extra `fast` (llvmlite) is not installed"
 )
 HOLED = holed(ROWS, 6)
 # What is not a threshold: zeros of both signs, the ends of float32 and of double, infinities.
@@ -265,8 +266,8 @@ def test_a_smaller_processor_gives_the_same_bits(processor, monkeypatch):
         def flatten(self) -> str:
             return ""
 
-    monkeypatch.setattr(forest_code.llvm, "get_host_cpu_name", lambda: processor)
-    monkeypatch.setattr(forest_code.llvm, "get_host_cpu_features", Nothing)
+    monkeypatch.setattr(loops.llvm, "get_host_cpu_name", lambda: processor)
+    monkeypatch.setattr(loops.llvm, "get_host_cpu_features", Nothing)
     for family in ("forest", "lightgbm", "deep xgboost"):
         assert_same(model_of(family), 1_000, 31)
 
@@ -281,10 +282,10 @@ def test_trees_that_the_engine_would_walk_otherwise_are_left_to_onnx_runtime(mon
         trees.tops[0] = 0
         return trees
 
-    real = forest_trees.laid_out
+    real = layout.laid_out
     model = model_of("forest")
     assert isinstance(fastest(model, files.sha256(model)), Engine)
-    monkeypatch.setattr(forest_trees, "laid_out", careless)
+    monkeypatch.setattr(layout, "laid_out", careless)
     assert isinstance(fastest(model, files.sha256(model)), Scorer)
 
 
@@ -309,7 +310,7 @@ def test_what_the_engine_does_not_know_is_left_to_onnx_runtime(fitted):
 
 
 def test_without_a_compiler_onnx_runtime_does_the_work(monkeypatch):
-    monkeypatch.setattr(forest_code, "llvm", None)
+    monkeypatch.setattr(loops, "llvm", None)
     model = model_of("forest")
     scorer = fastest(model, files.sha256(model))
     assert isinstance(scorer, Scorer)
@@ -319,8 +320,8 @@ def test_without_a_compiler_onnx_runtime_does_the_work(monkeypatch):
 def test_only_trees_without_a_compiler_lack_one(monkeypatch):
     linear = compiled(node_of(LogisticRegression(max_iter=9000).fit(ROWS, LABELS))).onnx
     trees = model_of("forest")
-    assert lacks_compiler(trees) is not forest_code.available()
-    monkeypatch.setattr(forest_code, "llvm", None)
+    assert lacks_compiler(trees) is not loops.available()
+    monkeypatch.setattr(loops, "llvm", None)
     assert lacks_compiler(trees) and not lacks_compiler(linear)
 
 
@@ -332,7 +333,7 @@ def test_a_compiler_that_cannot_leaves_the_work_to_onnx_runtime(error, monkeypat
     def refuse(*_: Any) -> Any:
         raise error("no")
 
-    monkeypatch.setattr(forest_code.llvm, "create_mcjit_compiler", refuse)
+    monkeypatch.setattr(loops.llvm, "create_mcjit_compiler", refuse)
     model = model_of("forest")
     assert isinstance(fastest(model, files.sha256(model)), Scorer)
 
@@ -341,7 +342,7 @@ HARDENED = """
 import ctypes, sys
 from pathlib import Path
 from propensia import files
-from propensia.batch import forests
+from propensia.batch.forests import engine as forests
 if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE
     sys.exit("this kernel cannot")
 model = Path(sys.argv[1]).read_bytes()

@@ -18,26 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propensia.batch import (
-    arrow,
-    cells,
-    excel_reading,
-    excel_writing,
-    formats,
-    opening,
-    parquet_tables,
-    row_faults,
-    summary,
-)
+from propensia.batch import arrow, formats, opening, parquet_tables, row_faults, summary
 from propensia.batch.added import NAMES, Added
 from propensia.batch.blocks import Results, Rows
 from propensia.batch.errors import WrongUse
-from propensia.batch.excel_reading import ExcelSource
-from propensia.batch.excel_writing import ExcelSink
+from propensia.batch.excel_files import cells
+from propensia.batch.excel_files import reading as excel_reading
+from propensia.batch.excel_files import writing as excel_writing
+from propensia.batch.excel_files.reading import ExcelSource
+from propensia.batch.excel_files.writing import ExcelSink
 from propensia.batch.formats import Selection
-from propensia.batch.model import Model
 from propensia.batch.parquet_tables import ParquetSource
 from propensia.batch.spool import Spool, pack
+from propensia.batch.worker.model import Model
 from propensia.contract import Contract
 from propensia.delimited import TableError
 from propensia.registry import Registry
@@ -336,7 +329,7 @@ def test_a_run_that_went_on_equals_one_that_never_stopped(
 ) -> None:
     monkeypatch.setattr(parquet_tables, "BLOCK_ROWS", 30)
     monkeypatch.setattr(excel_reading, "BLOCK_ROWS", 30)
-    monkeypatch.setattr("propensia.batch.csv_tables.BLOCK_BYTES", 2000)
+    monkeypatch.setattr("propensia.batch.csv_files.ends.BLOCK_BYTES", 2000)
     path = written(tmp_path / f"in{source}", examples(contract, 200))
     whole, again = tmp_path / f"whole{target}", tmp_path / f"again{target}"
     batch_ends.score(taken, batch_ends.opened(taken, path, whole))

@@ -25,6 +25,12 @@ INTO_DATABASE = ("cartera.csv", "sqlite:///scores.db")
         (INTO_DATABASE, {"leave": "0.5"}, "--alerts-leave"),
         (INTO_DATABASE, {"alerts": "mucho"}, "--alerts"),
         (INTO_DATABASE, {"alerts": "0.5", "leave": "0.8"}, "--alerts"),
+        (INTO_DATABASE, {"run": ""}, "--run: está vacío"),
+        (INTO_DATABASE, {"key": " "}, "--key: está vacío"),
+        (INTO_DATABASE, {"table": ""}, "--table: está vacío"),
+        (INTO_DATABASE, {"query": "\t"}, "--query: está vacío"),
+        (INTO_DATABASE, {"since": "last", "changed": ""}, "--changed: está vacío"),
+        (FILES, {"sheet": ""}, "--sheet: está vacío"),
     ],
 )
 def test_options_that_mean_nothing_together_are_told_by_name(

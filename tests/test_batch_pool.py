@@ -17,9 +17,10 @@ import pyarrow as pa
 import pytest
 import tiny_models
 
-from propensia.batch import model, pool
 from propensia.batch.blocks import Block, Results, Rows
-from propensia.batch.scoring import Task, Wanted
+from propensia.batch.engines import pool
+from propensia.batch.worker import model
+from propensia.batch.worker.scoring import Task, Wanted
 from propensia.contract import Contract
 from propensia.delimited import TableError
 from propensia.registry import Registry

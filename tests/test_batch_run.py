@@ -41,6 +41,7 @@ class Numbers:
     heading: tuple[str, ...] = ("n",)
     reader: Any = None
     identity: Mapping[str, Any] = field(default_factory=dict)
+    goes_on: bool = True
     given: int = 0
 
     def blocks(self, after: Place | None = None) -> Iterator[Block]:
@@ -64,6 +65,7 @@ class Lines:
     path: Path
     name: str = "lines"
     writer: Any = None
+    abandoned: list[Place | None] = field(default_factory=list)
 
     @property
     def part(self) -> Path:
@@ -84,6 +86,9 @@ class Lines:
             stream.flush()
             os.fsync(stream.fileno())
             return {"offset": stream.tell()}
+
+    def abandon(self, place: Place | None) -> None:
+        self.abandoned.append(place)
 
     def finish(self) -> None:
         os.replace(self.part, self.path)
@@ -119,7 +124,7 @@ def none_good(blocks: Iterable[Block]) -> Generator[tuple[Block, Piece], None, N
 def once(folder: Path, source: Numbers | None = None, **more: Any) -> Note:
     """Run into ``folder``, going on with what is there; the note at the end."""
     beside = Beside.of_file(folder / "out.csv")
-    sink = Lines(folder / "out.csv")
+    sink = more.get("sink") or Lines(folder / "out.csv")
     note = notes.read(beside.note) or Note(TERMS, BEGAN)
     listener = Listener(more.get("progress", lambda now: None), more.get("over", lambda n: None))
     with beside.locked():
@@ -278,6 +283,41 @@ def test_what_stops_a_run_before_its_first_block_leaves_nothing(
     with pytest.raises(error):
         once(tmp_path, pieces=broken)
     assert content(tmp_path) == {}
+
+
+def test_a_sink_is_told_of_a_run_that_will_not_go_on_and_of_no_other(tmp_path: Path) -> None:
+    """It may keep rows elsewhere, where nobody else would find them; the note tells of them for
+    as long as they are there."""
+
+    def stop(now: Now) -> None:
+        raise KeyboardInterrupt
+
+    first = {"offset": len("n\n" + "".join(f"{n};{n / 7!r}\n" for n in range(PER_BLOCK)))}
+    stopped = [
+        (Numbers(), {"progress": stop}, KeyboardInterrupt, []),
+        (Numbers(goes_on=False), {"progress": stop}, KeyboardInterrupt, [first]),
+        (Numbers(changed_at=2), {}, TableError, [first]),
+        (Numbers(rows=4), {"pieces": none_good}, NothingScored, [first]),
+    ]
+    for at, (source, more, error, expected) in enumerate(stopped):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        sink = Lines(folder / "out.csv")
+        with pytest.raises(error):
+            once(folder, source, sink=sink, **more)
+        assert sink.abandoned == expected
+        assert (notes.read(Beside.of_file(sink.path).note) is None) == bool(expected)
+
+
+def test_the_note_is_kept_for_as_long_as_the_rows_cannot_be_removed(tmp_path: Path) -> None:
+    class Away(Lines):
+        def abandon(self, place: Place | None) -> None:
+            raise OSError("no responde")
+
+    sink = Away(tmp_path / "out.csv")
+    with pytest.raises(OSError, match="no responde"):
+        once(tmp_path, Numbers(changed_at=2), sink=sink)
+    assert notes.read(Beside.of_file(sink.path).note) is not None
 
 
 def test_the_workers_are_told_when_a_run_stops(tmp_path: Path) -> None:

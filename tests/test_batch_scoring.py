@@ -14,12 +14,12 @@ import pytest
 import tiny_models
 
 from propensia import reasons, sampling
-from propensia.batch import model
 from propensia.batch.blocks import Results, Rows, Tally
-from propensia.batch.chances import Chances
-from propensia.batch.model import Model
-from propensia.batch.scoring import Scoring, Wanted
-from propensia.batch.told import Told, joined
+from propensia.batch.worker import model
+from propensia.batch.worker.chances import Chances
+from propensia.batch.worker.model import Model
+from propensia.batch.worker.scoring import Scoring, Wanted
+from propensia.batch.worker.told import Told, joined
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.features import Features
@@ -111,13 +111,33 @@ def test_the_figures_are_those_of_the_rows(logistic: Model, contract: Contract) 
     payers = sum(p >= 0.5 for p in scored)
     assert tally.classes == {"pagador": payers, "no pagador": len(scored) - payers}
     values, _ = Features(contract).read_many(texts)
+    told = [notes.split() for notes in found.notes.to_pylist()]
     euros = [
         p * amount
-        for p, amount in zip(found.probability.tolist(), values["dt"].tolist(), strict=True)
-        if not math.isnan(p)
+        for p, amount, notes in zip(
+            found.probability.tolist(), values["dt"].tolist(), told, strict=True
+        )
+        if not math.isnan(p) and "dt:valor_supuesto" not in notes
     ]
-    assert tally.valued == len(euros)
+    assert tally.valued == len(euros) < len(scored)
     assert tally.euros == pytest.approx(math.fsum(euros), rel=1e-12)  # another order of the sum
+
+
+@pytest.mark.parametrize("many", [1, 100], ids=["few rows", "many rows"])
+def test_no_euros_are_expected_of_a_debt_that_was_assumed(
+    logistic: Model, contract: Contract, many: int
+) -> None:
+    """Other parameters may be: the debt is told, as text or with a decimal comma."""
+    nothing = example(contract, dt=["", "NaN", "nan"] * many)
+    found, tally = score(logistic, block(nothing))
+    assert (tally.scored, tally.valued, tally.euros) == (3 * many, 0, 0.0)
+    debts = [f"{number}.5" for number in range(many)]
+    texts = example(contract, dt=["", *debts, "1000,5"], im=["", *["20"] * many, ""])
+    found, tally = score(logistic, block(texts))
+    first, *known = found.probability.tolist()
+    assert not math.isnan(first) and tally.valued == many + 1
+    euros = [p * debt for p, debt in zip(known, [*map(float, debts), 1000.5], strict=True)]
+    assert tally.euros == pytest.approx(math.fsum(euros), rel=1e-12)
 
 
 def test_a_prior_is_corrected_as_on_the_route(registry: Registry, contract: Contract) -> None:

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from propensia import contract as contracts
-from propensia.batch import reading
-from propensia.batch.reading import Reading
+from propensia.batch.worker import reading
+from propensia.batch.worker.reading import Reading
 from propensia.contract import Contract
 from propensia.faults import BadRow
 from propensia.features import Features

@@ -139,15 +139,15 @@ def test_the_state_of_a_job_that_was_removed_meanwhile_is_that_there_is_none(des
 def test_the_state_follows_what_the_process_leaves(desk: Jobs) -> None:
     job, about = made(desk, started=time.time())
     assert jobs.state(job, about) == "mirando"
-    files.write_json(job.ended, {"step": "look", "code": 1, "message": "vacío"})
+    files.write_json(job.ended, {"step": "look", "code": 1, "why": "too_much"})
     assert jobs.state(job, about) == "rechazada"
-    files.write_json(job.ended, {"step": "look", "code": 0, "message": ""})
+    files.write_json(job.ended, {"step": "look", "code": 0})
     assert jobs.state(job, about) == "lista"
     scoring = About("a", "entrada.csv", "Ana", about.created, jobs.SCORE, time.time())
     assert jobs.state(job, scoring) == "en_cola"
     job.working.touch()
     assert jobs.state(job, scoring) == "puntuando"
-    files.write_json(job.ended, {"step": "score", "code": 1, "message": "nada"})
+    files.write_json(job.ended, {"step": "score", "code": 1, "why": "nothing_scored"})
     assert jobs.state(job, scoring) == "fallida"
     job.result(scoring).touch()
     assert jobs.state(job, scoring) == "hecha"

@@ -73,7 +73,7 @@ LAYERS = (
         "monitoring",
         "batch",
     ),
-    ("publishing", "recording", "replaying", "examining", "alerts"),
+    ("publishing", "recording", "replaying", "examining", "alerts", "delivery"),
     ("reception", "clerk"),
     (
         "keeper",

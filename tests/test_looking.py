@@ -7,8 +7,10 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import openpyxl  # type: ignore[import-untyped]  # ships no types
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,13 +18,16 @@ from models_for_tests import EXAMPLE
 
 from propensia import jobs, looking, portfolio, processes, score, settings
 from propensia.batch.notes import AGAIN, NoteError
+from propensia.batch.run import NothingScored
 from propensia.confinement import landlock
 from propensia.contract import Contract
 from propensia.delimited import TableError
 from propensia.jobs import About, Job
 from propensia.registry import RegistryError
+from propensia.scorer import ScorerError
 from propensia.settings import Settings
 from propensia.terminal import Exit
+from propensia.web import portfolio_page
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def test_a_file_is_looked_at_and_nothing_is_left_of_the_look(
         pq.write_table(pa.table({k: [v] * 30 for k, v in EXAMPLE.items()}), tmp_path / "t")
         data = (tmp_path / "t").read_bytes()
     job, about = job_of(tmp_path, data, suffix)
-    seen = portfolio._looked(chosen, job, about)
+    seen = portfolio._looked(chosen, job, about)["preview"]
     assert (seen["rows"], seen["wrong"], len(seen["first"])) == (30, 0, looking.SHOWN_ROWS)
     assert [path.name for path in job.folder.iterdir()] == [about.file]
 
@@ -69,7 +74,7 @@ def test_a_file_that_pleads_for_all_the_memory_is_refused_in_a_sentence(
     pq.write_table(pa.table({**columns, "nota": texts}), tmp_path / "t", **plain)
     job, about = job_of(tmp_path, (tmp_path / "t").read_bytes(), ".parquet")
     assert job.size(about) < 100_000
-    with pytest.raises(TableError, match="demasiada memoria"):
+    with pytest.raises(portfolio.TooMuch):
         portfolio._looked(chosen, job, about)
     assert [path.name for path in job.folder.iterdir()] == [about.file]
 
@@ -79,7 +84,7 @@ def test_a_look_that_takes_too_long_is_ended_and_refused(
 ) -> None:
     job, about = job_of(tmp_path, table(3))
     monkeypatch.setattr(portfolio, "LOOK_S", 0.05)
-    with pytest.raises(TableError, match="demasiado tiempo"):
+    with pytest.raises(portfolio.TooMuch):
         portfolio._looked(chosen, job, about)
 
 
@@ -101,6 +106,7 @@ def test_who_looks_can_read_the_file_that_was_sent_and_nothing_else(
             "readable": [str(job.entry(about)), *portfolio.mimetypes.knownfiles],
             "file": str(asked),
             "contract": chosen.contract,
+            "sheet": "",
         }
         (folder / looking.REQUEST).write_text(json.dumps(request), encoding="utf-8")
         (folder / looking.RESULT).unlink(missing_ok=True)
@@ -121,7 +127,7 @@ def test_so_many_rows_are_taken_and_not_one_more(
     if fits:
         assert looking.look(path, contract)["rows"] == rows
         return
-    with pytest.raises(TableError, match="hay más de 10 filas"):
+    with pytest.raises(looking.TooLong):
         looking.look(path, contract)
 
 
@@ -138,6 +144,10 @@ def test_what_a_person_at_the_page_is_told_names_no_path_and_no_command(
         ValueError("417.6853"),
         MemoryError(),
         score.NotScored(f"no existe la carpeta {path}", Exit.ENVIRONMENT),
+        NothingScored("--force"),
+        ScorerError(str(path)),
+        portfolio.TooMuch(),
+        looking.TooLong(),
     ]
     for text in (b"a;b\n1;2\n", table(1).replace(b"im;", b"importe;"), table(1).upper()):
         path.write_bytes(text)
@@ -145,9 +155,49 @@ def test_what_a_person_at_the_page_is_told_names_no_path_and_no_command(
             looking.look(path, contract)
         except TableError as error:
             wrong.append(error)
-    assert len(wrong) == 10
+    assert len(wrong) == 14
     for error in wrong:
-        told = portfolio._sentence(error, about)
-        assert told and not any(
-            hidden in told for hidden in ("--", "propensia", "entrada", str(tmp_path), "417")
-        ), told
+        why, text = portfolio._why(error, about)
+        spanish, english = (
+            portfolio_page.message({"why": why, "text": text}, language)
+            for language in ("es", "en")
+        )
+        assert spanish != english
+        assert not text or "In Spanish: " in english
+        assert not any(
+            hidden in spanish for hidden in ("--", "propensia", "entrada", str(tmp_path), "417")
+        ), spanish
+
+
+def test_faults_beyond_the_first_rows_are_shown_where_they_are(
+    contract: Contract, tmp_path: Path
+) -> None:
+    rows = [EXAMPLE | ({"im": "x"} if at in (3, *range(100, 140)) else {}) for at in range(200)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(";".join(row) for row in [[*EXAMPLE], *(r.values() for r in rows)]))
+    seen = looking.look(path, contract)
+    assert (seen["rows"], seen["wrong"]) == (200, 41)
+    assert [row["line"] for row in seen["first"]] == [*range(2, 22)]
+    assert [row["line"] for row in seen["faulty"]] == [*range(102, 122)]
+    place = [*EXAMPLE].index("im")
+    assert {(row["cells"][place], *row["faults"]) for row in seen["faulty"]} == {
+        ("x", "im:numero_no_valido")
+    }
+
+
+def test_another_sheet_of_a_workbook_is_looked_at_and_those_that_are_hidden_are_not_offered(
+    chosen: Settings, tmp_path: Path
+) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Notas"
+    for name in ("Oculta", "Enero"):
+        sheet = book.create_sheet(name)
+        for row in ([*EXAMPLE], [*EXAMPLE.values()]):
+            sheet.append(row)
+    book["Oculta"].sheet_state = "hidden"
+    book.save(tmp_path / "t.xlsx")
+    job, about = job_of(tmp_path, (tmp_path / "t.xlsx").read_bytes(), ".xlsx")
+    found = portfolio._looked(chosen, job, about)
+    assert found["sheets"] == ["Notas", "Enero"] and "vacía" in found["refused"]
+    found = portfolio._looked(chosen, job, replace(about, sheet="Enero"))
+    assert found["sheets"] == ["Notas", "Enero"] and found["preview"]["rows"] == 1

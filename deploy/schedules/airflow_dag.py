@@ -21,7 +21,7 @@ FOLDER = "/srv/propensia/portfolios/scored"
 OPTIONS = ("--period", "month")
 
 ENVIRONMENT = 3
-"""The machine, the database or the cluster: worth another attempt, which goes on."""
+"""The machine, the database, the cluster, or a file to wait for: another attempt goes on."""
 
 
 @task(retries=6, retry_delay=timedelta(minutes=10), execution_timeout=timedelta(hours=12))
@@ -35,21 +35,22 @@ def score(day: str) -> None:
             process.terminate()  # not killed: it ends the command, which would hold its locks
             raise
     if code == ENVIRONMENT:
-        raise RuntimeError("the machine, the database or the cluster; the log above says which")
+        raise RuntimeError("the machine, or a file that is not there yet; see the log above")
     if code != 0:
         raise AirflowFailException(f"exit code {code}: a person has to look; see the log above")
 
 
 @dag(
     dag_id="propensia_portfolio",
-    schedule="15 1 1 * *",
+    schedule="15 1 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     tags=["propensia"],
 )
 def portfolio() -> None:
-    """The portfolio of the month, on its first day."""
+    """The portfolio of the month: each night, as its file may be late; once it is there,
+    the others do nothing."""
     # The day of the start, not that of the interval that it ends: with `catchup` off they differ.
     score("{{ dag_run.run_after.strftime('%Y-%m-%d') }}")
 

@@ -6,9 +6,12 @@ It must never write a value of a row, overwrite a result, or run twice at the sa
 
 The result is CARPETA/cartera-20260131.csv. A start goes on with whatever was stopped, then scores
 what is asked for, and does nothing once that of this day or month is there: so start it as often
-as you like. What the command says is in CARPETA/cartera-20260131.log; here something is said only
-if it fails, which cron then mails. It ends as the command: 0 done, 1 refused, 2 wrong use, 3 the
-machine (disk full, no database, no cluster, a process that died) or another start that is at it,
+as you like. ENTRADA may hold {period}, as in cartera-{period}.csv, for the 20260131 of the result.
+A file of always the same name has to be newer than the last result, or it is that of another day
+or month; --any-age takes it all the same. What is not there yet ends with 3. What the command
+says is in CARPETA/cartera-20260131.log; here something is said only if it fails, which cron then
+mails. It ends as the command: 0 done, 1 refused, 2 wrong use, 3 the machine (disk full, no
+database, no cluster, a process that died), a file to wait for or another start that is at it,
 where the next start goes on; of several results, with the highest. Other than 0 also starts
 --alert, but for another start. Who ends it ends the command with it.
 
@@ -33,6 +36,10 @@ from pathlib import Path
 from propensia.locks import Busy, Lock, is_free
 
 PERIODS = {"day": "%Y%m%d", "month": "%Y%m"}
+PERIOD = "{period}"
+"""In the name of the source: the stamp of the result."""
+NO_FILE = r"(?:env:|[A-Za-z0-9+.-]+://)"
+SUMMARY = ".resumen.json"
 UNFINISHED = ".part.json"
 HELD = ".part.lock"
 MACHINE = 3
@@ -61,13 +68,19 @@ def _score(asked: argparse.Namespace, target: Path) -> int:
     held = target.with_name(f"{target.name}{HELD}")
     if held.exists() and not is_free(held):  # a command whose own start was killed
         return _busy()
+    source = asked.source.replace(PERIOD, target.stem.rpartition("-")[2])
     command = [
-        *(sys.executable, "-X", "utf8", "-m", "propensia", "score", asked.source, str(target)),
+        *(sys.executable, "-X", "utf8", "-m", "propensia", "score", source, str(target)),
         *("--resume", *asked.options),
     ]
     log = _Log(target.with_suffix(".log"))
-    log.note("start")
-    code, said = _run(command, log)
+    waiting = _waiting(asked, source, target)
+    if waiting is None:
+        log.note("start")
+        code, said = _run(command, log)
+    else:
+        code, said = MACHINE, [waiting]
+        log.note(waiting)
     log.note(f"end, exit code {code}")
     if log.fault:
         print(f"{log.path}: {log.fault}", file=sys.stderr)
@@ -75,6 +88,26 @@ def _score(asked: argparse.Namespace, target: Path) -> int:
         print(f"{target.name}: exit code {code}; {log.path}", *said, sep="\n", file=sys.stderr)
         _tell(asked, target.name, code)
     return code
+
+
+def _waiting(asked: argparse.Namespace, source: str, target: Path) -> str | None:
+    """Why there is nothing to be scored yet, if so; of a database nobody knows."""
+    if re.match(NO_FILE, source):
+        return None
+    try:
+        written = os.stat(source).st_mtime_ns
+    except OSError as error:
+        return f"{source} is not there yet: {error.strerror}"
+    begun = target.with_name(f"{target.name}{UNFINISHED}").exists()  # the command knows its source
+    if begun or asked.any_age or PERIOD in asked.source:
+        return None
+    # Of other days or of other months; by the summaries, as a person may have saved a result.
+    stamp = "[0-9]" * len(target.stem.rpartition("-")[2])
+    scored = set(asked.folder.glob(f"{asked.name}-{stamp}.{asked.kind}{SUMMARY}"))
+    scored.discard(target.with_name(f"{target.name}{SUMMARY}"))
+    if all(path.stat().st_mtime_ns < written for path in scored):
+        return None
+    return f"{source} is not newer than the last result: waiting for another one, or --any-age"
 
 
 def _run(command: list[str], log: _Log) -> tuple[int, list[str]]:
@@ -146,12 +179,13 @@ def _wanted(asked: argparse.Namespace) -> Path:
 
 def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="portfolio.py", usage=__doc__)
-    parser.add_argument("source", help="file or database, as of propensia score")
+    parser.add_argument("source", help=f"file, also with {PERIOD}; or database")
     parser.add_argument("folder", type=Path, help="where results go")
     parser.add_argument("--name", default="cartera", help="what results are called")
     parser.add_argument("--kind", choices=["csv", "parquet", "xlsx"], default="csv")
     parser.add_argument("--period", choices=PERIODS, default="day")
     parser.add_argument("--date", type=date.fromisoformat, default=date.today())
+    parser.add_argument("--any-age", action="store_true", help="of a file that was scored too")
     parser.add_argument("--alert", help="command that is told the name and the exit code")
     split = arguments.index("--") if "--" in arguments else len(arguments)
     asked = parser.parse_args(arguments[:split])

@@ -227,6 +227,10 @@ class Sink(Protocol):
     def keep(self, content: bytes) -> Place:
         """Take one block, durably; the place after it."""
 
+    def abandon(self, place: Place | None) -> None:
+        """Remove what is kept elsewhere than in ``NAME.part`` of a run that will not go on: one
+        that got to ``place``, or, where that is ``None``, the one that was started, if any."""
+
     def finish(self) -> None:
         """Show the whole result in its place, at once. After a sudden end of it, it is called
         again, behind a ``start`` with the last place."""

@@ -15,8 +15,8 @@ import pyarrow as pa
 from propensia.batch import order_statistics
 from propensia.batch.arrow import packed, unpacked
 from propensia.batch.blocks import Block, Place, Reader, Results, Rows, Sink
-from propensia.batch.scoring import deciles
 from propensia.batch.spool import Spool, append, pack, shorten
+from propensia.batch.worker.scoring import deciles
 
 CHANCES = "chances"
 LENGTH = 8
@@ -108,6 +108,9 @@ class DecilesSink:
         end = LENGTH + int.from_bytes(content[:LENGTH], "little")
         size = append(self._chances, content[LENGTH:end])
         return {**self._spool.keep(content[end:]), "chances": size}
+
+    def abandon(self, place: Place | None) -> None:
+        """As ``Sink.abandon``: there is no more than the part."""
 
     def finish(self) -> None:
         """As ``Sink.finish``: the second pass. What it was interrupted in, it does again."""

@@ -17,15 +17,15 @@ from propensia import files
 from propensia.batch.added import Added
 from propensia.batch.blocks import Reader, Sink, Source
 from propensia.batch.columns import resolve
-from propensia.batch.csv_dialect import OURS
-from propensia.batch.csv_tables import CsvSink, CsvSource
-from propensia.batch.database_source import DatabaseSource
+from propensia.batch.csv_files.dialect import OURS
+from propensia.batch.csv_files.ends import CsvSink, CsvSource
+from propensia.batch.databases.since import Since
+from propensia.batch.databases.source import DatabaseSource
 from propensia.batch.deciles import DecilesSink
 from propensia.batch.errors import WrongUse
-from propensia.batch.excel_reading import ExcelSource
-from propensia.batch.excel_writing import ExcelSink, refuse_long
+from propensia.batch.excel_files.reading import ExcelSource
+from propensia.batch.excel_files.writing import ExcelSink, refuse_long
 from propensia.batch.parquet_tables import ParquetSink, ParquetSource
-from propensia.batch.since import Since
 from propensia.contract import Contract
 from propensia.delimited import TableError
 from propensia.files import shown

@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from propensia import files
-from propensia.batch import alert_list, columns, formats
-from propensia.batch import since as sinces
+from propensia.batch import columns, formats
 from propensia.batch.added import Added
-from propensia.batch.alert_list import Limits
 from propensia.batch.blocks import Source
-from propensia.batch.database_sink import About, DatabaseSink
-from propensia.batch.database_source import DatabaseSource
+from propensia.batch.databases import alert_list
+from propensia.batch.databases import since as sinces
+from propensia.batch.databases.alert_list import Limits
+from propensia.batch.databases.score_tables import TABLE
+from propensia.batch.databases.since import LAST, Since
+from propensia.batch.databases.sink import About, DatabaseSink
+from propensia.batch.databases.source import DatabaseSource
 from propensia.batch.errors import WrongUse
 from propensia.batch.formats import Ends, Selection
-from propensia.batch.model import Model
 from propensia.batch.parquet_tables import ParquetSource
-from propensia.batch.score_tables import TABLE
-from propensia.batch.since import LAST, Since
+from propensia.batch.worker.model import Model
 from propensia.delimited import TableError
 from propensia.queries import databases
 
@@ -58,6 +59,9 @@ class Wish:
 
     def refuse(self) -> None:
         """Raise ``WrongUse`` for options that do not go together."""
+        for name, given in self._names():
+            if given is not None and not given.strip():
+                raise WrongUse(f"{name}: está vacío; dele un valor, o quite la opción")
         into_database = formats.is_database(self.target)
         for name, given in (
             ("--table", self.table),
@@ -78,6 +82,17 @@ class Wish:
                 "--alerts top=… es una parte de la cartera entera, y --since solo puntúa lo "
                 "cambiado: diga una probabilidad, como --alerts 0.8"
             )
+
+    def _names(self) -> tuple[tuple[str, str | None], ...]:
+        """Options that name something; a script's variable that is not set names nothing."""
+        return (
+            ("--query", self.query),
+            ("--sheet", self.sheet),
+            ("--key", self.key),
+            ("--changed", self.changed),
+            ("--table", self.table),
+            ("--run", self.run),
+        )
 
     def limits(self) -> Limits | None:
         """Of the alert list. Raises ``WrongUse``."""
@@ -132,6 +147,8 @@ def ends(
     key = source.key if isinstance(source, DatabaseSource) else wish.key
     if key is not None and key not in source.heading:
         raise TableError(f"--key: {source.name} no tiene esa columna")
+    if key is None:
+        _refuse_numbers(wish, source.name)
     if key is not None and isinstance(source, ParquetSource):
         source.refuse_nested([source.heading.index(key)])
     if isinstance(source, DatabaseSource):
@@ -149,6 +166,17 @@ def ends(
         own_deciles=wish.deciles == OWN,
     )
     return Ends(source, source.reader, sink)
+
+
+def _refuse_numbers(wish: Wish, name: str) -> None:
+    """Raise ``WrongUse`` for what compares the rows of a run with those of another: the number of
+    a row is somebody else's the next time."""
+    for option, given in (("--since", wish.since), ("--alerts", wish.alerts)):
+        if given is not None:
+            raise WrongUse(
+                f"{option}: {name} no tiene clave, y el número de una fila no dice de quién es; "
+                "diga con --key la columna que distingue a cada uno"
+            )
 
 
 def _added(wish: Wish, model: Model) -> Added:

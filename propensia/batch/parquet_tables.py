@@ -229,6 +229,9 @@ class ParquetSink:
         """As ``Sink.keep``."""
         return self._spool.keep(content)
 
+    def abandon(self, place: Place | None) -> None:
+        """As ``Sink.abandon``: there is no more than the part."""
+
     def finish(self) -> None:
         """As ``Sink.finish``."""
         if not self._spool.is_over:

@@ -42,7 +42,8 @@ def run(
 
     Raises ``NothingScored``; ``TableError`` for a source that cannot be read or has changed, or
     rows that a sink refuses, and then the run cannot go on; and whatever else ``pieces`` and a
-    sink do, after which it can.
+    sink do, after which it can, unless the source cannot. Of one that cannot go on nothing is
+    left.
     """
     faults = FaultFile(beside.faults, beside.faults_part)
     whole = _Run(source, sink, beside, note, faults, listener)
@@ -53,25 +54,20 @@ def run(
             sink.start(note.sink)
             faults.start(note.faults)
             whole.score(pieces)
-    except TableError:  # the same rows would not come again, or not be taken
+        if note.tally.rows and not note.tally.scored:
+            whole.tell_faults()
+            raise NothingScored
+        whole.finish()
+    except (TableError, NothingScored):  # the same rows would not come again, or not be taken
+        sink.abandon(note.sink)
         beside.discard()
         raise
     except BaseException:
-        if fresh and note.blocks == 0:  # there is nothing to go on with
+        if not source.goes_on or (fresh and not note.whole and note.blocks == 0):
+            with contextlib.suppress(OSError):
+                sink.abandon(note.sink)
             with contextlib.suppress(OSError):
                 beside.discard()
-        raise
-    if note.tally.rows and not note.tally.scored:
-        if beside.has_result():
-            note.faults = 0
-        else:
-            faults.finish(note.faults)
-        beside.discard()
-        raise NothingScored
-    try:
-        whole.finish()
-    except TableError:
-        beside.discard()
         raise
 
 
@@ -100,6 +96,13 @@ class _Run:
         source.check()
         note.whole = True
         note.write(self.beside.note)
+
+    def tell_faults(self) -> None:
+        """Those of a run without a result."""
+        if self.beside.has_result():
+            self.note.faults = 0
+        else:
+            self.faults.finish(self.note.faults)
 
     def finish(self) -> None:
         """What was found beside the result first: who waits for the result then finds it all."""

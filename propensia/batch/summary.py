@@ -9,9 +9,9 @@ from collections import Counter
 from typing import Any
 
 from propensia.batch import row_faults
-from propensia.batch.model import Model
 from propensia.batch.notes import Note
 from propensia.batch.progress import duration
+from propensia.batch.worker.model import Model
 from propensia.contract import Contract
 from propensia.faults import TEXTS, sentence
 from propensia.spanish import number, percent

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from propensia.batch import forests, opening, summary
+from propensia.batch import opening, summary
+from propensia.batch.forests import engine as forests
 from propensia.batch.opening import Wish
 from propensia.batch.progress import Now
 from propensia.score import Scored

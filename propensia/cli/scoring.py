@@ -117,7 +117,7 @@ def score(
     guarda: con --resume se sigue.
     """
     from propensia import score as score_
-    from propensia.batch.engines import EngineWish
+    from propensia.batch.engines.wish import EngineWish
     from propensia.batch.opening import Wish
     from propensia.cli import scored
 

@@ -43,6 +43,14 @@ _NULLABLE_TEXT: Shape = {"type": ["string", "null"]}
 _ID: Shape = {"type": "string", "pattern": ID}
 _TIME: Shape = {"type": "string", "format": "date-time"}
 _SAID = {"parametro": _TEXT, "codigo": _TEXT, "mensaje": _TEXT}
+_ROW = closed(
+    {
+        "fila": _COUNT,
+        "celdas": listed(_TEXT),
+        "errores": listed(closed(_SAID)),
+        "avisos": listed(closed(_SAID)),
+    }
+)
 _VIEW = closed(
     {
         "filas": _COUNT,
@@ -50,16 +58,8 @@ _VIEW = closed(
         "errores": listed(closed(_SAID | {"filas": _COUNT})),
         "columnas": listed(closed({"nombre": _TEXT, "parametro": _NULLABLE_TEXT})),
         "otras_columnas": _COUNT,
-        "primeras": listed(
-            closed(
-                {
-                    "fila": _COUNT,
-                    "celdas": listed(_TEXT),
-                    "errores": listed(closed(_SAID)),
-                    "avisos": listed(closed(_SAID)),
-                }
-            )
-        ),
+        "primeras": listed(_ROW),
+        "siguientes_con_errores": listed(_ROW),
     }
 )
 
@@ -79,6 +79,8 @@ FIXED: Shape = {
             "caduca": _TIME,
             "version": _or_null(reference("Version")),
             "mensaje": _NULLABLE_TEXT,
+            "hoja": _NULLABLE_TEXT,
+            "hojas": listed(_TEXT),
             "vista": _or_null(_VIEW),
             "avance": _or_null(closed({"parte": SHARE, "filas": _COUNT})),
             "resumen": {
@@ -101,6 +103,11 @@ FIXED: Shape = {
         "required": ["fichero"],
     },
     "Bytes": {"type": "string", "contentMediaType": FILES},
+    "HojaDeCartera": {
+        "type": "object",
+        "properties": {"hoja": _TEXT, "csrf": _TEXT},
+        "required": ["hoja"],
+    },
     "PedidoDeCartera": {
         "type": "object",
         "properties": {
@@ -156,6 +163,22 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         },
         codes=("no_encontrado",),
         takes=(PREFERRED,),
+    ),
+    ("POST", "/carteras/{cartera}/revisar"): Operation(
+        "revisarCartera",
+        SCORING,
+        Text("Revisar otra hoja del libro", "Check another sheet of the workbook"),
+        {
+            202: (Text("Se revisa.", "It is being checked."), {JSON: "Cartera"}),
+            303: (_SEEN, {}),
+        },
+        Text(
+            "Una de `hojas`, que están mientras no se puntúa; `hoja` nula es la primera.",
+            "One of `hojas`, which are there until it is scored; a null `hoja` is the first.",
+        ),
+        ("peticion_no_valida", "no_encontrado", "conflicto"),
+        takes=(PREFERRED,),
+        sends={FORM: "HojaDeCartera"},
     ),
     ("POST", "/carteras/{cartera}/puntuar"): Operation(
         "puntuarCartera",

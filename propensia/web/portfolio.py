@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import time
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 from flask import Flask, Response, render_template, request, send_file
 
@@ -23,7 +21,7 @@ from propensia.jobs import About, Full, Job, Jobs, TooMany
 from propensia.locks import Busy
 from propensia.registry import RegistryError
 from propensia.settings import Settings
-from propensia.web import login, portfolio_page
+from propensia.web import login, portfolio_page, portfolio_sent
 from propensia.web.asked import Refused, fault, hand, language
 from propensia.web.prediccion import Scoring, wanted_form
 from propensia.web.quotas import WHO
@@ -32,23 +30,14 @@ from propensia.web.refusals import CONTENT_SECURITY_POLICY
 POLICY = CONTENT_SECURITY_POLICY + "; connect-src 'self'"
 """The page of a job asks this server for itself while the job is at work."""
 
-MOST_PARTS = 8
 MOST_REASONS = 10
 is_count = re.compile("[0-9]{1,2}").fullmatch
 TIMES_ON_DISK = 8
 """How many times its own size a portfolio takes at most, with its result and what is between."""
-DIED = "el trabajo se ha cortado dos veces: el fichero pide demasiado, o algo lo para"
-"""Its process died, and so nothing was left that says why."""
-UPLOAD = "multipart/form-data"
-FILE, RESULT, REASONS = "fichero", "formato_resultado", "motivos"
-RAW = {
-    "text/csv": ".csv",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
-    "application/vnd.apache.parquet": ".parquet",
-}
-"""Types of a body that is the file itself, and how such a file ends."""
-
-DOWNLOADS = {"csv": "text/csv; charset=utf-8", "xlsx": [*RAW][1]}
+DIED = {"why": "died"}
+"""How a job ended whose process left nothing that says so."""
+SHEET, RESULT, REASONS = "hoja", "formato_resultado", "motivos"
+DOWNLOADS = {"csv": "text/csv; charset=utf-8", "xlsx": portfolio_sent.XLSX}
 
 
 def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
@@ -70,6 +59,11 @@ def add_routes(app: Flask, scoring: Scoring, chosen: Settings) -> None:
     def ver(cartera: str) -> Response | dict[str, Any]:
         told = desk.told(*desk.found(cartera))
         return _page("portfolio_job.html", desk.job_page(told)) if _is_page() else told
+
+    @app.post("/carteras/<cartera>/revisar")
+    def revisar(cartera: str) -> Response | tuple[dict[str, Any], int]:
+        job, about = desk.look_again(desk.found(cartera)[0])
+        return _moved(f"../{job.id}") if _is_page() else (desk.told(job, about), 202)
 
     @app.post("/carteras/<cartera>/puntuar")
     def puntuar(cartera: str) -> Response | tuple[dict[str, Any], int]:
@@ -125,12 +119,12 @@ class Desk:
         """A new job for the file that was sent, and a process that looks at it."""
         if not self._chosen.max_portfolio_mb:
             raise Refused("sin_permiso", exact="carteras_apagadas")
-        name, suffix, stream = _sent()
+        name, suffix, stream = portfolio_sent.sent()
         who, now = hand().shown, time.time()
         about = About(name, f"entrada{suffix}", who, now, started=now)
 
         def write(path: Path) -> None:
-            _write(path, stream, self._limit)
+            portfolio_sent.write(path, stream, self._limit)
             self._audit.record("uploaded", who=who, job=path.parent.name)
 
         try:
@@ -145,11 +139,23 @@ class Desk:
 
     def begin(self, job: Job) -> tuple[Job, About]:
         """Have it scored, or gone on with; what is done or at work stays as it is."""
-        try:
-            with _there(), job.begin:  # of two who ask at once, one begins
-                return self._begun(job, job.about())
-        except Busy:
-            raise Refused("conflicto", exact="cartera_no_lista") from None
+        with _alone(job):
+            return self._begun(job, job.about())
+
+    def look_again(self, job: Job) -> tuple[Job, About]:
+        """Have another sheet of its workbook looked at, before anything is scored."""
+        with _alone(job):
+            about = job.about()
+            ended = jobs.read(job.ended)
+            sheets = _sheets(ended, jobs.state(job, about))
+            if not sheets:
+                raise Refused("conflicto", exact="cartera_no_lista")
+            sheet = request.form.get(SHEET, "")
+            if sheet not in sheets:
+                wrong = [fault(SHEET, "opcion_no_valida", ", ".join(map(files.shown, sheets)))]
+                raise Refused("peticion_no_valida", wrong)
+            about = replace(about, sheet=sheet, started=time.time(), starts=1)
+            return self._again(job, about, job.preview)
 
     def _begun(self, job: Job, about: About) -> tuple[Job, About]:
         state = jobs.state(job, about)
@@ -166,7 +172,10 @@ class Desk:
             anew = state == "fallida" and (refused or wished != about)
             about = wished
         about = replace(about, started=time.time(), anew=anew, starts=starts)
-        for path in (job.working, job.ended):
+        return self._again(job, about)
+
+    def _again(self, job: Job, about: About, *stale: Path) -> tuple[Job, About]:
+        for path in (job.working, job.ended, *stale):
             path.unlink(missing_ok=True)
         job.keep(about)
         self._start(job)
@@ -201,7 +210,8 @@ class Desk:
         with _there():
             state = jobs.state(job, about)
         behind = jobs.progress(job, about) if state in ("puntuando", "parada") else None
-        ended = jobs.read(job.ended) or {"message": DIED}
+        ended = jobs.read(job.ended) or DIED
+        bad = state in ("rechazada", "fallida")
         preview = jobs.read(job.preview)
         done = state == "hecha"
         has_faults = state in ("hecha", "fallida") and job.beside(about, "errores.csv").exists()
@@ -213,7 +223,9 @@ class Desk:
             "creada": _moment(about.created),
             "caduca": _moment(about.created + self._jobs.lasts_s),
             "version": about.version or None,
-            "mensaje": ended["message"] if state in ("rechazada", "fallida") else None,
+            "mensaje": portfolio_page.message(ended, language()) if bad else None,
+            "hoja": about.sheet or None,
+            "hojas": _sheets(ended, state),
             "vista": None if preview is None else portfolio_page.preview(preview, language()),
             "avance": None if behind is None else {"parte": behind[0], "filas": behind[1]},
             "resumen": jobs.read(job.beside(about, "resumen.json")) if done else None,
@@ -269,36 +281,19 @@ def _owner() -> str:
     return str(request.environ[WHO])
 
 
-def _sent() -> tuple[str, str, IO[bytes]]:
-    """The cleaned name of the file that was sent, how files of its kind end, and its bytes."""
-    if request.mimetype in RAW:
-        return f"cartera{RAW[request.mimetype]}", RAW[request.mimetype], request.stream
-    if request.mimetype != UPLOAD:
-        admits = ", ".join((UPLOAD, *RAW))
-        wrong = [fault(FILE, "opcion_no_valida", admits)]
-        raise Refused("tipo_no_admitido", wrong, "solo_cartera")
-    request.max_form_parts = MOST_PARTS
-    parts = [part for part in request.files.getlist(FILE) if part.filename]
-    if len(parts) != 1:
-        code = "parametro_repetido" if parts else "parametro_ausente"
-        raise Refused("peticion_no_valida", [fault(FILE, code, ".csv, .xlsx, .parquet")])
-    last = (parts[0].filename or "").replace("\\", "/").rpartition("/")[2]
-    name = files.shown(unicodedata.normalize("NFC", last))
-    suffix = PurePosixPath(name).suffix.lower()
-    return name, suffix if suffix in jobs.SUFFIXES else ".csv", parts[0].stream
+def _sheets(ended: dict[str, Any] | None, state: str) -> list[str]:
+    """Those that may be looked at, of a workbook that has several."""
+    return ended.get("sheets", []) if ended and state in ("lista", "rechazada") else []
 
 
-def _write(path: Path, stream: IO[bytes], limit_bytes: int) -> None:
-    """Copy what was sent into the job's folder, which nobody else may read."""
-    with path.open("xb") as target:
-        path.chmod(0o600)
-        shutil.copyfileobj(stream, target, 1 << 20)
-        size = target.tell()
-    if size > limit_bytes:
-        admits = f"≤ {limit_bytes >> 20} MiB"
-        raise Refused("fichero_demasiado_grande", [fault(FILE, "fuera_de_rango", admits)])
-    if not size:
-        raise Refused("peticion_no_valida", [fault(FILE, "parametro_ausente", "> 0")])
+@contextlib.contextmanager
+def _alone(job: Job) -> Iterator[None]:
+    """Around a step that is begun: of two who ask at once, one begins."""
+    try:
+        with _there(), job.begin:
+            yield
+    except Busy:
+        raise Refused("conflicto", exact="cartera_no_lista") from None
 
 
 def _unknown() -> Refused:

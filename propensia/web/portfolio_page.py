@@ -46,6 +46,14 @@ def overview(
     }
 
 
+def message(ended: Table, language: str) -> str:
+    """Why a job was refused or failed; ``ended``: as ``Job.ended`` is. What is wrong with a table
+    is told in Spanish alone, and an English page says so."""
+    rows = _count(jobs.MOST_ROWS, language)
+    told = _texts(language)[f"why_{ended['why']}"]
+    return told.format(text=ended.get("text", ""), rows=rows)
+
+
 def preview(held: Table, language: str) -> Table:
     """What ``vista`` of a job is: ``held`` is what its process left."""
     says = held["says"][language]
@@ -57,6 +65,17 @@ def preview(held: Table, language: str) -> Table:
             for item, name, code in parts
         ]
 
+    def shown(rows: Iterable[Table]) -> list[Table]:
+        return [
+            {
+                "fila": row["line"],
+                "celdas": row["cells"],
+                "errores": told(row["faults"]),
+                "avisos": told(row["notes"]),
+            }
+            for row in rows
+        ]
+
     return {
         "filas": held["rows"],
         "con_errores": held["wrong"],
@@ -66,15 +85,8 @@ def preview(held: Table, language: str) -> Table:
             for one in held["columns"]
         ],
         "otras_columnas": held["more_columns"],
-        "primeras": [
-            {
-                "fila": row["line"],
-                "celdas": row["cells"],
-                "errores": told(row["faults"]),
-                "avisos": told(row["notes"]),
-            }
-            for row in held["first"]
-        ],
+        "primeras": shown(held["first"]),
+        "siguientes_con_errores": shown(held["faulty"]),
     }
 
 
@@ -93,6 +105,8 @@ def job(told: Table, contract: Contract, language: str) -> Table:
         "at_work": state in AT_WORK,
         "level": _level(state),
         "message": pages.visible(told["mensaje"] or "", 1000),
+        "sheets": [(name, pages.visible(name)) for name in told["hojas"]],
+        "sheet": told["hoja"],
         "progress": _progress(told["avance"], words, language),
         "view": None if view is None else _view(view, contract, words, language),
         "can_score": state in ("lista", "fallida") and view is not None and view["filas"] > 0,
@@ -148,7 +162,8 @@ def _view(view: Table, contract: Contract, words: dict[str, str], language: str)
     places = {one["parameter"]: at for at, one in enumerate(columns) if one["parameter"]}
     names = {one["parameter"]: one["name"] for one in columns if one["parameter"]}
     # What is wrong comes first, then what the model reads: a phone shows two columns.
-    wrong = {e["parametro"] for row in view["primeras"] for e in row["errores"]}
+    rows = (*view["primeras"], *view["siguientes_con_errores"])
+    wrong = {e["parametro"] for row in rows for e in row["errores"]}
     order = sorted(
         range(len(columns)),
         key=lambda at: (columns[at]["parameter"] not in wrong, not columns[at]["parameter"]),
@@ -171,6 +186,8 @@ def _view(view: Table, contract: Contract, words: dict[str, str], language: str)
         "columns": [columns[at] for at in order],
         "more": words["more_columns"].format(n=more) if more else "",
         "first": [_row(row, places, order) for row in view["primeras"]],
+        "faulty": [_row(row, places, order) for row in view["siguientes_con_errores"]],
+        "faulty_title": words["faulty_title"].format(n=len(view["siguientes_con_errores"])),
         "submit": words["score_submit"].format(n=_count(view["filas"], language)),
     }
 

@@ -49,6 +49,51 @@ PORTFOLIO: Final[dict[str, tuple[str, str]]] = {
         "The service was restarted, or something stopped the work. What was done is kept: go on "
         "where it stopped.",
     ),
+    "why_table": ("{text}", "The file is not accepted. In Spanish: {text}"),
+    "why_too_long": (
+        "hay más de {rows} filas: divida el fichero",
+        "there are more than {rows} rows: divide the file",
+    ),
+    "why_too_much": (
+        "el fichero pide demasiada memoria o demasiado tiempo, o está dañado; guárdelo de nuevo "
+        "como CSV, o divídalo",
+        "the file takes too much memory or time, or is damaged; save it again as CSV, or divide "
+        "it",
+    ),
+    "why_died": (
+        "el trabajo se ha cortado dos veces: el fichero pide demasiado, o algo lo para",
+        "the work was cut twice: the file takes too much, or something stops it",
+    ),
+    "why_nothing_scored": (
+        "no se ha podido puntuar ninguna fila, así que no hay resultado",
+        "no row could be scored, so there is no result",
+    ),
+    "why_changed": (
+        "lo hecho ya no vale, porque entre tanto cambió algo; inténtelo otra vez",
+        "what was done is no longer good, since something changed meanwhile; try again",
+    ),
+    "why_model_gone": (
+        "el modelo con el que se iba a puntuar ya no está; inténtelo otra vez",
+        "the model that was to score it is no longer there; try again",
+    ),
+    "why_model_broken": (
+        "el modelo está dañado o da un resultado imposible; avise a quien mantiene el servicio",
+        "the model is damaged or gives an impossible result; tell whoever runs the service",
+    ),
+    "why_disk_full": (
+        "no queda sitio en el disco; avise a quien mantiene el servicio",
+        "there is no room left on the disk; tell whoever runs the service",
+    ),
+    "why_machine": (
+        "falla el disco o la memoria de la máquina; avise a quien mantiene el servicio",
+        "the disk or the memory of the machine fails; tell whoever runs the service",
+    ),
+    "why_ours": (
+        "fallo nuestro: avise a quien mantiene el servicio",
+        "our fault: tell whoever runs the service",
+    ),
+    "sheet": ("Hoja del libro", "Sheet of the workbook"),
+    "sheet_look": ("Revisar esta hoja", "Check this sheet"),
     "found_rows": ("Filas", "Rows"),
     "found_wrong": ("Con errores", "With faults"),
     "found_columns": ("Columnas reconocidas", "Columns recognised"),
@@ -63,6 +108,10 @@ PORTFOLIO: Final[dict[str, tuple[str, str]]] = {
     "preview_caption": (
         "Las columnas marcadas son parámetros del modelo; las demás salen como entraron.",
         "The marked columns are parameters of the model; the others come out as they went in.",
+    ),
+    "faulty_title": (
+        "Las siguientes filas con errores ({n}); al puntuar, todas salen en un fichero",
+        "The next rows with faults ({n}); scoring leaves all of them in a file",
     ),
     "more_columns": ("Y {n} columnas más.", "And {n} more columns."),
     "line": ("Fila", "Row"),

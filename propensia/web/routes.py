@@ -60,6 +60,7 @@ ROUTES = (
     Route("GET", "/cartera", "look"),
     Route("POST", "/carteras", "score", "portfolio", heavy=True),
     Route("GET", "/carteras/{cartera}", "score"),
+    Route("POST", "/carteras/{cartera}/revisar", "score", "form"),
     Route("POST", "/carteras/{cartera}/puntuar", "score", "form"),
     Route("GET", "/carteras/{cartera}/resultado", "score"),
     Route("GET", "/carteras/{cartera}/errores", "score"),

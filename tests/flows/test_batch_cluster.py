@@ -21,17 +21,19 @@ from models_for_tests import EXAMPLE
 from server import ROOT, Place, free_port, wait_for
 
 from propensia import contract as contracts
-from propensia.batch import alike, cluster, model, opening
+from propensia.batch import opening
 from propensia.batch.blocks import Block
-from propensia.batch.cluster import Where
-from propensia.batch.engines import ClusterGone, ClusterRefused, EngineWish
-from propensia.batch.errors import WrongUse
-from propensia.batch.pool import AHEAD, WorkerDied
-from propensia.batch.scoring import Task, Wanted
+from propensia.batch.engines import alike, cluster
+from propensia.batch.engines.cluster import Where
+from propensia.batch.engines.pool import AHEAD, WorkerDied
+from propensia.batch.engines.wish import EngineWish
+from propensia.batch.errors import ClusterGone, ClusterRefused, WrongUse
+from propensia.batch.worker import model
+from propensia.batch.worker.scoring import Task, Wanted
 
 SECRET = "Quevedo17"
-ROWS = 50_000
-"""With their long texts 13 blocks."""
+ROWS = 150_000
+"""With their long texts some forty blocks: what dies in the middle dies before the end."""
 START_S = 60.0
 
 
@@ -278,7 +280,7 @@ def test_a_killed_worker_of_a_cluster_costs_nothing_but_time(
     """And nobody else reaches that cluster: every port of it is one of this machine only."""
     out = tmp_path / "out.csv"
     run = start("propensia", "score", portfolio, out, "--engine", "dask", "--workers", 2)
-    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S)
+    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S, pause_s=0.002)
     ports = [
         connection.laddr.ip
         for process in run.family()
@@ -302,7 +304,7 @@ def test_nothing_is_left_of_a_cluster_whose_command_is_killed_and_it_goes_on_as_
 ) -> None:
     out = tmp_path / "out.csv"
     run = start("propensia", "score", portfolio, out, "--engine", "dask", "--workers", 2)
-    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S)
+    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S, pause_s=0.002)
     assert len(run.scoring()) >= 2
     run.popen.kill()
     run.popen.wait(10)
@@ -321,7 +323,7 @@ def test_ctrl_c_ends_a_cluster_with_one_sentence(
     """It reaches every process, as in a terminal."""
     out = tmp_path / "out.csv"
     run = start("propensia", "score", portfolio, out, "--engine", "dask", "--workers", 2)
-    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S)
+    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S, pause_s=0.002)
     assert len(run.scoring()) >= 2
     os.killpg(run.popen.pid, signal.SIGINT)
     assert run.popen.wait(30) == 1
@@ -344,7 +346,7 @@ def test_of_two_workers_one_may_die_and_one_may_come_and_the_bytes_are_the_same(
     out = tmp_path / "out.csv"
     dask = ("--engine", "dask", "--scheduler", away.address)
     run = start("propensia", "score", portfolio, out, *dask)
-    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S)
+    wait_for(lambda: kept(out), f"a first block: {run.said}", START_S, pause_s=0.002)
     others[1].popen.kill()
     others.append(away.worker())
     assert kept(out) < ROWS, "too late"

@@ -43,6 +43,7 @@ MAY = {
     "GET /cartera": LOOK,
     "POST /carteras": SCORE,
     "GET /carteras/{cartera}": SCORE,
+    "POST /carteras/{cartera}/revisar": SCORE,
     "POST /carteras/{cartera}/puntuar": SCORE,
     "GET /carteras/{cartera}/resultado": SCORE,
     "GET /carteras/{cartera}/errores": SCORE,

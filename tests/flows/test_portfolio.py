@@ -150,10 +150,41 @@ def test_the_result_may_be_a_workbook(ana: Person) -> None:
     assert ana.get(f"/carteras/{id}/errores").status_code == 404
 
 
+def test_the_sheet_of_a_workbook_is_chosen_where_the_first_is_another(ana: Person) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Leer antes"])
+    sheet = book.create_sheet("Enero")
+    for row in csv.reader(io.StringIO(table(4).decode()), delimiter=";"):
+        sheet.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    id = ana.upload(content.getvalue(), "Libro.xlsx")
+    told = ana.at(id, "rechazada")
+    assert (told["hojas"], told["hoja"]) == (["Sheet", "Enero"], None)
+    page = ana.get(f"/carteras/{id}", Accept="text/html").text
+    assert "Revisar esta hoja" in page and '<option value="Enero">' in page
+    for sent in ({}, {"hoja": "enero"}):
+        reply = ana.post(f"/carteras/{id}/revisar", data=sent)
+        assert reply.status_code == 400
+        assert [one["parametro"] for one in reply.json()["errores"]] == ["hoja"]
+    assert ana.post(f"/carteras/{id}/revisar", data={"hoja": "Enero"}).status_code == 202
+    told = ana.at(id, "lista")
+    assert (told["vista"]["filas"], told["hoja"]) == (4, "Enero")
+    page = ana.get(f"/carteras/{id}", Accept="text/html").text
+    assert '<option value="Enero" selected>' in page
+    assert ana.post(f"/carteras/{id}/puntuar").status_code == 202
+    told = ana.at(id, "hecha")
+    assert told["resumen"]["puntuadas"] == 4 and told["hojas"] == []
+    assert ana.post(f"/carteras/{id}/revisar", data={"hoja": "Sheet"}).status_code == 409
+
+
 def test_what_cannot_be_read_is_told_in_a_sentence(ana: Person) -> None:
     id = ana.upload(b"a;b\n1;2\n")
     told = ana.at(id, "rechazada")
-    assert told["mensaje"] and told["vista"] is None
+    assert told["mensaje"] and told["vista"] is None and told["hojas"] == []
+    english = ana.get(f"/carteras/{id}?idioma=en").json()["mensaje"]
+    assert english.endswith(f"In Spanish: {told['mensaje']}")
+    assert ana.post(f"/carteras/{id}/revisar", data={"hoja": ""}).status_code == 409
     assert ana.post(f"/carteras/{id}/puntuar").status_code == 409
     assert ana.get(f"/carteras/{id}/resultado").status_code == 409
 
@@ -177,6 +208,8 @@ def test_what_is_refused_may_be_asked_for_anew_in_another_way(ana: Person) -> No
     ana.post(f"/carteras/{id}/puntuar", data={"motivos": "2"})
     told = ana.at(id, "fallida")
     assert told["mensaje"].startswith("no se ha podido puntuar ninguna fila")
+    english = ana.get(f"/carteras/{id}?idioma=en").json()["mensaje"]
+    assert english.startswith("no row could be scored")
     assert "motivos" in ana.get(f"/carteras/{id}", Accept="text/html").text
     again = {"formato_resultado": "xlsx", "motivos": "11"}
     assert ana.post(f"/carteras/{id}/puntuar", data=again).status_code == 400
@@ -203,6 +236,7 @@ def test_the_job_of_another_answers_as_one_that_is_none(
     eva, id = Person(server, people["Eva"]), ana.upload(table(2))
     for method, path in (
         ("get", ""),
+        ("post", "/revisar"),
         ("post", "/puntuar"),
         ("get", "/resultado"),
         ("get", "/errores"),

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -30,6 +31,7 @@ SECRET = "Quevedo17"
 BAD = ";".join((EXAMPLE | {"im": SECRET}).values())
 AIRFLOW = "apache-airflow==3.3.2"
 PROGRAM = "/opt/propensia/portfolio.py"
+MONTHLY = ("--period", "month", "--date")
 with_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
 )
@@ -75,8 +77,7 @@ def names(portfolio: Path) -> list[str]:
 def test_a_portfolio_is_scored_once_in_its_period_and_nothing_is_said(
     admitted: Place, portfolio: Path
 ) -> None:
-    january = ("--period", "month", "--date")
-    done = start(admitted, command(portfolio, *january, "2026-01-30"))
+    done = start(admitted, command(portfolio, *MONTHLY, "2026-01-30"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     made = ["cartera-202601.csv", "cartera-202601.csv.errores.csv"]
     made += ["cartera-202601.csv.resumen.json", "cartera-202601.log", "cartera.lock"]
@@ -86,9 +87,56 @@ def test_a_portfolio_is_scored_once_in_its_period_and_nothing_is_said(
     assert len(result) == 4 and "probabilidad" in result[0]
     log = (folder / "cartera-202601.log").read_text(encoding="utf-8")
     assert "end, exit code 0" in log and SECRET not in log
-    again = start(admitted, command(portfolio, *january, "2026-01-31"))
+    again = start(admitted, command(portfolio, *MONTHLY, "2026-01-31"))
     assert (again.returncode, names(portfolio)) == (0, made)
-    assert start(admitted, command(portfolio, *january, "2026-02-01")).returncode == 0
+
+
+def test_the_file_of_last_month_is_not_scored_as_that_of_this_one(
+    admitted: Place, portfolio: Path
+) -> None:
+    """Then the month would count as done. The next start looks again: for a newer file."""
+    assert start(admitted, command(portfolio, *MONTHLY, "2026-01-30")).returncode == 0
+    february = command(portfolio, *MONTHLY, "2026-02-01")
+    early = start(admitted, february)
+    assert early.returncode == 3 and "is not newer than the last result" in early.stderr
+    log = portfolio.with_name("scored") / "cartera-202602.log"
+    assert "is not newer than the last result" in log.read_text(encoding="utf-8")
+    assert "cartera-202602.csv" not in names(portfolio)
+    later = time.time_ns() + 60 * 10**9
+    os.utime(portfolio, ns=(later, later))
+    done = start(admitted, february)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cartera-202602.csv" in names(portfolio)
+
+
+def test_a_file_that_was_scored_is_scored_again_where_that_is_asked_for(
+    admitted: Place, portfolio: Path
+) -> None:
+    """Or where nobody but its own result, which was removed, was made of it."""
+    result = portfolio.with_name("scored") / "cartera-202601.csv"
+    for _ in range(2):
+        assert start(admitted, command(portfolio, *MONTHLY, "2026-01-30")).returncode == 0
+        result.unlink()
+    done = start(admitted, command(portfolio, "--any-age", *MONTHLY, "2026-02-01"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cartera-202602.csv" in names(portfolio)
+
+
+def test_a_file_that_is_not_there_yet_is_told_and_waited_for(
+    admitted: Place, portfolio: Path, tmp_path: Path
+) -> None:
+    alert, told = alert_of(tmp_path)
+    named = portfolio.with_name("entrada-{period}.csv")
+    line = command(named, "--alert", alert, *MONTHLY, "2026-02-01")
+    portfolio.rename(tmp_path / "entrada-202601.csv")
+    early = start(admitted, line)
+    assert early.returncode == 3 and "entrada-202602.csv is not there yet" in early.stderr
+    assert (told / "cartera-202602.csv" / "3").is_dir()
+    # Its name says of when it is, whatever its age.
+    (tmp_path / "entrada-202601.csv").rename(tmp_path / "entrada-202602.csv")
+    (portfolio.with_name("scored") / "cartera-202601.csv.resumen.json").touch()
+    done = start(admitted, line)
+    assert (done.returncode, done.stderr) == (0, "")
     assert "cartera-202602.csv" in names(portfolio)
 
 
@@ -127,13 +175,16 @@ def rows(note: Path) -> int:
 def test_a_start_goes_on_with_what_was_stopped_and_then_does_what_it_is_for(
     admitted: Place, portfolio: Path
 ) -> None:
-    """Killed with blocks done and blocks to do; the next start is of another day. A scheduler
-    that starts once a period would lose that period otherwise."""
+    """Killed with blocks done and blocks to do; the next start is of another day, with a file of
+    its own. A scheduler that starts once a period would lose that period otherwise."""
     long(portfolio)
+    for day in ("20260131", "20260201"):
+        shutil.copy(portfolio, portfolio.with_name(f"entrada-{day}.csv"))
+    named = portfolio.with_name("entrada-{period}.csv")
     note = portfolio.with_name("scored") / "cartera-20260131.csv.part.json"
-    stop_in_the_middle(admitted, portfolio, "2026-01-31")
+    stop_in_the_middle(admitted, named, "2026-01-31")
     assert 0 < rows(note) < 30_003
-    done = start(admitted, command(portfolio, "--date", "2026-02-01", "--", "--workers", "1"))
+    done = start(admitted, command(named, "--date", "2026-02-01", "--", "--workers", "1"))
     assert (done.returncode, done.stderr) == (0, "")
     assert not [name for name in names(portfolio) if name.endswith(".part.json")]
     log = (note.with_name("cartera-20260131.log")).read_text(encoding="utf-8")
@@ -527,7 +578,7 @@ def test_airflow_reads_the_dag_and_knows_which_failures_to_try_again(
         "runs": 1,
         "catchup": False,
         "retries": 6,
-        "schedule": "15 1 1 * *",
+        "schedule": "15 1 * * *",
         "delay": 600.0,
         "given": ["{{ dag_run.run_after.strftime('%Y-%m-%d') }}"],
     }

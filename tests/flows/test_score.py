@@ -29,10 +29,10 @@ from server import ROOT, Place, wait_for
 
 from propensia.__main__ import cli
 from propensia.audit import Audit
-from propensia.batch import forest_code
 from propensia.batch.beside import Beside
-from propensia.batch.csv_tables import CsvSink
-from propensia.batch.engines import EngineWish
+from propensia.batch.csv_files.ends import CsvSink
+from propensia.batch.engines.wish import EngineWish
+from propensia.batch.forests import loops
 from propensia.batch.opening import Wish
 from propensia.queries import databases
 from propensia.score import NotScored, Onlooker, Request, Scored
@@ -43,7 +43,7 @@ HEADING = ";".join(EXAMPLE)
 GOOD = ";".join(EXAMPLE.values())
 BAD = ";".join((EXAMPLE | {"im": "doce"}).values())
 POSIX = os.name == "posix"
-LARGE = 40_000
+LARGE = 320_000
 
 
 @pytest.fixture
@@ -213,7 +213,8 @@ def test_no_value_is_printed_or_kept_beside_the_result(place: Place, tmp_path: P
 
 def test_the_audit_log_tells_who_scored_how_much_with_what(place: Place, tmp_path: Path) -> None:
     assert told(place, written(tmp_path, GOOD, BAD), tmp_path / "out.csv").exit_code == 0
-    (record,) = [one for one in Audit(place.state).all() if one.event == "scored"]
+    # The state may be a copy of one where another test has scored already.
+    *_, record = [one for one in Audit(place.state).all() if one.event == "scored"]
     release = place.registry.current()
     assert release is not None and record.who
     assert record.facts == {
@@ -258,12 +259,12 @@ def test_where_trees_could_be_quicker_that_is_said_once(
     trees.write_bytes(dumped(forest(1, trees=60)))
 
     def advised(installed: object) -> int:
-        monkeypatch.setattr(forest_code, "llvm", installed)
+        monkeypatch.setattr(loops, "llvm", installed)
         done = told(place, source, tmp_path / "out.csv", "--force")
         assert done.exit_code == 0, done.stderr
         return done.stdout.count('pip install "propensia[fast]"')
 
-    installed = forest_code.llvm
+    installed = loops.llvm
     assert advised(None) == 0, "no model of trees"
     assert place.run("admit", str(trees)).returncode == 0
     assert advised(None) == 1
@@ -430,7 +431,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
     """The signal goes to all processes of the terminal, as Ctrl-C does."""
     out = tmp_path / "out.csv"
     with running(place, large, out, "--workers", 2) as popen:
-        wait_for(lambda: kept(out), "a block is kept", 60)
+        wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
         os.killpg(popen.pid, signal.SIGINT)
         said, told = popen.communicate(timeout=30)
     assert popen.returncode == 1 and told.strip().endswith(
@@ -451,7 +452,7 @@ def test_a_worker_that_dies_ends_the_run_which_goes_on_with_the_version_it_began
 ) -> None:
     out = tmp_path / "out.csv"
     with running(place, large, out, "--workers", 2) as popen:
-        wait_for(lambda: kept(out), "a block is kept", 60)
+        wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
         workers(popen)[0].kill()
         said, told = popen.communicate(timeout=30)
     assert popen.returncode == 3 and "ha terminado de repente" in told and "--resume" in told
@@ -475,7 +476,7 @@ def test_a_run_does_not_go_on_with_another_entry(
     shutil.copy(large, source)
     out.parent.mkdir()
     with running(place, source, out, "--workers", 1) as popen:
-        wait_for(lambda: kept(out), "a block is kept", 60)
+        wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
         popen.kill()
     os.utime(source, (1, 1))
     done = score(place, source, out, "--resume")
@@ -493,7 +494,7 @@ def test_an_entry_that_changes_while_it_is_read_gives_no_result(
     shutil.copy(large, source)
     out.parent.mkdir()
     with running(place, source, out, "--workers", 1) as popen:
-        wait_for(lambda: kept(out), "a block is kept", 60)
+        wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
         with source.open("a", encoding="utf-8") as stream:
             stream.write(GOOD + "\n")
         _, told = popen.communicate(timeout=60)
@@ -545,7 +546,7 @@ def test_when_the_command_is_killed_its_workers_end(
     out = tmp_path / "out.csv"
     with running(place, large, out, "--workers", 2) as popen:
         family = wait_for(lambda: workers(popen), "workers", 60)
-        wait_for(lambda: kept(out), "a block is kept", 60)
+        wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
         family = workers(popen)
         popen.kill()
         popen.wait()
@@ -636,5 +637,5 @@ def test_a_run_into_a_database_goes_on_after_a_kill(
     with contextlib.closing(sqlite3.connect(path)) as database:
         (rows,) = database.execute("SELECT count(*) FROM scores_latest").fetchone()
         complete = database.execute('SELECT "rows", scored FROM scores_runs').fetchall()
-    assert rows == LARGE and complete == [(LARGE, LARGE - 41)]
+    assert rows == LARGE and complete == [(LARGE, LARGE - len(range(0, LARGE, 997)))]
     assert not list(folder.iterdir())

@@ -22,6 +22,14 @@ Beside.discard = lambda self: os._exit(9)
 from propensia.__main__ import main
 main()
 """
+NOTED = """
+import os
+from propensia.batch.progress import Pace
+Pace.now = lambda *_: os._exit(9)
+from propensia.__main__ import main
+main()
+"""
+"""Killed when its first block is noted down."""
 ROWS = 60_000
 """Three blocks."""
 
@@ -47,10 +55,12 @@ def portfolio(url: str, rows: int) -> None:
     )
 
 
-def score(place: Place, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def score(
+    place: Place, url: str, *arguments: str, source: str = "env:BASE"
+) -> subprocess.CompletedProcess[str]:
     """The command, with both ends in a variable that nobody else sees."""
     return subprocess.run(
-        [sys.executable, "-m", "propensia", "score", "env:BASE", "env:BASE", *arguments],
+        [sys.executable, "-m", "propensia", "score", source, "env:BASE", *arguments],
         cwd=ROOT,
         env=place.environment() | {"BASE": url},
         capture_output=True,
@@ -142,6 +152,51 @@ def test_only_what_changed_since_the_last_run_is_scored_once_more(
     assert "cartera entera" in top.stderr
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ("--since", "last", "--changed", "cambio"),
+        ("--since", "2026-01-31", "--changed", "cambio"),
+        ("--alerts", "0.5"),
+    ],
+)
+def test_row_numbers_are_not_taken_for_the_debtors_of_another_run(
+    place: Place, tmp_path: Path, wanted: tuple[str, ...]
+) -> None:
+    """Row 1 of what changed is another debtor than row 1 of the whole portfolio."""
+    url = sqlite_url(tmp_path / "crm.db")
+    portfolio(url, 50)
+    do(url, "ALTER TABLE cartera ADD COLUMN cambio TEXT")
+    do(url, "UPDATE cartera SET cambio = '2026-02-01' WHERE cliente > 'C-0000044'")
+    query = ("--query", "SELECT * FROM cartera ORDER BY cliente")
+    done = score(place, url, *query)
+    assert done.returncode == 0, done.stderr
+    before = ask(url, "SELECT * FROM scores_latest ORDER BY row")
+    refused = score(place, url, *query, *wanted)
+    assert refused.returncode == 2, refused.stderr
+    assert f"{wanted[0]}: " in refused.stderr
+    assert "diga con --key" in refused.stderr
+    assert ask(url, "SELECT * FROM scores_latest ORDER BY row") == before
+    assert ask(url, "SELECT count(*) FROM scores_alerts") == [(0,)]
+    if "last" in wanted:  # with a key, the whole portfolio once more
+        keyed = score(place, url, *query, *wanted, "--key", "cliente")
+        assert keyed.returncode == 0, keyed.stderr
+        assert "se puntúan todas las filas" in keyed.stderr
+        assert ask(url, "SELECT count(*) FROM scores_latest WHERE row LIKE 'C-%'") == [(50,)]
+
+
+def test_whoever_is_on_the_list_has_a_key_also_in_a_file(place: Place, tmp_path: Path) -> None:
+    url, source = sqlite_url(tmp_path / "crm.db"), tmp_path / "cartera.csv"
+    lines = [",".join(["cliente", *EXAMPLE]), ",".join(["C-1", *EXAMPLE.values()]), ""]
+    source.write_text("\n".join(lines), encoding="utf-8")
+    refused = score(place, url, "--alerts", "top=100%", source=str(source))
+    assert refused.returncode == 2, refused.stderr
+    assert "--alerts: cartera.csv no tiene clave" in refused.stderr
+    done = score(place, url, "--alerts", "top=100%", "--key", "cliente", source=str(source))
+    assert done.returncode == 0, done.stderr
+    assert ask(url, "SELECT event, row FROM scores_alerts") == [("entra", "C-1")]
+
+
 def test_since_last_goes_on_with_what_last_was_as_it_began(place: Place, tmp_path: Path) -> None:
     """Killed behind the last transaction, before its note was removed: «last» would be itself."""
     url = sqlite_url(tmp_path / "crm.db")
@@ -189,6 +244,43 @@ def test_a_key_that_comes_twice_costs_neither_the_earlier_run_nor_the_table(
     assert ask(url, "SELECT count(*) FROM scores") == [(50,)]
     assert len(list(Audit(place.state).all())) == told, "it was told as if it were scored"
     assert score(place, url, *once, "--run", "febrero").returncode == 0
+
+
+def test_of_a_run_that_cannot_go_on_no_row_of_a_person_is_left(
+    place: Place, tmp_path: Path
+) -> None:
+    url = sqlite_url(tmp_path / "crm.db")
+    portfolio(url, 50)
+    wanted = ("--query", "cartera")
+    command = [sys.executable, "-c", NOTED, "score", "env:BASE", "env:BASE", *wanted]
+    killed = subprocess.run(command, cwd=ROOT, env=place.environment() | {"BASE": url})
+    assert killed.returncode == 9
+    assert ask(url, "SELECT count(*) FROM scores") == [(50,)]
+    forced = score(place, url, *wanted, "--force")
+    assert forced.returncode == 0, forced.stderr
+    runs = ask(url, "SELECT id, rows FROM scores_runs")
+    assert [rows for _, rows in runs] == [50]
+    do(url, "UPDATE cartera SET dt = 'doce'")
+    refused = score(place, url, *wanted, "--run", "enero")
+    assert refused.returncode == 1
+    assert "ninguna fila" in refused.stderr
+    assert ask(url, "SELECT id, rows FROM scores_runs") == runs
+    assert ask(url, "SELECT DISTINCT run FROM scores") == [(runs[0][0],)]
+
+
+def test_a_ragged_row_of_a_file_is_told_in_the_table_and_stops_nothing(
+    place: Place, tmp_path: Path
+) -> None:
+    url, source = sqlite_url(tmp_path / "crm.db"), tmp_path / "cartera.csv"
+    good = [",".join([*EXAMPLE.values(), f"C-{n}"]) for n in range(3)]
+    lines = [",".join([*EXAMPLE, "cliente"]), *good[:2], "SECRETO", good[2], ""]
+    source.write_text("\n".join(lines), encoding="utf-8")
+    done = score(place, url, "--key", "cliente", source=str(source))
+    assert done.returncode == 0, done.stderr
+    assert ask(url, "SELECT row, error FROM scores ORDER BY row") == [
+        *((f"C-{n}", None) for n in range(3)),
+        ("fila 4", "fila:columnas_de_menos"),
+    ]
 
 
 def test_a_table_of_somebody_elses_is_refused_by_its_column(place: Place, tmp_path: Path) -> None:

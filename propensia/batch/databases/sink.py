@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from propensia.batch import alert_list, arriving, score_tables
-from propensia.batch import since as sinces
 from propensia.batch.added import Added
-from propensia.batch.alert_list import Changes, Limits
-from propensia.batch.arriving import DatabaseWriter, not_unique
 from propensia.batch.blocks import Place
-from propensia.batch.database_source import WAITS_S
+from propensia.batch.databases import alert_list, arriving, score_tables
+from propensia.batch.databases import since as sinces
+from propensia.batch.databases.alert_list import Changes, Limits
+from propensia.batch.databases.arriving import DatabaseWriter, not_unique
+from propensia.batch.databases.score_tables import Run, Tables
+from propensia.batch.databases.source import WAITS_S
 from propensia.batch.order_statistics import ranks
-from propensia.batch.score_tables import Run, Tables
 from propensia.delimited import TableError
 from propensia.files import shown
 from propensia.queries import databases
@@ -34,6 +34,8 @@ DRIVERS = ("pysqlite", "pg8000")
 HALF = " a medias "
 """Between the name of a run and its start, until it is complete."""
 Result = TypeVar("Result")
+Named = tuple[str, str]
+"""A run: its id and the version that scored it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +92,24 @@ class DatabaseSink:
         self.name = f"{self._where}, tabla {self._tables.scores.fullname}"
         self._engine = databases.engine(found)
         self._about, self._limits, self._own_deciles = about, limits, own_deciles
+        self._rows = 0
         self._absent = self._in_transaction(
             lambda connection: score_tables.missing(connection, self._tables)
         )
 
     def last_began(self) -> datetime | None:
         """From when on nothing that changed was scored, over the same query: the start of the last
-        run behind a whole one without a gap between them; ``None`` without a whole one. A run of
-        the name of this one does not count: this one takes its place. Raises as ``keep``."""
+        run behind a whole one without a gap between them; ``None`` without a whole one, or where
+        that is of another release or without a key. A run of the name of this one does not count:
+        this one takes its place. Raises as ``keep``."""
         if self._tables.runs in self._absent:
             return None
         return self._in_transaction(self._reached)
 
     def start(self, place: Place | None) -> None:
         """As ``Sink.start``; the run is seen from its first block on. Raises as ``keep``, and
-        ``TableError`` where two rows have the same key, of which nothing is left then, or where
-        the name is that of a run whose place this one cannot take."""
+        ``TableError`` where two rows have the same key, or where the name is that of a run
+        whose place this one cannot take."""
         if place is None:
             now = datetime.now(UTC)
             moment = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
@@ -121,7 +125,6 @@ class DatabaseSink:
         if place is None:
             self._in_transaction(self._refuse_taken)
         elif self._in_transaction(self._has_doubles):
-            self._in_transaction(lambda connection: self._remove(connection, [self._run.id]))
             raise not_unique(self.writer.key)
 
     def keep(self, content: bytes) -> Place:
@@ -145,6 +148,14 @@ class DatabaseSink:
         Raises as ``keep``, and ``TableError`` where two rows have the same key."""
         self.changes = self._in_transaction(self._finish)
 
+    def abandon(self, place: Place | None) -> None:
+        """As ``Sink.abandon``; nothing of a run that is complete. Raises as ``keep``."""
+        id = place["run"] if place else self._run.id if self._rows else None
+        if id is None or self._tables.runs in self._absent:
+            return
+        mine = self._tables.runs.c.id == id
+        self._in_transaction(lambda made: self._remove(made, self._halves(made, mine)))
+
     def _named(self, name: str, began: datetime) -> Run:
         return Run(name, self.writer.added.version, began, self._about.is_whole)
 
@@ -154,6 +165,7 @@ class DatabaseSink:
         row = {
             "id": self._run.id,
             "version": self._run.version,
+            "publicacion": self._about.release,
             "started": self._run.began,
             "finished": None,
             "since": None if since is None else sinces.aware(since),
@@ -162,6 +174,7 @@ class DatabaseSink:
             "scored": None,
             "input": self._about.source,
             "query": self._about.query,
+            "key": self.writer.key,
         }
         changed = [name for name in row if name not in ("id", "version")]
         upsert(connection, self._tables.runs, [row], changed)
@@ -193,28 +206,30 @@ class DatabaseSink:
         return replace(self._run, id=self._about.name or self._run.id)
 
     def _take_place(self, connection: Connection, run: Run) -> None:
-        """Let this run be the one of that name, and remove all others of it."""
+        """Let this run be the one of that name, and remove the earlier one of its version, and
+        all that were left half done."""
         runs, scores = self._tables.runs, self._tables.scores
         start = run.id + HALF
-        half = and_(
-            func.substr(runs.c.id, 1, len(start)) == start,
-            runs.c.version == run.version,
-            runs.c.id != self._run.id,
-            runs.c.finished.is_(None),
-        )
-        left = connection.scalars(select(runs.c.id).where(half)).all()
-        self._remove(connection, [run.id, *left])
+        named = and_(func.substr(runs.c.id, 1, len(start)) == start, runs.c.id != self._run.id)
+        self._remove(connection, [(run.id, run.version), *self._halves(connection, named)])
         for table in (scores, runs):
             name = "run" if table is scores else "id"
             own = _of(table, self._run)
             connection.execute(update(table).where(own).values({name: run.id}))
 
-    def _remove(self, connection: Connection, ids: Sequence[str]) -> None:
-        """Remove runs of this version, with their rows."""
-        for id in ids:
-            gone = replace(self._run, id=id)
-            for table in (self._tables.scores, self._tables.runs):
-                connection.execute(delete(table).where(_of(table, gone)))
+    def _halves(self, connection: Connection, wanted: ColumnElement[bool]) -> list[Named]:
+        """The runs among those that are not complete."""
+        runs = self._tables.runs
+        found = select(runs.c.id, runs.c.version).where(wanted, runs.c.finished.is_(None))
+        return [(id, version) for id, version in connection.execute(found)]
+
+    def _remove(self, connection: Connection, named: Iterable[Named]) -> None:
+        """Remove runs, with their rows."""
+        scores, runs = self._tables.scores, self._tables.runs
+        for id, version in named:
+            mine = (scores.c.run == id, scores.c.version == version)
+            connection.execute(delete(scores).where(*mine))
+            connection.execute(delete(runs).where(runs.c.id == id, runs.c.version == version))
 
     def _is_complete(self, connection: Connection) -> bool:
         runs, run = self._tables.runs, self._final()
@@ -232,9 +247,20 @@ class DatabaseSink:
         return connection.execute(every).scalar_one() < self._rows
 
     def _refuse_taken(self, connection: Connection) -> None:
-        """Raise ``TableError`` where this run would take the place of one with more rows."""
+        """Raise ``TableError`` where this run would take the place of one with more rows, or
+        would be laid over one whose rows are called otherwise."""
         name, since, runs = self._about.name, self._about.since, self._tables.runs
-        if name is None or since is None:
+        if since is None:
+            return
+        complete = select(runs.c.key).where(runs.c.finished.is_not(None), runs.c.whole == 1)
+        below = connection.execute(complete.order_by(runs.c.finished.desc()).limit(1)).first()
+        if below is not None and below.key != self.writer.key:
+            raise TableError(
+                "--since: en la última cartera entera de esa tabla la clave de las filas era "
+                f"{'su número' if below.key is None else shown(below.key)}: puntúe antes la "
+                "cartera entera con la de ahora, o diga otra tabla con --table"
+            )
+        if name is None:
             return
         wanted = select(runs.c.since).where(runs.c.id == name, runs.c.finished.is_not(None))
         for earlier in connection.scalars(wanted):
@@ -246,7 +272,7 @@ class DatabaseSink:
 
     def _reached(self, connection: Connection) -> datetime | None:
         runs, about = self._tables.runs, self._about
-        wanted = select(runs.c.started, runs.c.finished, runs.c.since, runs.c.whole).where(
+        wanted = select(runs).where(
             runs.c.finished.is_not(None),
             runs.c.query == about.query,
             runs.c.id != (about.name or ""),
@@ -255,14 +281,20 @@ class DatabaseSink:
         whole = max(
             (row for row in every if row.whole), key=lambda row: row.finished, default=None
         )
-        if whole is None:
+        if whole is None or whole.key is None or not self._is_alike(whole):
             return None
         reached = _utc(whole.started)
-        for row in every:
+        for row in filter(self._is_alike, every):
             began = _utc(row.started)
             if row.finished > whole.finished and row.since is not None and began > reached:
                 reached = began if _utc(row.since) <= reached else reached
         return reached
+
+    def _is_alike(self, row: Any) -> bool:
+        """Whether this run scores as an earlier one did: else the chances of two models, or the
+        classes of two thresholds, would stand side by side as if they were of one."""
+        mine = (self.writer.added.version, self._about.release)
+        return (row.version, row.publicacion) == mine
 
     def _in_transaction(self, work: Callable[[Connection], Result]) -> Result:
         """What ``work`` gives, in a transaction; once more where the database goes away, for

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -31,11 +32,14 @@ from propensia import columnar
 from propensia.batch import arrow
 from propensia.batch.added import REASONS, Added
 from propensia.batch.blocks import Results, Rows
+from propensia.batch.row_faults import FEWER_COLUMNS, LOOSE_QUOTE, MORE_COLUMNS, OPEN_QUOTE
 from propensia.delimited import TableError
 from propensia.files import shown
 from propensia.queries.databases import STREAM
 
 ROW = "row"
+MISPLACED = frozenset({FEWER_COLUMNS, MORE_COLUMNS, OPEN_QUOTE, LOOSE_QUOTE})
+"""Of rows whose cells may stand in other columns than their own."""
 # How many rows follow.
 HEAD = struct.Struct("<Q")
 # Where a block waits, for as long as its transaction.
@@ -56,14 +60,18 @@ NAMES = [column.name for column in ARRIVING.columns]
 @dataclass(frozen=True, slots=True)
 class DatabaseWriter:
     """Renders rows for a table. ``key``: the column that names a row; ``None``: its number.
-    ``copies``: as PostgreSQL copies them."""
+    ``copies``: as PostgreSQL copies them.
+
+    A row that is broken as a whole spoils no other: where nobody knows which of its cells is the
+    key, it is called ``fila`` and its number.
+    """
 
     added: Added
     key: str | None
     copies: bool
 
     def render(self, rows: Rows, results: Results) -> bytes:
-        """As ``Writer.render``. Raises ``TableError`` for a row without a key, for two of
+        """As ``Writer.render``. Raises ``TableError`` for a sound row without a key, for two of
         one key and for keys that no text can be made of."""
         found: dict[str, Any] = {ROW: self._keys(rows)}
         found |= dict(zip(self.added.names, self.added.columns(results), strict=True))
@@ -78,7 +86,9 @@ class DatabaseWriter:
         columns = rows.columns()
         names = [name.strip() for name in columns.schema.names]
         keys = arrow.texts(columns.column(names.index(self.key)), self.key)
-        empty = pc.equal(pc.utf8_trim_whitespace(keys), "")
+        if rows.broken:
+            keys = _named(keys, rows)
+        empty = _empty(keys)
         if pc.any(empty).as_py():
             line = rows.lines[pc.index(empty, True).as_py()]
             raise TableError(f"la columna {shown(self.key)} no tiene clave en la fila {line}")
@@ -92,6 +102,20 @@ class DatabaseWriter:
         if pc.count_distinct(keys).as_py() < len(keys):
             raise not_unique(self.key)
         return keys
+
+
+def _named(keys: pa.StringArray, rows: Rows) -> pa.StringArray:
+    """The keys, with a name by its number for each broken row that tells none."""
+    empty = _empty(keys).to_numpy(zero_copy_only=False)
+    unknown = np.zeros(len(keys), dtype=bool)
+    for place, code in rows.broken.items():
+        unknown[place] = code in MISPLACED or empty[place]
+    numbers = columnar.texts(pa.array(rows.lines))
+    return pc.if_else(pa.array(unknown), pc.binary_join_element_wise("fila", numbers, " "), keys)
+
+
+def _empty(keys: pa.StringArray) -> pa.BooleanArray:
+    return pc.equal(pc.utf8_trim_whitespace(keys), "")
 
 
 def not_unique(key: str | None) -> TableError:

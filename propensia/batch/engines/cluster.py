@@ -21,11 +21,11 @@ from typing import Any, TypeAlias
 from distributed import Client, Future, KilledWorker, LocalCluster, Security
 from distributed.client import ClosedClientError
 
-from propensia.batch import alike, pool
 from propensia.batch.blocks import Block, Piece
-from propensia.batch.engines import ClusterGone, ClusterRefused
-from propensia.batch.pool import AHEAD, WorkerDied
-from propensia.batch.scoring import Task, Worker
+from propensia.batch.engines import alike, pool
+from propensia.batch.engines.pool import AHEAD, WorkerDied
+from propensia.batch.errors import ClusterGone, ClusterRefused
+from propensia.batch.worker.scoring import Task, Worker
 
 LOOK_S = 5.0
 """How often it is seen whether there are workers, and how many."""

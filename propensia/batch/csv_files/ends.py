@@ -13,14 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from propensia import files
-from propensia.batch import csv_rows
 from propensia.batch.added import Added
 from propensia.batch.beside import part_of
 from propensia.batch.blocks import Block, Place
-from propensia.batch.csv_dialect import SAMPLE_BYTES, Dialect, decimal, read_opening
-from propensia.batch.csv_encoding import WIDE
-from propensia.batch.csv_reading import CsvReader
-from propensia.batch.csv_writing import CsvWriter
+from propensia.batch.csv_files import boundaries
+from propensia.batch.csv_files.dialect import SAMPLE_BYTES, Dialect, decimal, read_opening
+from propensia.batch.csv_files.encoding import WIDE, from_first_letter
+from propensia.batch.csv_files.reading import CsvReader
+from propensia.batch.csv_files.writing import CsvWriter
 from propensia.batch.spool import append, shorten
 from propensia.batch.watching import Watched
 from propensia.delimited import TableError
@@ -44,7 +44,9 @@ class CsvSource:
         self._file = Watched(path)
         self.name, self.identity, self.check = path.name, self._file.identity, self._file.check
         with files.open_regular(path) as stream:
-            self._opening = read_opening(stream.read(SAMPLE_BYTES), path.name)
+            sample = stream.read(SAMPLE_BYTES)
+            further = from_first_letter(stream, SAMPLE_BYTES) if sample.isascii() else b""
+        self._opening = read_opening(sample, path.name, further)
         self.heading = self._opening.heading
         self._delimiter = self._opening.dialect.delimiter
 
@@ -87,7 +89,7 @@ class CsvSource:
 
         ``line`` is the number of its first. Raises ``TableError`` where there are no lines.
         """
-        end, lines = csv_rows.cut(content, self._delimiter, whole=whole)
+        end, lines = boundaries.cut(content, self._delimiter, whole=whole)
         if end or whole or len(content) < LONGEST_ROW:
             return end, lines
         first = LINE_END(content)
@@ -134,6 +136,9 @@ class CsvSink:
     def keep(self, content: bytes) -> Place:
         """As ``Sink.keep``."""
         return {"offset": append(self._part, content)}
+
+    def abandon(self, place: Place | None) -> None:
+        """As ``Sink.abandon``: there is no more than the part."""
 
     def finish(self) -> None:
         """As ``Sink.finish``."""

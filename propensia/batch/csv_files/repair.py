@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from propensia.batch import csv_rows
-from propensia.batch.csv_rows import QUOTE, Mask, Places, Spans
+from propensia.batch.csv_files import boundaries
+from propensia.batch.csv_files.boundaries import QUOTE, Mask, Places, Spans
 from propensia.batch.row_faults import FEWER_COLUMNS, MORE_COLUMNS
 
 
@@ -39,7 +39,7 @@ def empty(content: bytes, spans: Spans, delimiter: str, width: int) -> Mask:
     for place in np.flatnonzero(likely).tolist():
         row = content[spans.starts[place] : spans.ends[place]]
         if not row.strip(b'"' + delimiter.encode()):
-            cells = csv_rows.cells(row, delimiter)
+            cells = boundaries.cells(row, delimiter)
             found[place] = cells is not None and not any(cells)
     return found
 
@@ -60,7 +60,7 @@ def repaired(content: bytes, spans: Spans, names: Sequence[str], delimiter: str)
     for place in np.flatnonzero(unusual).tolist():
         row = content[spans.starts[place] : spans.ends[place]]
         code = spans.broken.get(place)
-        cells = [row] if code else csv_rows.cells(row, delimiter) or []
+        cells = [row] if code else boundaries.cells(row, delimiter) or []
         parts.append(content[copied : spans.starts[place]])
         copied = int(spans.starts[place + 1]) if place + 1 < len(kept) else spans.end
         if not any(cells):
@@ -91,7 +91,7 @@ def _widths(content: bytes, spans: Spans, delimiter: str) -> Places:
         return widths
     for place in np.unique(np.searchsorted(spans.ends, quotes)).tolist():
         row = content[spans.starts[place] : spans.ends[place]]
-        widths[place] = len(csv_rows.cells(row, delimiter) or [])
+        widths[place] = len(boundaries.cells(row, delimiter) or [])
     return widths
 
 

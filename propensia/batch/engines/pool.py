@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 
 from propensia.batch.blocks import Block, Piece
-from propensia.batch.scoring import Task, Worker
+from propensia.batch.worker.scoring import Task, Worker
 
 AHEAD = 2
 """Blocks per worker that are read ahead, so that none of them waits."""

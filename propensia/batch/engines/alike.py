@@ -10,7 +10,7 @@ from typing import Any
 
 from distributed.versions import get_versions
 
-from propensia.batch.engines import ClusterRefused
+from propensia.batch.errors import ClusterRefused
 
 ALIKE = ("propensia", "onnxruntime", "numpy", "pyarrow", "llvmlite", "dask", "distributed")
 """With another one a score may be another, or no answer come at all."""

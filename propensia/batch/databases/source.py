@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from propensia import columnar, delimited, files
-from propensia.batch import arrow, keys
-from propensia.batch import since as sinces
+from propensia.batch import arrow
 from propensia.batch.blocks import Block, Place, Rows
-from propensia.batch.since import Since
+from propensia.batch.databases import keys
+from propensia.batch.databases import since as sinces
+from propensia.batch.databases.since import Since
 from propensia.delimited import TableError
 from propensia.files import shown
 from propensia.queries.databases import Gone
@@ -81,6 +82,7 @@ class DatabaseSource:
             "query": files.sha256(query.strip().encode("utf-8")),
             "key": self.key,
             "since": None if self._part.since is None else str(self._part.since),
+            "changed": self._part.changed,
         }
 
     def _known(self, name: str, option: str) -> str:

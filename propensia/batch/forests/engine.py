@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from propensia import processes, scorer
-from propensia.batch import cutting, forest_code, forest_trees
-from propensia.batch.cutting import Cut, Forest
-from propensia.batch.forest_code import GROUP, Code, NotCompiled
-from propensia.batch.forest_trees import Column, Trees
+from propensia.batch.forests import cutting, layout, loops
+from propensia.batch.forests.cutting import Cut, Forest
+from propensia.batch.forests.layout import Column, Trees
+from propensia.batch.forests.loops import GROUP, Code, NotCompiled
 from propensia.scorer import INPUT, OUTPUT, Matrix, Scorer, ScorerError, Unreliable, checked
 
 # Cutting costs each block some microseconds; below, there is nothing to win back.
@@ -167,7 +167,7 @@ def fastest(model: bytes, digest: str) -> Scorer | Engine:
 def lacks_compiler(model: bytes) -> bool:
     """Whether the compiled engine might score a model several times as fast, were the library
     installed that it needs. The extra for it is called ``fast``."""
-    return not forest_code.available() and _cut(model) is not None
+    return not loops.available() and _cut(model) is not None
 
 
 def _cut(model: bytes) -> Cut | None:
@@ -179,7 +179,7 @@ def _cut(model: bytes) -> Cut | None:
 
 
 def _engine(model: bytes, columns: int) -> Engine | None:
-    cut = _cut(model) if forest_code.available() else None
+    cut = _cut(model) if loops.available() else None
     if cut is None:
         return None
     try:
@@ -230,7 +230,7 @@ def _grown(forest: Forest, widths: dict[str, int], codes: dict[int, Code]) -> _G
             begin = len(sources)
             negative |= {begin + at: one for at, one in enumerate(plain) if one is not None}
         sources += [_Source(name, place) for place in places]
-    trees = forest_trees.laid_out(forest.node, negative)
+    trees = layout.laid_out(forest.node, negative)
     if trees is None:
         raise _Declined
     if trees.bits not in codes:

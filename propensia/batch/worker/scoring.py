@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from propensia.batch.blocks import Block, Piece, Reader, Results, Rows, Tally, Vector, Writer
-from propensia.batch.chances import Chances
-from propensia.batch.explaining import Explaining
-from propensia.batch.model import Model
-from propensia.batch.reading import Reading, Values
 from propensia.batch.row_faults import UNRELIABLE
-from propensia.batch.told import Told, about, joined
+from propensia.batch.worker.chances import Chances
+from propensia.batch.worker.explaining import Explaining
+from propensia.batch.worker.model import Model
+from propensia.batch.worker.reading import Reading, Values
+from propensia.batch.worker.told import Told, about, joined
 
 
 @dataclass(frozen=True, slots=True)

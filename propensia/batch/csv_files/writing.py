@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from propensia.batch import arrow
 from propensia.batch.added import Added
 from propensia.batch.blocks import Results, Rows
-from propensia.batch.cells import Cells
-from propensia.batch.csv_dialect import Dialect
-from propensia.batch.csv_formulas import quoted, stilled
-from propensia.batch.csv_reading import CsvLines
+from propensia.batch.csv_files.dialect import Dialect
+from propensia.batch.csv_files.formulas import quoted, stilled
+from propensia.batch.csv_files.reading import CsvLines
+from propensia.batch.excel_files.cells import Cells
 from propensia.delimited import BLANKS, DELIMITERS, SIGNS, still
 
 # What ``still`` or ``quoted`` may change, or more.

@@ -6,10 +6,12 @@ It never loses a letter: bytes that are no UTF-8 are read as Windows-1252, as Ex
 from __future__ import annotations
 
 import codecs
+import os
+from typing import BinaryIO
 
 import numpy as np
 
-from propensia.batch.csv_rows import Mask, Places, Spans
+from propensia.batch.csv_files.boundaries import Mask, Places, Spans
 from propensia.delimited import WINDOWS, from_windows
 
 UTF8 = "utf-8"
@@ -27,6 +29,17 @@ def usual(content: bytes) -> str:
     wrong = text.count("\N{REPLACEMENT CHARACTER}")
     right = len(text) - wrong - len(text.encode("ascii", "ignore"))
     return WINDOWS if wrong > right else UTF8
+
+
+def from_first_letter(stream: BinaryIO, size: int) -> bytes:
+    """Of what is left of a file, ``size`` bytes from the first one on that is not ASCII, which
+    alone tells an encoding; none where all of it is."""
+    while chunk := stream.read(size):
+        if not chunk.isascii():
+            first = int(np.flatnonzero(np.frombuffer(chunk, np.uint8) >= 128)[0])
+            stream.seek(first - len(chunk), os.SEEK_CUR)
+            return stream.read(size)
+    return b""
 
 
 def letters(row: bytes) -> str:

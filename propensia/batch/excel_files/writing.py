@@ -22,10 +22,11 @@ from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
 from propensia import columnar
-from propensia.batch import arrow, cells
+from propensia.batch import arrow
 from propensia.batch.added import Added
 from propensia.batch.blocks import Place, Results, Rows
-from propensia.batch.cells import Cell, Cells, Wrong
+from propensia.batch.excel_files import cells
+from propensia.batch.excel_files.cells import Cell, Cells, Wrong
 from propensia.batch.spool import Spool, pack
 from propensia.delimited import TableError
 
@@ -176,6 +177,9 @@ class ExcelSink:
         place = self._spool.keep(content[8:])
         self._rows = rows
         return {**place, "rows": rows}
+
+    def abandon(self, place: Place | None) -> None:
+        """As ``Sink.abandon``: there is no more than the part."""
 
     def finish(self) -> None:
         """As ``Sink.finish``."""

@@ -27,7 +27,7 @@ from sqlalchemy import (
     select,
 )
 
-from propensia.batch.score_tables import Run, Tables
+from propensia.batch.databases.score_tables import Run, Tables
 
 ENTERS, LEAVES = "entra", "sale"
 LOWER = 0.9

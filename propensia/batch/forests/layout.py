@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import AttributeProto, NodeProto, numpy_helper
 
-from propensia.batch.forest_code import (
+from propensia.batch.forests.loops import (
     GROUP,
     LARGEST_CHILD,
     LARGEST_PLACE,

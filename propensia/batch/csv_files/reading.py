@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from propensia.batch.blocks import Block, Rows
-from propensia.batch.csv_encoding import WIDE, as_utf8
-from propensia.batch.csv_repair import empty, repaired
-from propensia.batch.csv_rows import Mask, Places, Spans, doubtful, split, split_meant
+from propensia.batch.csv_files.boundaries import Mask, Places, Spans, doubtful, split, split_meant
+from propensia.batch.csv_files.encoding import WIDE, as_utf8
+from propensia.batch.csv_files.repair import empty, repaired
 from propensia.batch.row_faults import LOST_LETTERS, OTHER_ENCODING
 
 NO_LETTER = "\N{REPLACEMENT CHARACTER}".encode()

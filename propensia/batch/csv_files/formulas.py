@@ -10,9 +10,9 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from propensia.batch import csv_rows
-from propensia.batch.csv_reading import CsvLines
-from propensia.batch.csv_rows import CR, LF, QUOTE, Mask, Places
+from propensia.batch.csv_files import boundaries
+from propensia.batch.csv_files.boundaries import CR, LF, QUOTE, Mask, Places
+from propensia.batch.csv_files.reading import CsvLines
 from propensia.delimited import BLANKS, DELIMITERS, NUMBER, SIGNS, still
 
 BLANK = ord(" ")
@@ -43,7 +43,7 @@ def stilled(lines: CsvLines) -> dict[int, bytes]:
     changed: dict[int, bytes] = {}
     for place in np.flatnonzero(_suspicious(lines)).tolist():
         row = lines.content[lines.starts[place] : lines.ends[place]]
-        cells = [cell.decode() for cell in csv_rows.cells(row, lines.delimiter) or []]
+        cells = [cell.decode() for cell in boundaries.cells(row, lines.delimiter) or []]
         safe = [still(cell, lines.delimiter) for cell in cells]
         if safe != cells:
             changed[place] = lines.delimiter.join(map(quoted, safe)).encode()

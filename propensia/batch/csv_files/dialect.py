@@ -1,6 +1,7 @@
 """How a CSV is written: encoding, delimiter, line ends, decimal sign, and what its heading says.
 
-It is found in the beginning of the file; it never looks at what a column means.
+It is found in the beginning of the file, and in its first letters that are not ASCII; it never
+looks at what a column means.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from propensia.batch import csv_rows
-from propensia.batch.csv_encoding import BOMS, WIDE, letters, usual
+from propensia.batch.csv_files import boundaries
+from propensia.batch.csv_files.encoding import BOMS, WIDE, letters, usual
 from propensia.delimited import WINDOWS, TableError, opening, refuse_twice
 from propensia.files import shown
 
@@ -60,8 +61,9 @@ class Opening:
     sample: bytes = field(repr=False)
 
 
-def read_opening(sample: bytes, name: str) -> Opening:
-    """What the first bytes of a file tell: all of it, or ``SAMPLE_BYTES``.
+def read_opening(sample: bytes, name: str, further: bytes = b"") -> Opening:
+    """What the first bytes of a file tell: all of it, or ``SAMPLE_BYTES``. Where they are ASCII
+    alone, ``further`` tells the encoding: some bytes from the first on that is not.
 
     Raises ``TableError`` for what is no CSV and for two columns of one name; ``name`` is the
     file's, for messages.
@@ -70,7 +72,7 @@ def read_opening(sample: bytes, name: str) -> Opening:
         raise TableError(f"{shown(name)}: es un libro o un zip; en Excel, guárdelo como CSV UTF-8")
     mark = next((bom for bom in BOMS if sample.startswith(bom)), b"")
     content = sample[len(mark) :]
-    encoding = BOMS[mark] if mark else usual(content)
+    encoding = BOMS[mark] if mark else usual(further or content)
     if encoding in WIDE:
         content = content.decode(encoding, "replace").encode()
     # As Latin-1 a letter is a byte: what stands before the heading is counted in both alike.
@@ -78,7 +80,7 @@ def read_opening(sample: bytes, name: str) -> Opening:
     delimiter, skipped = opening(text)
     before = content[: text.tell()]
     rest = content[len(before) :]
-    spans = csv_rows.split(rest, delimiter, whole=len(sample) < SAMPLE_BYTES)
+    spans = boundaries.split(rest, delimiter, whole=len(sample) < SAMPLE_BYTES)
     names = _names(rest, spans, delimiter, name)
     begun = before + rest[: _end(spans, 0)]
     names = _as_wide(names, rest, spans, delimiter)
@@ -108,24 +110,24 @@ def decimal(sample: bytes, delimiter: str, places: Collection[int]) -> str:
     """The sign that most numbers in the columns at these places have, in these rows. Where none
     has any, that of the programs that write such a file: they put ``;`` between cells because the
     comma is in numbers."""
-    spans = csv_rows.split(sample, delimiter, whole=False)
+    spans = boundaries.split(sample, delimiter, whole=False)
     commas = points = 0
     for start, end in zip(spans.starts.tolist(), spans.ends.tolist(), strict=True):
-        row = csv_rows.cells(sample[start:end], delimiter) or []
+        row = boundaries.cells(sample[start:end], delimiter) or []
         found = [row[place] for place in places if place < len(row)]
         commas += sum(COMMA(cell) is not None for cell in found)
         points += sum(POINT(cell) is not None for cell in found)
     return "," if commas > points or (commas == points and delimiter == ";") else "."
 
 
-def _names(rest: bytes, spans: csv_rows.Spans, delimiter: str, name: str) -> list[str]:
+def _names(rest: bytes, spans: boundaries.Spans, delimiter: str, name: str) -> list[str]:
     """The names in the first row. Raises ``TableError`` where it is no heading."""
     row = rest[: spans.ends[0]] if len(spans.ends) else rest
     if len(row) > LONGEST_HEADING:
         raise TableError(f"{shown(name)}: la cabecera pasa de 1 MiB; ¿es un CSV?")
     if b"\0" in row:
         raise TableError(f"{shown(name)}: no es un fichero de texto; guárdelo como CSV UTF-8")
-    found = None if 0 in spans.broken else csv_rows.cells(row, delimiter)
+    found = None if 0 in spans.broken else boundaries.cells(row, delimiter)
     if found is None:
         raise TableError(f"{shown(name)}: a la cabecera le sobra o le falta una comilla")
     names = [letters(cell).strip() for cell in found]
@@ -134,19 +136,19 @@ def _names(rest: bytes, spans: csv_rows.Spans, delimiter: str, name: str) -> lis
     return names
 
 
-def _end(spans: csv_rows.Spans, place: int) -> int:
+def _end(spans: boundaries.Spans, place: int) -> int:
     """Where a row ends, with its line end."""
     return int(spans.starts[place + 1]) if place + 1 < len(spans.starts) else spans.end
 
 
-def _as_wide(names: list[str], rest: bytes, spans: csv_rows.Spans, delimiter: str) -> list[str]:
+def _as_wide(names: list[str], rest: bytes, spans: boundaries.Spans, delimiter: str) -> list[str]:
     """The names, with as many nameless ones at their end as the first row has cells for them:
     many programs end rows with a delimiter, and headings not, or the other way."""
     for place in range(1, len(spans.starts)):
         row = rest[spans.starts[place] : spans.ends[place]]
         if not row.strip(f'{delimiter}"'.encode()) or place in spans.broken:
             continue
-        found = csv_rows.cells(row, delimiter) or []
+        found = boundaries.cells(row, delimiter) or []
         spare = found[len(names) :]
         if spare and not any(spare):
             return [*names, *("" for _ in spare)]

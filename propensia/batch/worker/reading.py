@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from propensia.batch.told import Mask, Told, about, joined
+from propensia.batch.worker.told import Mask, Told, about, joined
 from propensia.contract import Column, Contract, Parameter
-from propensia.faults import BadRow
+from propensia.faults import ASSUMED, BadRow
 from propensia.features import FLOAT32_MAX, Features, Matrix, column_many
 
 # Spellings that Arrow's cast and Python's float read alike, as both round correctly. By kind:
@@ -44,7 +44,8 @@ class Values:
     """What was read in n rows.
 
     ``matrix``: the model columns, ``(n, k) float64``; those of a row with faults mean nothing.
-    ``amount``: euros at stake, NaN where unknown; ``None`` where the contract names none.
+    ``amount``: euros at stake, NaN where unknown, which an assumed value is too; ``None`` where
+    the contract names none.
     ``notes`` and ``faults``: ``parameter:code`` in the order of the contract; as on the route,
     nothing is assumed for a row with faults.
     """
@@ -77,7 +78,7 @@ class Reading:
             for at, column in parameter.columns:
                 matrix[:, at] = found.of_rows(column_many(column, found.values))
             if parameter.name == self._contract.training.amount:
-                amount = found.of_rows(found.values)
+                amount = found.sent()
             if found.noted.any():
                 notes.append(Told(found.of_rows(found.noted), found.said))
             if found.faulty.any():
@@ -213,6 +214,11 @@ class _Found:
         self.values[places] = other.of_rows(other.values)
         self.noted[places] = codes[other.of_rows(other.noted)]
         self.faulty[places] = codes[other.of_rows(other.faulty)]
+
+    def sent(self) -> npt.NDArray[Any]:
+        """The number of each row, NaN where it is one that was assumed."""
+        assumed = self.noted == self.saying(ASSUMED)
+        return self.of_rows(np.where(assumed, np.nan, self.values))
 
     def of_rows(self, of_texts: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """For each row what there is for its text."""

@@ -24,9 +24,9 @@ import openpyxl
 import pyarrow as pa
 
 from propensia import files
-from propensia.batch import cells
 from propensia.batch.blocks import Block, Place, Rows
-from propensia.batch.cells import UNCOMPUTED, Cell, Cells, Wrong
+from propensia.batch.excel_files import cells
+from propensia.batch.excel_files.cells import UNCOMPUTED, Cell, Cells, Wrong
 from propensia.batch.row_faults import CELL_ERROR, MORE_COLUMNS, NOT_COMPUTED
 from propensia.batch.watching import Watched
 from propensia.delimited import TableError, refuse_twice
@@ -214,8 +214,8 @@ class ExcelSource:
                 f"{shown(self.name)}: no hay ninguna hoja «{shown(self._sheet_name)}»; "
                 f"tiene {told}"
             )
-        seen = [s for s in sheets.values() if s.sheet_state == "visible"] or [*sheets.values()]
-        sheet = seen[0] if self._sheet_name is None else sheets[self._sheet_name]
+        offered = _offered(sheets.values())
+        sheet = offered[0] if self._sheet_name is None else sheets[self._sheet_name]
         self._rows: int = sheet.max_row or 0
         sheet.reset_dimensions()  # what it tells of its size may be wrong, and would cut it
         return sheet
@@ -248,6 +248,28 @@ class ExcelSource:
                 )
             if row:
                 yield number, row
+
+
+def sheet_names(path: Path) -> list[str]:
+    """The sheets of a workbook that one may choose from, in its order: those that are not hidden,
+    or all where all are. None of what is no workbook, or is refused. Raises ``OSError``."""
+    try:
+        _looked_at(path)
+        with files.open_regular(path) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it leaves out: styles, extensions
+            book = openpyxl.load_workbook(stream, read_only=True, keep_links=False)
+            found = [sheet.title for sheet in _offered(book.worksheets)]
+            book.close()
+            return found
+    except (*NO_BOOK, TableError) as error:
+        if getattr(error, "errno", None) is not None:  # the system's; a library's have none
+            raise
+        return []
+
+
+def _offered(sheets: Iterable[Any]) -> list[Any]:
+    found = [*sheets]
+    return [sheet for sheet in found if sheet.sheet_state == "visible"] or found
 
 
 def _cell(cell: Any, formula: Any) -> Cell:

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from propensia import reasons, sampling
-from propensia.batch.chances import Chances
-from propensia.batch.model import Model
-from propensia.batch.told import Mask, Told, about
+from propensia.batch.worker.chances import Chances
+from propensia.batch.worker.model import Model
+from propensia.batch.worker.told import Mask, Told, about
 from propensia.features import Features, Matrix
 from propensia.scorer import ScorerError, Unreliable
 

@@ -113,6 +113,7 @@ def _runs(name: str, every: MetaData) -> Table:
         name,
         every,
         *_texts("id", "version", primary_key=True),
+        Column("publicacion", Integer, nullable=False),
         Column("started", DateTime(timezone=True), nullable=False),
         Column("finished", DateTime(timezone=True)),
         Column("since", DateTime(timezone=True)),
@@ -120,7 +121,7 @@ def _runs(name: str, every: MetaData) -> Table:
         Column("rows", BigInteger),
         Column("scored", BigInteger),
         Column("input", Text, nullable=False),
-        Column("query", Text),
+        *_texts("query", "key"),
     )
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from propensia.access.networks import is_loopback
-from propensia.batch import pool
+from propensia.batch.engines import pool
 from propensia.batch.errors import WrongUse
 from propensia.batch.run import Pieces
-from propensia.batch.scoring import Task
+from propensia.batch.worker.scoring import Task
 
 LOCAL, DASK = NAMES = ("local", "dask")
 
@@ -21,15 +21,6 @@ LOCAL, DASK = NAMES = ("local", "dask")
 _address = re.compile(
     r"(tcp|tls)://(?:\[([0-9A-Fa-f:.%]+)\]|([^\[\]:/@\s]+)):([0-9]{1,5})"
 ).fullmatch
-
-
-class ClusterGone(Exception):
-    """The cluster does not answer, or has no workers: a run goes on later. The text, in Spanish,
-    says which."""
-
-
-class ClusterRefused(Exception):
-    """What would not give the results of this machine; the text, in Spanish, says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,7 @@ class EngineWish:
             return partial(pool.pieces, task, workers=self.workers or pool.cores())
         try:
             # Here, because only who has a cluster installs it, and it takes half a second.
-            from propensia.batch import cluster
+            from propensia.batch.engines import cluster
         except ModuleNotFoundError as error:
             raise WrongUse(
                 "--engine dask: falta la biblioteca; instale propensia con su extra «cluster»"

@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 
 from propensia import sampling
-from propensia.batch.forests import fastest
-from propensia.batch.model import Model
+from propensia.batch.forests.engine import fastest
+from propensia.batch.worker.model import Model
 from propensia.contract import Contract
 from propensia.features import Matrix
 from propensia.scorer import Scorer, ScorerError, Unreliable

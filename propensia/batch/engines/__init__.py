@@ -1,0 +1,1 @@
+"""What blocks go through: processes of this machine, or workers of a cluster."""

@@ -1,0 +1,1 @@
+"""Excel workbooks as both ends of a run."""

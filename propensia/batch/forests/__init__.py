@@ -1,0 +1,1 @@
+"""Models with trees, compiled for the processor that they run on."""

@@ -1,0 +1,1 @@
+"""What a worker does with a block: reads it by the contract, scores it, says why."""
