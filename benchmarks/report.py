@@ -29,7 +29,7 @@ _PACKAGES = (
     "tensorflow",
     "skl2onnx",
     "lightgbm",
-    "xgboost",
+    "xgboost-cpu",
     "optuna",
 )
 
@@ -91,12 +91,17 @@ def _cell(text: str) -> str:
 
 def document(rows: Sequence[Row], client: str) -> str:
     """The whole results file: the table, what the client could do, the machine."""
-    facts = "\n".join(f"| {name} | {_cell(text)} |" for name, text in machine().items())
     return (
         "# Measured ratios\n\n"
         "Written by `python -m benchmarks`; how each figure is taken is in `README.md`.\n\n"
-        f"{table(rows)}\n\n{client}\n\n| machine | |\n|---|---|\n{facts}\n"
+        f"{table(rows)}\n\n{client}\n\n{facts()}"
     )
+
+
+def facts() -> str:
+    """The machine as a Markdown table."""
+    lines = (f"| {name} | {_cell(text)} |" for name, text in machine().items())
+    return "\n".join(["| machine | |", "|---|---|", *lines, ""])
 
 
 def machine() -> dict[str, str]:

@@ -23,6 +23,9 @@ BASELINE = "lightgbm"
 LOSS = 0.002
 CALIBRATION = 0.02
 COVERED = 0.9
+MINUTES, REPEATS = 10.0, 10
+"""What the targets are stated for: the search time of each side, and the splits of each table."""
+MARKS = {True: "met", False: "**not met**", None: "not measured"}
 _DRAWS = 200
 
 Labels = npt.NDArray[np.int64]
@@ -196,13 +199,14 @@ def paired(verdicts: Iterable[Verdict], name: str) -> list[Row]:
     return rows
 
 
-def targets(rows: Sequence[Row]) -> list[tuple[str, bool]]:
-    """Each target in words with what was found, and whether it is met."""
+def targets(rows: Sequence[Row]) -> list[tuple[str, bool | None]]:
+    """Each target in words with what was found, and whether it is met; `None`: too few repeats."""
     worst = min(rows, key=lambda row: row.difference)
     above = sum(row.difference > 0 for row in rows)
     widest = max(rows, key=lambda row: row.error - row.limit)
     blurred = [row.table for row in rows if row.limit > CALIBRATION]
     least = min(rows, key=lambda row: row.covered / len(row.ours))
+    often = min(len(row.ours) for row in rows) >= REPEATS
     return [
         (
             f"AUC at most {LOSS} below LightGBM's on any table: the worst is "
@@ -217,9 +221,9 @@ def targets(rows: Sequence[Row]) -> list[tuple[str, bool]]:
             widest.error <= widest.limit,
         ),
         (
-            f"the stated interval covers the AUC in {COVERED:.0%} of the repeats: the fewest are "
-            f"{least.covered} of {len(least.ours)} ({least.table})",
-            least.covered >= COVERED * len(least.ours),
+            f"the stated interval covers the AUC in {COVERED:.0%} of the repeats (needs {REPEATS} "
+            f"of each table): the fewest are {least.covered} of {len(least.ours)} ({least.table})",
+            least.covered >= COVERED * len(least.ours) if often else None,
         ),
     ]
 
@@ -232,22 +236,38 @@ def document(rows: Sequence[Row]) -> str:
         f"|{'---|' * 12}",
         *(_line(row) for row in rows),
         "",
-        *(f"- {'met' if met else '**not met**'}: {text}" for text, met in targets(rows)),
+        f"The targets are stated for {MINUTES:g} minutes a side and {REPEATS} repeats of each "
+        f"table{_less(rows)}.",
+        "",
+        *listed(targets(rows)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def listed(found: Iterable[tuple[str, bool | None]]) -> list[str]:
+    """Targets as the lines of a list in Markdown, each with its mark."""
+    return [f"- {MARKS[met]}: {text}" for text, met in found]
+
+
+def _less(rows: Sequence[Row]) -> str:
+    """What to say where that is more than was done."""
+    minutes = min(verdict.run.minutes for row in rows for verdict in row.ours)
+    repeats = min(len(row.ours) for row in rows)
+    if minutes >= MINUTES and repeats >= REPEATS:
+        return ""
+    return f"; here the least are {minutes:g} and {repeats}, and what follows is a first sign"
 
 
 def _line(row: Row) -> str:
     first = row.ours[0]
     whole = round(first.rows / first.run.hold_out)
-    spread = statistics.stdev(row.differences) if len(row.ours) > 1 else float("nan")
     cells = (
         row.table,
         f"{whole:,}, {first.columns}",
         str(len(row.ours)),
         _mean(verdict.auc for verdict in row.ours),
         _mean(verdict.auc for verdict in row.theirs),
-        f"{row.difference:+.4f} ± {spread / len(row.ours) ** 0.5:.4f}",
+        f"{row.difference:+.4f} ± {standard_error(row.differences)}",
         _mean(verdict.log_loss for verdict in row.ours),
         _mean(verdict.log_loss for verdict in row.theirs),
         f"{row.error:.4f} ({statistics.fmean(row.errors_by_chance):.4f}, {row.limit:.4f})",
@@ -256,6 +276,13 @@ def _line(row: Row) -> str:
         f"{statistics.fmean(verdict.seconds for verdict in row.theirs):.0f}",
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def standard_error(values: Sequence[float]) -> str:
+    """That of their mean, as text; a dash where there is only one."""
+    if len(values) < 2:
+        return "—"
+    return f"{statistics.stdev(values) / len(values) ** 0.5:.4f}"
 
 
 def _mean(values: Iterable[float]) -> str:

@@ -29,7 +29,7 @@ from propensia.training import showing, thresholds
 
 with warnings.catch_warnings():  # optuna echa de menos un adorno de Jupyter que aquí no se usa
     warnings.simplefilter("ignore")
-    from propensia import train
+    from propensia import delivery, train
     from propensia.training import running
 
 # %% tags=["parameters"]
@@ -130,7 +130,7 @@ display(dibujo)
 # Modelo, ficha e informe, como los deja `propensia train`.
 
 # %%
-train.write(entrenado, train.Written.beside(SALIDA))
+delivery.write(entrenado, delivery.Written.beside(SALIDA))
 print(f"Compruébelo con «propensia check {SALIDA}».")
 
 # %% [markdown]

@@ -5,6 +5,7 @@ It never overwrites a file unasked.
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import date
 from pathlib import Path
@@ -43,11 +44,13 @@ def run(
         path, rows, seed, drift=drift, start=start, days=days, truth=truth, payments=payments
     )
     seconds = time.perf_counter() - began
+    auc = summary.auc_of_truth
     click.echo(
         f"{path}: {summary.rows} filas, semilla {seed}, en {spanish.number(seconds, 1)} s. "
         f"Paga el {spanish.percent(summary.paid / summary.rows, 2)}; "
-        f"la verdad espera el {spanish.percent(summary.mean_truth, 2)}, "
-        f"con AUC {spanish.number(summary.auc_of_truth, 3)}. Ninguna fila es de una persona real."
+        f"la verdad espera el {spanish.percent(summary.mean_truth, 2)}"
+        f"{'' if math.isnan(auc) else f', con AUC {spanish.number(auc, 3)}'}. "
+        "Ninguna fila es de una persona real."
     )
     return Exit.DONE
 

@@ -1,6 +1,6 @@
 """``propensia train``: from a table to the three files of a candidate, told as it goes.
 
-It writes under ``models/candidates`` only, which nobody polls; publishing is another command.
+It writes a candidate only; what is published, and when, others decide.
 """
 
 from __future__ import annotations
@@ -8,33 +8,40 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import click
 
 from propensia import contract as contracts
-from propensia import delimited, files
-from propensia.locks import Busy
+from propensia import delimited, delivery, files
+from propensia.delivery import Written
+from propensia.locks import Busy, Lock
 from propensia.settings import Settings
 from propensia.spanish import number, percent
 from propensia.terminal import Parts, table
-from propensia.training import card, running, search, sidecars, thresholds, tracking
-from propensia.training.packing import packed
+from propensia.training import running, search, thresholds, tracking
+from propensia.training.progress import Progress
 from propensia.training.results import KINDS, Figure, Trained
 from propensia.training.running import Job, Listener
-from propensia.training.search import Progress
 
-CANDIDATES = "candidates"
+NAMES = "training_names"
+"""In the state folder: a lock for each name that a training is about to use."""
 # Lines of progress where there is no terminal to draw a bar in.
 QUIET_S = 30.0
 # What Windows takes as the name of a file, and the devices that it takes for one.
 FILE_NAME = re.compile(r"""(?![ .])[^<>:"/\\|?*\x00-\x1f]{1,100}(?<![ .])""").fullmatch
 DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?").fullmatch
 NO_TRACKING = ("no", "off")  # in any case
+UNFINISHED = (
+    "Interrumpido, sin escribir ningún modelo. La misma orden sigue desde la última prueba "
+    "terminada, si la hay."
+)
 
 
 class WrongUse(Exception):
@@ -43,6 +50,10 @@ class WrongUse(Exception):
 
 class NotTrained(Exception):
     """There is no model; the text, in Spanish, says why and what to do."""
+
+
+class Interrupted(Exception):
+    """The person stopped it; the text, in Spanish, says what there is by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,75 +79,74 @@ class Request:
     force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The files of a candidate, side by side."""
-
-    model: Path
-    sidecar: Path
-    card: Path
-
-    @classmethod
-    def beside(cls, model: Path) -> Written:
-        """The files that belong to a PKL of that path."""
-        return cls(
-            model, model.with_name(f"{model.stem}.json"), model.with_name(f"{model.stem}.html")
-        )
-
-
 def run(parts: Parts, request: Request) -> Written:
     """Train, write the candidate and say what came out.
 
     Raises ``WrongUse``, ``NotTrained``, ``ContractError`` and ``OSError``; nothing is written
-    then but what an interrupted search needs to go on.
+    then but what an interrupted search needs to go on. Raises ``Interrupted``, too.
     """
-    job = _job(parts, request)
-    current = parts.registry.current() if request.publish else None
-    if current is not None and current.pinned:
-        raise NotTrained(
-            f"--publish: está fijada la versión {current.version} (propensia pin); suéltela, o "
-            "entrene sin --publish y publique con «propensia admit»"
-        )
-    if request.publish and parts.settings.signatures == "required":
-        raise NotTrained(
-            "--publish: este servidor exige firma; entrene sin --publish, firme el candidato "
-            "(propensia sign) y copie PKL, ficha y firma a la carpeta de modelos"
-        )
-    written = place(parts.settings, job.name)
-    in_the_way = _in_the_way(parts.settings, written, request.publish)
-    if in_the_way is not None and not request.force:
-        raise NotTrained(f"ya existe {in_the_way}: use otro nombre (--out) o --force")
+    with _under_own_name(parts.settings, _job(parts, request)) as job:
+        return _run(parts, request, job)
+
+
+def _run(parts: Parts, request: Request, job: Job) -> Written:
+    written = delivery.place(parts.settings, job.name)
+    if request.publish:
+        _may_publish(parts, written, request.force)
+    _refuse(delivery.candidate_in_the_way(written), request.force)
+    is_written = False
 
     def deliver(trained: Trained) -> None:
+        nonlocal is_written
+        # Looked at again, for a search may take hours; what it tried is kept.
+        _refuse(delivery.candidate_in_the_way(written), request.force)
         bar.say("Escribiendo la ficha y el informe…")
-        write(trained, written)
+        delivery.write(trained, written)
+        is_written = True
 
     try:
         with _Bar() as bar:
             trained = running.train(job, Listener(bar.say, bar.progress), deliver)
+        click.echo(summary(trained))
+        _track(trained, written, request.tracking or str(parts.settings.state / "mlruns"))
     except thresholds.RuleError as error:
         raise WrongUse(str(error)) from error
     except (running.Refused, search.SearchError, delimited.TableError) as error:
         raise NotTrained(str(error)) from error
     except Busy as error:
         raise NotTrained("este mismo entrenamiento ya está en marcha") from error
-    click.echo(summary(trained))
-    _track(trained, written, request.tracking or str(parts.settings.state / "mlruns"))
+    except KeyboardInterrupt as error:
+        raise Interrupted(_left(written, request) if is_written else UNFINISHED) from error
     click.echo(f"\nModelo:  {written.model}\nFicha:   {written.sidecar}\nInforme: {written.card}")
     return written
 
 
-def _in_the_way(settings: Settings, written: Written, publish: bool) -> Path | None:
-    """A file that training would overwrite: a candidate, or what a person dropped."""
-    ours = (written.model, written.sidecar, written.card)
-    dropped = (_dropped(settings, written.model), _dropped(settings, written.sidecar))
-    paths = (*ours, *dropped) if publish else ours
-    return next((path for path in paths if path.exists()), None)
+def _may_publish(parts: Parts, written: Written, force: bool) -> None:
+    """Raises ``NotTrained`` where publishing would be refused anyway: before the work."""
+    if (pinned := delivery.pinned(parts.registry)) is not None:
+        raise NotTrained(
+            f"--publish: {pinned}; suéltela, o entrene sin --publish y publique con «propensia "
+            "admit»"
+        )
+    if parts.settings.signatures == "required":
+        raise NotTrained(
+            "--publish: este servidor exige firma; entrene sin --publish, firme el candidato "
+            "(propensia sign) y copie PKL, ficha y firma a la carpeta de modelos"
+        )
+    _refuse(delivery.dropped_in_the_way(parts.settings, written), force)
 
 
-def _dropped(settings: Settings, path: Path) -> Path:
-    """Where a file of a candidate lies once it is published."""
-    return settings.models / path.name
+def _refuse(in_the_way: Path | None, force: bool) -> None:
+    if in_the_way is not None and not force:
+        raise NotTrained(f"ya existe {in_the_way}: use otro nombre (--out) o --force")
+
+
+def _left(written: Written, request: Request) -> str:
+    """What an interruption after the work has left undone."""
+    text = f"Interrumpido, con el modelo ya escrito en {written.model}; falta su registro"
+    if request.publish:
+        text += f", y publicarlo: «propensia admit {written.model}»"
+    return f"{text}."
 
 
 def _job(parts: Parts, request: Request) -> Job:
@@ -156,9 +166,8 @@ def _job(parts: Parts, request: Request) -> Job:
         if unknown:
             known = ", ".join(KINDS)
             raise WrongUse(f"--families: no hay {', '.join(unknown)}; hay {known}")
-    name = request.name or free_name(parts.settings, contract.name, today)
-    name = name.removesuffix(".pkl")
-    if not FILE_NAME(name) or DEVICE(name):
+    name = (request.name or "").removesuffix(".pkl")
+    if request.name is not None and (not FILE_NAME(name) or DEVICE(name)):
         raise WrongUse(
             f"--out: {files.shown(name)!r} debe ser un nombre de fichero de hasta 100 letras, sin "
             "carpetas ni signos que Windows no admite"
@@ -183,24 +192,32 @@ def _job(parts: Parts, request: Request) -> Job:
     )
 
 
-def free_name(settings: Settings, contract: str, today: date) -> str:
-    """A name that tells the contract and the day, and that no candidate has yet."""
-    wanted = f"{contract}_{today.isoformat()}"
-    names = [wanted, *(f"{wanted}_{number}" for number in range(2, 1_000))]
-    return next(n for n in names if _in_the_way(settings, place(settings, n), True) is None)
+@contextmanager
+def _under_own_name(settings: Settings, job: Job) -> Iterator[Job]:
+    """The job with a name that no other training has while this one lasts. Raises
+    ``NotTrained``."""
+    folder = settings.state / NAMES
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (job.name,) if job.name else _free_names(settings, job):
+        lock = Lock(folder / f"{name}.lock")
+        if lock.acquire():
+            with lock:
+                yield replace(job, name=name)
+            return
+    raise NotTrained(
+        f"ya está en marcha un entrenamiento que hará {job.name}: espere, o use otro nombre "
+        "(--out)"
+    )
 
 
-def place(settings: Settings, name: str) -> Written:
-    """Where the files of a candidate of that name lie."""
-    return Written.beside(settings.models / CANDIDATES / f"{name}.pkl")
-
-
-def write(trained: Trained, written: Written) -> None:
-    """The card and the sidecar before the model, each whole or not at all."""
-    written.model.parent.mkdir(parents=True, exist_ok=True)
-    files.write(written.card, card.render(trained).encode("utf-8"))
-    files.write_json(written.sidecar, sidecars.sidecar(trained))
-    files.write(written.model, packed(trained.model))
+def _free_names(settings: Settings, job: Job) -> Iterator[str]:
+    """Names that tell the contract and the day, and that no candidate has yet."""
+    wanted = f"{job.contract.name}_{job.today.isoformat()}"
+    for name in chain([wanted], (f"{wanted}_{further}" for further in count(2))):
+        written = delivery.place(settings, name)
+        ours = delivery.candidate_in_the_way(written)
+        if ours is None and delivery.dropped_in_the_way(settings, written) is None:
+            yield name
 
 
 def _track(trained: Trained, written: Written, uri: str) -> None:
@@ -220,13 +237,6 @@ def _track(trained: Trained, written: Written, uri: str) -> None:
         click.echo(f"Aviso: {error}", err=True)  # the model is safe; only its record is not
     else:
         click.echo(f"MLflow:  {where}")
-
-
-def publish(settings: Settings, written: Written) -> Path:
-    """Copy a candidate into the models folder, the sidecar first; the path of the PKL there."""
-    for source in (written.sidecar, written.model):
-        files.write(_dropped(settings, source), files.read(source))
-    return _dropped(settings, written.model)
 
 
 SHOWN = {

@@ -74,6 +74,7 @@ _MAKERS: dict[str, Callable[[pd.DataFrame], Any]] = {
         preprocessing.KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf")
     ),
     "powers": lambda _: _behind(preprocessing.PowerTransformer(), SelectKBest(k=4)),
+    "splines": lambda _: _behind(preprocessing.SplineTransformer(4, degree=1)),
     "quantiles": lambda _: _behind(preprocessing.QuantileTransformer(n_quantiles=5)),
     "products": lambda _: _behind(preprocessing.PolynomialFeatures(2)),
     "columns": lambda frame: _behind(_columns(frame)),

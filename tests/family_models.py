@@ -136,6 +136,7 @@ COLUMNS: dict[str, Callable[[], Any]] = {
     "bins": lambda: scaled(
         prepared.KBinsDiscretizer(4, strategy="uniform", quantile_method="averaged_inverted_cdf")
     ),
+    "splines": lambda: scaled(prepared.SplineTransformer(5, knots="quantile")),
     "polynomial features": lambda: scaled(
         prepared.PolynomialFeatures(2), prepared.StandardScaler()
     ),

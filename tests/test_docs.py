@@ -5,6 +5,7 @@ How an example is marked is told in ``docs/development.md``.
 
 from __future__ import annotations
 
+import ast
 import doctest
 import html
 import json
@@ -45,6 +46,8 @@ from propensia.batch import row_faults
 from propensia.contract import Contract, Parameter
 from propensia.inbox import REPORT_SUFFIX, STATE_SUFFIX
 from propensia.training.demonstration import table as synthetic
+from propensia.training.results import Finding
+from propensia.training.running import Refused
 from propensia.web import (
     granian_server,
     models,
@@ -368,6 +371,44 @@ def test_every_field_of_the_request_log_is_documented() -> None:
 
 def test_every_sidecar_key_is_documented() -> None:
     assert set(named("analista.md", "clave")) == sidecar.KEYS
+
+
+def test_every_code_that_training_may_tell_is_documented_and_which_may_be_accepted() -> None:
+    documented = {CODE(cell)[0]: cell.endswith("*") for cell in _cells_of_findings()}
+    assert documented == _findings_of_training()
+
+
+def test_a_line_of_training_ends_with_the_code_that_the_page_explains() -> None:
+    told = str(Refused([Finding("fuga", "EDAD", "Algo pasa con EDAD", fatal=True)]))
+    assert told == "✗ Algo pasa con EDAD. [fuga]"
+    assert "acaba con su código, como `[fuga]`" in page("entrenamiento.md")
+
+
+def _cells_of_findings() -> Iterator[str]:
+    for cell, *_ in rows("entrenamiento.md", "código"):
+        yield from cell.split(", ")
+
+
+def _findings_of_training() -> dict[str, bool]:
+    """The codes that the modules of training write, and whether ``--allow`` takes them."""
+    found = {}
+    for path in (ROOT / "propensia" / "training").glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        texts = {
+            ast.unparse(node.targets[0]): node.value
+            for node in nodes
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        }
+        for node in nodes:
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            if ast.unparse(node.func) not in ("Finding", "_Lack", "self._add"):
+                continue
+            code = texts.get(ast.unparse(node.args[0]), node.args[0])
+            if isinstance(code, ast.Constant):
+                allowable = any(one.arg == "allowable" for one in node.keywords)
+                found[str(code.value)] = allowable
+    return found
 
 
 def test_the_words_of_the_state_file_are_those_that_are_written() -> None:

@@ -224,6 +224,7 @@ TRANSFORMERS: dict[str, Callable[[], Any]] = {
     "Binarizer": Binarizer,
     "Normalizer": Normalizer,
     "KBinsDiscretizer": binned,
+    "SplineTransformer": lambda: preprocessing.SplineTransformer(3),
     "PCA": lambda: PCA(2, svd_solver="arpack", random_state=0),
     "TruncatedSVD": lambda: TruncatedSVD(2, random_state=0),
     "PolynomialFeatures": PolynomialFeatures,
@@ -250,6 +251,7 @@ REFUSE_SPARSE = {
     "TargetEncoder",
     "PowerTransformer",
     "KBinsDiscretizer",
+    "SplineTransformer",
 }
 
 

@@ -34,6 +34,12 @@ def test_it_writes_the_published_number_of_rows_and_sums_up(tmp_path: Path) -> N
     assert re.search(r"con AUC 0,7\d\d\. Ninguna fila es de una persona real\.", result.output)
 
 
+def test_rows_of_one_class_have_no_auc_to_tell(tmp_path: Path) -> None:
+    result = synth(tmp_path / "una.csv", "--rows", 1)
+    assert result.exit_code == Exit.DONE
+    assert re.search(r"la verdad espera el \d+,\d\d\s%\. Ninguna fila", result.output)
+
+
 def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     names = ("a.csv", "b.csv", "c.csv")
     for name, seed in zip(names, (7, 7, 8), strict=True):

@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import joblib
 import learnable_rows
@@ -16,7 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from desk import Desk
 
+from propensia import commands
 from propensia import contract as contracts
 from propensia.__main__ import cli
 from propensia.contract import Contract
@@ -24,9 +28,11 @@ from propensia.features import Features
 from propensia.locks import Lock
 from propensia.registry import Registry
 from propensia.scorer import Scorer
-from propensia.training import trials
+from propensia.training import running, tracking, trials
+from propensia.training.results import Trained
 
 COUNT = 900
+Meanwhile = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -144,6 +150,7 @@ def test_what_is_wrong_with_a_table_is_told_and_nothing_is_written(
         (["--out", "a:b"], 2, "Windows"),
         (["--contract", "telco_churn", "--threshold", "cost=2", "--publish"], 2, "--publish"),
         (["--column", "DEUDA_TOTAL"], 2, "NOMBRE=COLUMNA"),
+        (["--allow", "NOEXISTE"], 1, "«NOEXISTE» no es una columna"),
         (["--contract", "nadie"], 3, "no hay contrato"),
     ],
 )
@@ -166,8 +173,11 @@ def test_a_candidate_is_not_overwritten_unless_told(site: Path, table: Path) -> 
     result = quick(table, "--out", "m")
     assert result.exit_code == 1 and "--force" in result.output
     assert model.read_bytes() == b"mine"
-    assert quick(table, "--out", "m", "--force").exit_code == 0
+    dropped = site / "models" / "m.pkl"
+    dropped.write_bytes(b"mine")
+    assert quick(table, "--out", "m", "--force", "--publish").exit_code == 0
     assert joblib.load(model).n_features_in_ == 13
+    assert dropped.read_bytes() == model.read_bytes()
 
 
 def test_publishing_overwrites_nothing_that_a_person_dropped(site: Path, table: Path) -> None:
@@ -179,11 +189,114 @@ def test_publishing_overwrites_nothing_that_a_person_dropped(site: Path, table: 
     assert dropped.read_bytes() == b"mine"
 
 
-def test_publishing_does_not_pass_over_a_pin(site: Path, table: Path) -> None:
-    assert quick(table, "--out", "a", "--publish").exit_code == 0
-    assert run("pin").exit_code == 0
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Let somebody do something while a model is learnt, before it is delivered."""
+
+    def arrange(act: Callable[[], object]) -> None:
+        def train(
+            job: running.Job, listener: running.Listener, deliver: Callable[[Trained], None]
+        ) -> Trained:
+            def late(trained: Trained) -> None:
+                act()
+                deliver(trained)
+
+            return real(job, listener, late)
+
+        real = running.train
+        monkeypatch.setattr(running, "train", train)
+
+    return arrange
+
+
+def test_publishing_overwrites_nothing_that_was_dropped_meanwhile(
+    site: Path, table: Path, meanwhile: Meanwhile
+) -> None:
+    dropped = site / "models" / "m.pkl"
+    dropped.parent.mkdir()
+    meanwhile(lambda: dropped.write_bytes(b"mine"))
+    result = quick(table, "--out", "m", "--publish")
+    candidate = site / "models" / "candidates" / "m.pkl"
+    assert result.exit_code == 1, result.output
+    assert f"ya existe {dropped}" in result.output
+    assert f"«propensia admit {candidate}»" in result.output
+    assert dropped.read_bytes() == b"mine" and not dropped.with_suffix(".json").exists()
+    assert run("admit", candidate).exit_code == 0
+    assert dropped.read_bytes() == b"mine"
+
+
+def test_publishing_does_not_pass_over_a_pin(
+    site: Path, table: Path, contract: Contract, meanwhile: Meanwhile
+) -> None:
+    Desk(site, contract).publish(0.5)
+    meanwhile(lambda: run("pin"))
     result = quick(table, "--out", "b", "--publish")
+    assert result.exit_code == 1, result.output
+    assert "fijada" in result.output
+    candidate = site / "models" / "candidates" / "b.pkl"
+    assert f"«propensia admit {candidate}»" in result.output
+    assert candidate.exists() and not (site / "models" / "b.pkl").exists()
+    result = quick(table, "--out", "c", "--publish")
     assert result.exit_code == 1 and "fijada" in result.output
+    assert not candidate.with_name("c.pkl").exists(), "told before the work"
+
+
+def test_a_pin_that_was_made_while_the_file_is_judged_holds(
+    site: Path, table: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = Desk(site, contract).publish(0.5)
+
+    def read(*given: Any) -> Any:
+        assert run("pin").exit_code == 0
+        return real(*given)
+
+    real = commands.read
+    monkeypatch.setattr(commands, "read", read)
+    result = quick(table, "--out", "b", "--publish")
+    assert result.exit_code == 1, result.output
+    assert "se publicó otra cosa mientras tanto" in result.output
+    current = Registry(site / "var").current()
+    assert current is not None and current.pinned and current.version == pinned
+
+
+def test_a_candidate_that_appeared_meanwhile_stays_and_the_search_is_kept(
+    site: Path, table: Path, meanwhile: Meanwhile
+) -> None:
+    model = site / "models" / "candidates" / "m.pkl"
+    model.parent.mkdir(parents=True)
+    meanwhile(lambda: model.write_bytes(b"mine"))
+    result = quick(table, "--out", "m")
+    assert result.exit_code == 1 and f"ya existe {model}" in result.output
+    assert model.read_bytes() == b"mine"
+    result = quick(table, "--out", "n")
+    assert result.exit_code == 0 and "Sigue una búsqueda" in result.output, result.output
+
+
+def _interrupted(*_: object, **__: object) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_interrupting_the_search_says_that_no_model_was_written(
+    site: Path, table: Path, meanwhile: Meanwhile
+) -> None:
+    meanwhile(_interrupted)
+    result = quick(table, "--out", "m")
+    assert result.exit_code == 1
+    assert "Interrumpido, sin escribir ningún modelo. La misma orden sigue" in result.output
+    assert not list((site / "models").rglob("*.*"))
+
+
+def test_interrupting_the_record_says_that_the_model_is_there(
+    site: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "log", _interrupted)
+    arguments = ["--minutes", "0.05", "--families", "logistica", "--out", "m", "--publish"]
+    result = run("train", table, *arguments)
+    model = site / "models" / "candidates" / "m.pkl"
+    assert result.exit_code == 1
+    assert f"Interrumpido, con el modelo ya escrito en {model}; falta su registro" in result.output
+    assert f"«propensia admit {model}»" in result.output
+    assert joblib.load(model).n_features_in_ == 13
 
 
 def test_another_contract_needs_no_other_code(site: Path) -> None:
@@ -231,10 +344,40 @@ def test_the_same_training_twice_at_once_is_refused(site: Path, table: Path) -> 
         (lock,) = (site / "var" / "training").glob("*/lock")
         assert not Lock(lock).acquire()
         result = quick(table, "--out", "m")
-        assert result.exit_code == 1 and "en marcha" in result.output
+        assert result.exit_code == 1 and "en marcha un entrenamiento" in result.output
+        result = quick(table, "--out", "n")
+        assert result.exit_code == 1 and "este mismo entrenamiento" in result.output
     finally:
         child.kill()
         child.wait()
+
+
+def test_two_trainings_at_once_take_two_names(site: Path, table: Path, contract: Contract) -> None:
+    """Who ends last would otherwise overwrite the candidate of who ended first."""
+    other = learnable_rows.write(
+        site / "noviembre.csv", contract, learnable_rows.rows(contract, COUNT + 1)
+    )
+    words = ["train", "{}", "--minutes", "0.05", "--families", "logistica", "--tracking", "no"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "propensia", *(word.format(data) for word in words)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for data in (table, other)
+    ]
+    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert len(list((site / "models" / "candidates").glob("*.pkl"))) == 2
+
+
+def test_a_name_that_another_training_is_about_to_use_is_refused(site: Path, table: Path) -> None:
+    folder = site / "var" / "training_names"
+    folder.mkdir(parents=True)
+    with Lock(folder / "m.lock"):
+        result = quick(table, "--out", "m")
+    assert result.exit_code == 1
+    assert "un entrenamiento que hará m" in result.output
+    assert "--out" in result.output
 
 
 @pytest.mark.slow

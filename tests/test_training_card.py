@@ -131,7 +131,7 @@ def test_what_others_wrote_is_text_and_a_password_is_nobodys(trained: Trained) -
     one = replace(trained, findings=(finding,), data=replace(trained.data, source=source))
     html = card.render(one)
     assert "<script" not in html
-    assert "<script>alert(1)</script> & «eso»." in Page(html).text
+    assert "<script>alert(1)</script> & «eso». raro" in Page(html).text
     assert "reto" not in html and "//10.0.0.1/cobros" in html
 
 

@@ -26,6 +26,7 @@ from propensia.admission import graph, parity, reader
 from propensia.training import networks
 from propensia.training.networks import Line, Settings, Tell
 from propensia.training.rows import Labels
+from propensia.training.search import Progress
 
 pytestmark = pytest.mark.filterwarnings(OLD_COPY)
 
@@ -52,7 +53,11 @@ def crossed(count: int = COUNT) -> tuple[pd.DataFrame, Labels]:
     return pd.DataFrame(rows, columns=list(COLUMNS)), labels
 
 
-def silent(_: str) -> None:
+def silent(_: Progress) -> None:
+    """Nobody to tell."""
+
+
+def nothing() -> None:
     """Nobody to tell."""
 
 
@@ -75,7 +80,10 @@ def searched(folder: Path, trials: int, tell: Tell = silent) -> Settings | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("propensia.training.network_space.MOST_TRIALS", trials)
         patch.setattr(networks, "PATIENCE", 2)
-        return networks.search(table, labels, FOLDS, seconds=400, folder=folder, seed=1, tell=tell)
+        found = networks.search(
+            table, labels, FOLDS, seconds=400, folder=folder, seed=1, tell=tell
+        )
+    return None if found is None else found[0]
 
 
 @dataclass(frozen=True)
@@ -84,12 +92,12 @@ class Found:
 
     folder: Path
     settings: Settings | None
-    told: list[str]
+    told: list[Progress]
 
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    folder, told = tmp_path_factory.mktemp("search"), list[str]()
+    folder, told = tmp_path_factory.mktemp("search"), list[Progress]()
     return Found(folder, searched(folder, 2, told.append), told)
 
 
@@ -102,7 +110,9 @@ def folder(search: Found, tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_out_of_fold_it_finds_what_no_line_can() -> None:
     table, labels = crossed()
-    found = networks.out_of_fold(table, labels, FOLDS, LONGER, seed=1, deadline=NEVER)
+    found = networks.out_of_fold(
+        table, labels, FOLDS, LONGER, seed=1, deadline=NEVER, tell=nothing
+    )
     assert found is not None
     chances, settings = found
     assert chances.shape == (COUNT,) and chances.dtype == np.float64
@@ -121,10 +131,21 @@ def test_the_first_trial_is_the_good_guess_and_the_best_one_wins(search: Found) 
     assert (search.settings.batch, search.settings.dropout) == (values["batch"], values["dropout"])
     defaults = {name: part["default"] for name, part in space(search.folder).items()}
     assert trials["trial_0"]["hyperparameters"]["values"] == defaults
-    assert [line.partition(":")[0] for line in search.told] == [
-        "Red neuronal, prueba 1",
-        "Red neuronal, prueba 2",
-    ]
+    assert [now.trials for now in search.told] == [1, 2]
+    assert 0 < search.told[0].spent_s < search.told[1].spent_s < search.told[1].allowed_s == 400
+    assert 0.5 <= search.told[0].auc <= search.told[1].auc <= 1
+
+
+def test_the_time_of_an_interrupted_search_counts(folder: Path, search: Found) -> None:
+    """It had no more time than what two trials took: there is nothing left to do."""
+    table, labels = crossed()
+    spent = search.told[-1].spent_s
+    found = networks.search(
+        table, labels, FOLDS, seconds=spent, folder=folder, seed=1, tell=silent
+    )
+    assert found is not None and found[0] == search.settings
+    assert found[1] == replace(search.told[-1], allowed_s=spent)
+    assert len(scored(folder)) == 2, "no third one"
 
 
 def space(folder: Path) -> dict[str, dict[str, Any]]:
@@ -195,7 +216,10 @@ def test_time_that_runs_out_stops_the_trial_that_is_running(tmp_path: Path) -> N
 def test_a_deadline_that_is_past_gives_nothing() -> None:
     table, labels = crossed()
     past = time.monotonic()
-    assert networks.out_of_fold(table, labels, FOLDS, SMALL, seed=1, deadline=past) is None
+    assert (
+        networks.out_of_fold(table, labels, FOLDS, SMALL, seed=1, deadline=past, tell=nothing)
+        is None
+    )
 
 
 def test_how_long_a_fold_learns_is_decided_by_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +239,7 @@ def test_how_long_a_fold_learns_is_decided_by_the_others(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(networks, "_learn", learnt)
     table, labels = crossed()
-    found = networks.out_of_fold(table, labels, FOLDS, SMALL, seed=1, deadline=NEVER)
+    found = networks.out_of_fold(table, labels, FOLDS, SMALL, seed=1, deadline=NEVER, tell=nothing)
     assert found is not None
     chances, settings = found
     # The fourth epoch counts for nobody, as fold 1 was stopped before it.
@@ -224,14 +248,12 @@ def test_how_long_a_fold_learns_is_decided_by_the_others(monkeypatch: pytest.Mon
     assert asked == [9, 9, 9], "half as long again as the search found best"
 
 
-def test_a_table_with_gaps_is_left_to_others(tmp_path: Path) -> None:
-    table, labels = crossed()
-    table.iloc[5, 2] = np.nan
-    told: list[str] = []
-    found = networks.search(
-        table, labels, FOLDS, seconds=60, folder=tmp_path, seed=1, tell=told.append
-    )
-    assert found is None and "huecos" in told[0]
+@pytest.mark.parametrize("value", [np.nan, 1e39])  # float32 ends before 1e39
+def test_a_table_with_gaps_is_left_to_others(value: float) -> None:
+    table, _ = crossed()
+    assert networks.takes(table)
+    table.iloc[5, 2] = value
+    assert not networks.takes(table)
 
 
 @pytest.mark.slow
@@ -243,7 +265,7 @@ def test_what_is_told_out_of_fold_was_not_learnt_by_heart() -> None:
     wide = Settings((27, 256), 1e-2, 0.0, 0.0, 64, epochs=8)
     model = networks.fit(table, labels, replace(wide, epochs=12), seed=1)
     assert stats.auc(labels, networks.chances(model, table)) > 0.75
-    found = networks.out_of_fold(table, labels, FOLDS, wide, seed=1, deadline=NEVER)
+    found = networks.out_of_fold(table, labels, FOLDS, wide, seed=1, deadline=NEVER, tell=nothing)
     assert found is not None
     # Four standard errors of an AUC of 0.5 with 450 rows on each side.
     assert abs(stats.auc(labels, found[0]) - 0.5) < 4 * 0.0193

@@ -17,9 +17,12 @@ from propensia import sampling, synthetic
 from propensia.contract import Contract
 from propensia.tables import open_table
 from propensia.training import choices, networks, reading, running, search
-from propensia.training.results import Trained
+from propensia.training.networks import Settings
+from propensia.training.results import Threshold, Trained
 from propensia.training.rows import Rows
 from propensia.training.running import Job, Listener
+from propensia.training.search import Progress, Task
+from propensia.training.shaping import Layout
 
 TODAY = datetime.date(2026, 1, 31)
 COUNT = 900
@@ -96,6 +99,17 @@ def test_the_model_that_is_kept_learnt_from_every_row(by_time: Trained) -> None:
     table = rows.table(by_time.contract, "raw")
     expected = _refitted(by_time, rows, rows)
     np.testing.assert_allclose(by_time.model.predict_proba(table)[:, 1], expected, atol=1e-9)
+
+
+def test_a_network_is_not_balanced_and_says_so(contract: Contract, tmp_path: Path) -> None:
+    rows = learnable_rows.rows(contract, 400)
+    table, heard = learnable_rows.write(tmp_path / "t.csv", contract, rows), Heard()
+    job = Job(str(table), contract, "m", tmp_path, TODAY, minutes=0.02, balance="under")
+    with pytest.raises(search.SearchError, match="no se equilibran"):
+        running.train(replace(job, families=("red",)), heard.listener)
+    trained = running.train(replace(job, families=("logistica", "red")), heard.listener)
+    assert "red neuronal" not in {one.family for one in trained.candidates}
+    assert any("no se equilibran; quite --balance" in line for line in heard.said)
 
 
 def test_labels_that_are_noise_are_not_learnt(contract: Contract, tmp_path: Path) -> None:
@@ -213,6 +227,89 @@ def test_nothing_is_lost_where_the_files_cannot_be_written(
     assert list((tmp_path / "training").rglob("*.npz")), "the trials are still there"
     running.train(job, Heard().listener)
     assert not list((tmp_path / "training").rglob("*.npz"))
+
+
+class Networks:
+    """The network's part of a training, without its libraries: it takes all time but a second."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, minutes: float) -> None:
+        self.settings, self.seconds = Settings((9,), 1e-3, 0.0, 0.0, 64, epochs=4), 60 * minutes
+        self.folds = 0
+        patch.setattr(networks, "available", lambda: True)
+        patch.setattr(networks, "search", self.search)
+        patch.setattr(networks, "out_of_fold", self.out_of_fold)
+
+    def search(self, *_: object, **__: object) -> tuple[Settings, Progress]:
+        """As of trials that are kept already."""
+        return self.settings, Progress(self.seconds - 1, 0.0, 3, 0.6)
+
+    def out_of_fold(
+        self, table: pd.DataFrame, *_: object, **more: object
+    ) -> tuple[np.ndarray, Settings]:
+        """Chances by lot: another model is taken in the end."""
+        self.folds += 1
+        more["tell"]()  # type: ignore[operator]
+        said = np.random.default_rng(1).uniform(0.2, 0.8, len(table))
+        return said, replace(self.settings, epochs=2)
+
+
+def test_what_a_network_came_to_is_kept_with_its_time(
+    contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in the search of the others, which have the rest of the minutes."""
+    network, heard = Networks(monkeypatch, minutes=3.5), list[Progress]()
+    rows = learnable_rows.rows(contract, COUNT)
+    table = learnable_rows.write(tmp_path / "t.csv", contract, rows)
+    job = Job(
+        str(table), contract, "m", tmp_path, TODAY, minutes=3.5, families=("logistica", "red")
+    )
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            running.train(job, Heard().listener)
+    said = Heard()
+    trained = running.train(job, Listener(said.said.append, heard.append))
+    assert network.folds == 1, "they were not done again"
+    assert "Sigue una búsqueda que se interrumpió." in said.said
+    (red,) = (one for one in trained.candidates if one.family == "red neuronal")
+    assert red.settings == replace(network.settings, epochs=2).shown()
+    assert {now.allowed_s for now in heard} == {210.0}
+    assert min(now.spent_s for now in heard) > 209, "the others come after the network"
+
+
+def test_other_settings_of_a_network_are_judged_anew(
+    contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more minutes a further search may find better ones."""
+    network, heard = Networks(monkeypatch, minutes=3.5), list[Progress]()
+    rows = learnable_rows.rows(contract, 300)
+    made = Task(
+        rows.table(contract, "raw"),
+        rows.labels,
+        np.arange(300) % 3,
+        rows.groups,
+        Layout.of(contract, rows.table(contract, "raw")),
+        [],
+        "none",
+        1,
+    )
+
+    def choose(*_: object) -> Threshold:
+        return Threshold(0.5, {"es": "0.5", "en": "0.5"})
+
+    def again() -> choices.Network:
+        return choices.network(contract, made, rows, 60.0, tmp_path, choose, heard.append)
+
+    again()
+    network.settings = replace(network.settings, dropout=0.4)
+    assert again().candidates[0].settings["dropout"] == 0.4 and network.folds == 2
+    again()
+    assert network.folds == 2
+    assert [now.trials for now in heard] == [3, 3], "each fold tells how late it is"
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import learnable_rows
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import issparse
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import Pipeline
@@ -18,10 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from propensia.contract import Contract
 from propensia.locks import Lock
-from propensia.training import candidates, search, splitting, trials
+from propensia.training import candidates, choices, search, splitting, trials
 from propensia.training.candidates import FAMILIES, Family
-from propensia.training.results import KINDS
-from propensia.training.search import Found, Progress, SearchError, Task
+from propensia.training.progress import Progress
+from propensia.training.results import KINDS, Threshold
+from propensia.training.search import Found, SearchError, Task
 from propensia.training.shaping import Layout
 from propensia.training.trials import Ended
 
@@ -46,6 +48,7 @@ def task(contract: Contract, *names: str, count: int = 600, step: float = 1.0) -
         table,
         rows.labels,
         splitting.folds(rows, 3, seed=1),
+        rows.groups,
         Layout.of(contract, table),
         [ALL[name] for name in names],
         "none",
@@ -128,13 +131,28 @@ def stopped_after(count: int, made: Task, folder: Path) -> None:
 
 def test_a_stopped_search_goes_on_where_it_was(contract: Contract, tmp_path: Path) -> None:
     made = task(contract, "logistica", count=300)
-    stopped_after(2, made, tmp_path)
+    stopped_after(4, made, tmp_path)  # both guesses, and two that the sampler drew
     heard: list[Progress] = []
     found = search.run(replace(made, clock=Clock(1.0)), 25.0, tmp_path, heard.append)
-    assert heard[0].trials >= 2, "they were kept"
+    assert heard[0].trials >= 4, "they were kept"
     assert heard[0].spent_s > 3, "their time counts"
     settings = [tuple(sorted(one.settings.items())) for one in found.tried]
+    assert len(settings) >= 7
     assert len(set(settings)) == len(settings), "nothing was tried twice"
+
+
+def test_a_lost_guess_is_done_again_and_no_trial_takes_the_place_of_another(
+    contract: Contract, tmp_path: Path
+) -> None:
+    made = task(contract, "logistica", count=300)
+    stopped_after(4, made, tmp_path)
+    first, *others = sorted(tmp_path.glob("*.npz"))
+    kept = {path: path.read_bytes() for path in others}
+    first.write_bytes(b"")
+    found = search.run(replace(made, clock=Clock(1.0)), 25.0, tmp_path, silent)
+    assert {path: path.read_bytes() for path in others} == kept
+    assert len(found.tried) > len(kept)
+    assert [dict(one.settings) for one in found.tried].count(dict(ALL["logistica"].few)) == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", None])
@@ -319,11 +337,73 @@ def test_balancing_evens_out_what_each_family_learns_from_and_nothing_else(
     family = replace(ALL[name], build=watched, threaded=False)
     watching = candidates.build(family, settings, layout, len(rows), 1, balance, 1)
     with search.patient(), threadpool_limits(1):
-        watching.fit(table, rows.labels)
+        candidates.fit(watching, table, rows.labels, rows.groups, balance)
         real = candidates.build(ALL[name], settings, layout, len(rows), 1, balance, 1)
-        said = real.fit(table, rows.labels).predict_proba(table)[:, 1]
+        candidates.fit(real, table, rows.labels, rows.groups, balance)
+        said = real.predict_proba(table)[:, 1]
     assert Watched.seen[0] == Watched.seen[1] > 0
     assert said.mean() == pytest.approx(rows.labels.mean(), abs=0.03)
+
+
+def test_what_a_line_learns_from_is_kept_sparse(contract: Contract) -> None:
+    """Most of it are zeros: of a million rows dense, each fold would take a gigabyte."""
+    table = learnable_rows.rows(contract, 1_000).table(contract, "raw")
+    # As a million rows are learnt from first.
+    settings, layout = ALL["logistica"].many, Layout.of(contract, table)
+    model = candidates.build(ALL["logistica"], settings, layout, len(table), 1, "none", 1)
+    with search.patient():
+        made = model[:-1].fit_transform(table)
+    assert issparse(made)
+    assert made.data.nbytes + made.indices.nbytes < 0.5 * 8 * made.shape[0] * made.shape[1]
+
+
+def test_what_balancing_does_to_the_chances_is_undone_with_rows_of_other_customers(
+    contract: Contract,
+) -> None:
+    """300 customers with ten equal rows each and labels that are noise: who knew a customer's
+    other rows would see that they tell everything, and believe them of the next customers."""
+    rows = learnable_rows.rows(contract, 300)
+    noise = np.random.default_rng(1).random(300) < 0.3
+    rows = replace(rows, labels=noise.astype(np.int64)).take(np.repeat(np.arange(300), 10))
+    table = rows.table(contract, "raw")
+    settings = {**ALL["lightgbm"].few, "min_child_samples": 2, "n_estimators": 400}
+    layout = Layout.of(contract, table)
+    model = candidates.build(ALL["lightgbm"], settings, layout, len(rows), 1, "over", 1)
+    with search.patient(), threadpool_limits(1):
+        candidates.fit(model, table, rows.labels, rows.groups, "over")
+    fresh = learnable_rows.rows(contract, 1_000, seed=6).table(contract, "raw")
+    assert np.std(model.predict_proba(fresh)[:, 1]) < 0.1
+
+
+def test_a_balanced_search_and_its_vote_are_fitted(contract: Contract, tmp_path: Path) -> None:
+    rows = learnable_rows.rows(contract, 600, customers=200)
+    made = replace(
+        task(contract, "logistica", "bosque"),
+        **{"groups": rows.groups, "folds": splitting.folds(rows, 3, seed=1), "balance": "under"},
+    )
+    found = search.run(made, 4.0, tmp_path, silent)
+    assert not found.failures
+    vote = choices.vote(contract, made, rows, found.tried, lambda *_: Threshold(0.5, {}))
+    said = vote.chances(vote.fit(rows), rows)
+    assert said.mean() == pytest.approx(rows.labels.mean(), abs=0.05)
+    # Three folds learnt from two thirds each: together from all rows twice. A line is fitted on
+    # one core, and its folds each had one.
+    cores = {"regresión logística": min(candidates.CORES, 3), "bosque aleatorio": 1}
+    taken = [one.seconds * cores[one.family] for one in vote.candidates if one.weight > 0]
+    assert vote.fit_s == pytest.approx(sum(taken) / 2)
+
+
+def test_a_line_is_fitted_where_all_of_a_column_are_gaps(contract: Contract) -> None:
+    table = learnable_rows.rows(contract, 300).table(contract, "raw")
+    layout = Layout.of(contract, table)
+    assert layout.gaps
+    table[list(layout.gaps)] = np.nan
+    labels = np.arange(300) % 2
+    for settings in (ALL["logistica"].few, ALL["logistica"].many):
+        model = candidates.build(ALL["logistica"], settings, layout, 300, 1, "none", 1)
+        with search.patient():
+            said = model.fit(table, labels).predict_proba(table)
+        assert np.isfinite(said).all()
 
 
 def test_a_search_that_nobody_went_on_with_for_a_month_is_removed(tmp_path: Path) -> None:

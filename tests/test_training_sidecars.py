@@ -33,7 +33,15 @@ from propensia.monitoring import reference
 from propensia.registry import Registry
 from propensia.training import sidecars
 from propensia.training.demonstration import table
-from propensia.training.results import Candidate, Data, Evaluation, Figure, Threshold, Trained
+from propensia.training.results import (
+    Candidate,
+    Data,
+    Evaluation,
+    Figure,
+    Finding,
+    Threshold,
+    Trained,
+)
 from propensia.training.rows import Rows
 
 COUNT = 900
@@ -75,7 +83,12 @@ def made(name: str = "cobranza", view: str = "raw", *, dates: bool = False) -> T
         calibrator="ninguna",
         rows=rows,
         data=Data("clientes.csv", "ab" * 32, COUNT + 3, COUNT, {"EDAD edad_no_valida": 3}),
-        findings=(),
+        findings=(
+            Finding("fuga", "CP", "La columna CP sola casi adivina la etiqueta", allowable=True),
+            Finding("filas_ilegibles", "EDAD", "El contrato no lee 2 filas"),
+            Finding("filas_ilegibles", "EDAD", "El contrato no lee 1 fila"),
+            Finding("sin_fecha", "", "El contrato no dice qué columna es la fecha"),
+        ),
         evaluation=Evaluation(
             places=places,
             chances=chances,
@@ -290,6 +303,15 @@ def test_where_the_data_come_from(told: dict[str, Any]) -> None:
     assert told["entrenamiento"]["filas_intervalo"] == 75
     assert told["entrenamiento"]["opciones"] == {"balance": "none", "allow": ["CP"]}
     assert told["entrenamiento"]["hecho"] == "2026-10-01T09:30:00+00:00"
+
+
+def test_what_was_found_in_the_table_is_kept_by_its_code(told: dict[str, Any]) -> None:
+    """Not its sentence: that of a family that cannot be fitted repeats what a library says."""
+    assert told["entrenamiento"]["avisos"] == [
+        {"codigo": "fuga", "columna": "CP", "aceptado": True},
+        {"codigo": "filas_ilegibles", "columna": "EDAD", "aceptado": False},
+        {"codigo": "sin_fecha", "columna": None, "aceptado": False},
+    ]
 
 
 # Reference distributions

@@ -203,7 +203,12 @@ def _pairs(
     metavar="URI",
     help="Registro de MLflow: una carpeta, un servidor o «no» [mlruns, en la de estado].",
 )
-@click.option("--force", is_flag=True, help="Sobrescribe un candidato del mismo nombre.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Sobrescribe el candidato del mismo nombre y, con --publish, el PKL de la carpeta de "
+    "modelos.",
+)
 @told
 def train(**given: Any) -> None:
     """Entrena con DATOS (CSV, Parquet o la URL de una base de datos) un modelo del contrato.
@@ -224,15 +229,17 @@ def train(**given: Any) -> None:
         written = train_.run(parts, train_.Request(**given))
     except train_.WrongUse as error:
         fail(str(error), Exit.WRONG_USE)
-    except train_.NotTrained as error:
+    except (train_.NotTrained, train_.Interrupted) as error:
         fail(str(error), Exit.REFUSED)
-    except KeyboardInterrupt:
-        fail("Interrumpido. La misma orden sigue donde estaba.", Exit.REFUSED)
     if given["publish"]:
-        from propensia import commands
+        from propensia import commands, delivery
 
-        path = train_.publish(parts.settings, written)
-        sys.exit(commands.admit(parts, path, "entrenado con propensia train", False, who()))
+        try:
+            path, seen = delivery.publish(parts, written, force=given["force"])
+        except delivery.NotPublished as error:
+            fail(str(error), Exit.REFUSED)
+        why = "entrenado con propensia train"
+        sys.exit(commands.admit(parts, path, why, False, who(), only_after=seen))
 
 
 COMMANDS: tuple[click.Command, ...] = (synth, train, skew)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,10 @@ from propensia.training.rows import Chances, Labels, Places
 Weights = npt.NDArray[np.float64]
 NO_CALIBRATOR = "ninguna"
 CALIBRATORS = (NO_CALIBRATOR, "temperature", "isotonic")
-# More members cost time in every request, and bring little. Two settings of a kind: which of its
-# best ones is the better is mostly chance, and their mean is steadier than either.
-KINDS, SETTINGS = 3, 2
+# More members cost time in every request, and bring little.
+MEMBERS, VOTES = 6, 12
+# Which of the best settings of a kind is the best is mostly chance; further ones only add to it.
+OF_A_KIND = 3
 LEAST_FOR_ISOTONIC = 2_000
 
 
@@ -82,8 +82,9 @@ class Blend:
 def blend(columns: npt.NDArray[np.float64], families: Sequence[str], known: Known) -> Blend:
     """The blend of ``(c, n)`` out-of-fold chances with a low log loss on the rows ``known``.
 
-    The two best candidates of each of the best ``families`` ``(c,)`` have one vote each: kinds
-    of models that err in different ways. A calibrator is taken only if it helps customers that
+    ``families`` ``(c,)`` are their kinds. Candidates are chosen one by one, again and again, each
+    time the one that helps most those chosen before (R. Caruana and others, «Ensemble Selection
+    from Libraries of Models», ICML 2004). A calibrator is taken only if it helps customers that
     it was not fitted on, by more than the standard error of that gain.
     """
     weights = _votes(columns, families, known.labels)
@@ -94,27 +95,29 @@ def blend(columns: npt.NDArray[np.float64], families: Sequence[str], known: Know
 
 
 def _votes(columns: npt.NDArray[np.float64], families: Sequence[str], labels: Labels) -> Weights:
-    def loss(kinds: Sequence[list[int]]) -> float:
-        return stats.log_loss(labels, columns[list(chain(*kinds))].mean(axis=0))
-
-    kinds: dict[str, list[int]] = {}
-    for place in np.argsort([loss([[place]]) for place in range(len(columns))], kind="stable"):
-        kinds.setdefault(families[place], []).append(int(place))
-    taken = [
-        places[:SETTINGS] if loss([places[:SETTINGS]]) < loss([places[:1]]) else places[:1]
-        for places in list(kinds.values())[:KINDS]
-    ]
-    # Who makes the vote worse has none: on some tables one kind is far behind.
-    while len(taken) > 1:
-        without = [taken[:place] + taken[place + 1 :] for place in range(len(taken))]
-        losses = [loss(fewer) for fewer in without]
-        if min(losses) >= loss(taken):
-            break
-        taken = without[int(np.argmin(losses))]
-    voting = list(chain(*taken))
-    weights = np.zeros(len(columns))
-    weights[voting] = 1 / len(voting)
+    votes, sums = np.zeros(len(columns)), np.zeros(len(labels))
+    least, weights = np.inf, votes
+    able = _best_of_each_kind(columns, families, labels)
+    for count in range(1, VOTES + 1):
+        if np.count_nonzero(votes) == MEMBERS:
+            able = [place for place in able if votes[place]]
+        losses = [stats.log_loss(labels, (sums + columns[place]) / count) for place in able]
+        chosen = able[int(np.argmin(losses))]
+        votes[chosen] += 1
+        sums += columns[chosen]
+        if min(losses) < least:
+            least, weights = min(losses), votes / count
     return weights
+
+
+def _best_of_each_kind(
+    columns: npt.NDArray[np.float64], families: Sequence[str], labels: Labels
+) -> list[int]:
+    kinds: dict[str, list[int]] = {}
+    losses = [stats.log_loss(labels, column) for column in columns]
+    for place in np.argsort(losses, kind="stable"):
+        kinds.setdefault(families[place], []).append(int(place))
+    return [place for places in kinds.values() for place in places[:OF_A_KIND]]
 
 
 def _choose(mean: Chances, known: Known) -> str:

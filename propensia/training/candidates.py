@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+import pandas as pd
+import sklearn
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from imblearn.under_sampling import RandomUnderSampler
@@ -25,9 +27,11 @@ from sklearn.ensemble import (
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
+from propensia.training.rows import Labels
 from propensia.training.shaping import Layout, for_lines, for_trees
 
 Settings = Mapping[str, Any]
@@ -35,6 +39,8 @@ Settings = Mapping[str, Any]
 OURS = ("extra_trees", "leaf_share")
 # From so many rows on, larger models are tried first.
 MANY = 15_000
+# Parts that the rows of a fit are dealt into where classes are evened out.
+PARTS = 3
 CORES = max(1, min(os.cpu_count() or 1, 8))
 
 
@@ -76,7 +82,8 @@ def build(
     ``count`` rows will be learnt from, by ``jobs`` threads where the library has a choice.
 
     With a ``balance`` the classes are evened out among the rows of each fit alone, and what that
-    does to the probabilities is undone by a sigmoid fitted on rows that were left as they are.
+    does to the probabilities is undone by a sigmoid fitted on rows that were left as they are, of
+    other customers: then only ``fit`` can fit it.
     """
     pipeline: Pipeline = family.build(settings, layout, count, seed)
     if family.threaded:
@@ -88,7 +95,20 @@ def build(
     fill = SimpleImputer(strategy="median", add_indicator=True)
     filled = [("fill", fill)] if balance == "smote" and layout.gaps else []
     steps = [*before, *filled, ("balance", _sampler(balance, seed)), model]
-    return CalibratedClassifierCV(ResamplingPipeline(steps), method="sigmoid", cv=3)
+    return CalibratedClassifierCV(
+        ResamplingPipeline(steps), method="sigmoid", cv=GroupKFold(PARTS)
+    )
+
+
+def fit(
+    model: BaseEstimator, table: pd.DataFrame, labels: Labels, groups: Labels, balance: str
+) -> BaseEstimator:
+    """``model``, one of ``build`` with that ``balance`` or a vote of such, fitted on the rows;
+    ``groups`` ``(n,)`` are equal for rows of one customer."""
+    if balance == "none":
+        return model.fit(table, labels)
+    with sklearn.config_context(enable_metadata_routing=True):  # it hands the groups on inside
+        return model.fit(table, labels, groups=groups)
 
 
 def _sampler(balance: str, seed: int) -> BaseEstimator:
@@ -101,13 +121,13 @@ def _sampler(balance: str, seed: int) -> BaseEstimator:
 
 def _logistic(settings: Settings, layout: Layout, count: int, seed: int) -> Pipeline:
     model = LogisticRegression(C=settings["C"], max_iter=2_000, random_state=seed)
-    return Pipeline([("columns", for_lines(layout, settings["bins"])), ("model", model)])
+    return Pipeline([("columns", for_lines(layout, settings["knots"])), ("model", model)])
 
 
 def _suggest_logistic(trial: optuna.Trial) -> Settings:
     return {
         "C": trial.suggest_float("C", 1e-3, 30.0, log=True),
-        "bins": trial.suggest_categorical("bins", [0, 4, 8, 12, 20]),
+        "knots": trial.suggest_categorical("knots", [0, 3, 5, 8, 13]),
     }
 
 
@@ -205,8 +225,8 @@ FAMILIES = (
     Family(
         "logistica",
         "regresión logística",
-        {"C": 0.3, "bins": 8},
-        {"C": 1.0, "bins": 20},
+        {"C": 0.3, "knots": 5},
+        {"C": 1.0, "knots": 13},
         _suggest_logistic,
         _logistic,
     ),

@@ -5,6 +5,7 @@ They know what rows were told by models that had not seen them; whether that is 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,22 +13,28 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 from sklearn.ensemble import VotingClassifier
 
 from propensia import stats
 from propensia.contract import Column, Contract
-from propensia.training import blending, evaluation, networks, scoring, search
+from propensia.training import blending, candidates, evaluation, networks, scoring, search, trials
 from propensia.training.blending import NO_CALIBRATOR, Blend, Known
 from propensia.training.candidates import CORES
 from propensia.training.evaluation import Candidates, Combined, CrossFitted
-from propensia.training.results import Candidate, Threshold
+from propensia.training.progress import Tell
+from propensia.training.results import KINDS, Candidate, Threshold
 from propensia.training.rows import Chances, Labels, Places, Rows, usual_view
 from propensia.training.search import Task, Tried
+from propensia.training.trials import Ended
 
 # Where yes begins, for the chances of rows with those labels at those places of the task.
 Chooser = Callable[[Labels, Chances, Places], Threshold]
-Tell = Callable[[str], None]
-# The network's search takes this part of its time; its folds and its fit the rest.
+NETWORK = KINDS[-1]
+# The network's part of the time of a training, and the least that is worth beginning with.
+NETWORK_SHARE = 0.25
+NETWORK_LEAST_S = 45.0
+# Its search takes this part of that; its folds the rest.
 SEARCHING = 0.5
 
 
@@ -35,7 +42,8 @@ class Choice(Protocol):
     """A way to make a model.
 
     ``view`` is what it learns from; ``unseen`` what the rows of the task were told by models
-    that had not seen them; ``calibrator`` and ``candidates`` say what it is.
+    that had not seen them; ``calibrator`` and ``candidates`` say what it is; ``fit_s`` is about
+    how many seconds ``fit`` takes on the rows of the task, by what its folds took.
     """
 
     @property
@@ -46,6 +54,8 @@ class Choice(Protocol):
     def unseen(self) -> CrossFitted: ...
     @property
     def candidates(self) -> tuple[Candidate, ...]: ...
+    @property
+    def fit_s(self) -> float: ...
 
     def fit(self, rows: Rows) -> Any:
         """The model, fitted on ``rows``: a plain scikit-learn or Keras object."""
@@ -71,6 +81,17 @@ class Vote:
         """One of ``blending.CALIBRATORS``."""
         return self._blend.calibrator
 
+    @property
+    def fit_s(self) -> float:
+        """The members one after the other: with all cores, as their folds together had, or on one
+        of them."""
+        folds = int(self._task.folds.max()) + 1
+        alone = min(CORES, folds)
+        return sum(
+            _whole_s(self._task, one.seconds * (1 if one.family.threaded else alone))
+            for one, _ in self._taken
+        )
+
     def fit(self, rows: Rows) -> Any:
         """The vote, each member fitted on ``rows``; a single one stands for itself."""
         table = rows.table(self._contract, self.view)
@@ -86,7 +107,8 @@ class Vote:
             weights = [weight for _, weight in self._taken]
             model = VotingClassifier(members, voting="soft", weights=weights)
         with search.patient():
-            return self._blend.around(model.fit(table, rows.labels))
+            candidates.fit(model, table, rows.labels, rows.groups, self._task.balance)
+            return self._blend.around(model)
 
     def chances(self, model: Any, rows: Rows) -> Chances:
         """What ``model`` says of ``rows``."""
@@ -135,6 +157,7 @@ class Network:
     _seed: int
     _told: Chances
     _labels: Labels
+    fit_s: float
     view: str = "columns"
     calibrator: str = "sigmoid"
 
@@ -153,6 +176,21 @@ class NoNetwork(Exception):
     """There is no network for these rows; the text, in Spanish, says why."""
 
 
+def part(task: Task, seconds: float) -> float:
+    """The network's part of the ``seconds`` of a training, all where there is nothing else.
+
+    Raises ``NoNetwork`` where none can be looked for.
+    """
+    if task.balance != "none":
+        raise NoNetwork("las filas de una red no se equilibran; quite --balance si la quiere")
+    if not networks.available():
+        raise NoNetwork("falta TensorFlow o keras-tuner")
+    share = NETWORK_SHARE if task.families else 1.0
+    if share * seconds < NETWORK_LEAST_S:
+        raise NoNetwork(f"pide --minutes {NETWORK_LEAST_S / share / 60:.3g} o más")
+    return share * seconds
+
+
 def network(
     contract: Contract,
     task: Task,
@@ -162,32 +200,18 @@ def network(
     choose: Chooser,
     tell: Tell,
 ) -> Network:
-    """The best network found in about ``seconds`` on the ``rows`` of the task.
+    """The best network found on the ``rows`` of the task in about ``seconds``, counting what an
+    interrupted run spent before.
 
-    Raises ``NoNetwork`` where a column may have gaps, or there was no time for a network.
+    ``folder`` belongs to this task. Raises ``NoNetwork`` where a column may have gaps, or there
+    was no time for a network.
     """
-    started = time.monotonic()
     if any(_may_be_missing(contract, column) for column in contract.columns):
         raise NoNetwork("una columna del contrato puede quedar sin dato, y una red no lo admite")
     table = rows.table(contract, "columns")
-    settings = networks.search(
-        table,
-        rows.labels,
-        task.folds,
-        seconds=SEARCHING * seconds,
-        folder=folder,
-        seed=task.seed,
-        tell=tell,
-    )
-    late = NoNetwork("no se termina en su parte del tiempo; dé más minutos (--minutes)")
-    if settings is None:
-        raise late
-    found = networks.out_of_fold(
-        table, rows.labels, task.folds, settings, seed=task.seed, deadline=started + seconds
-    )
-    if found is None:
-        raise late
-    told, settings = found
+    if not networks.takes(table):
+        raise NoNetwork("una columna tiene huecos, o números enormes, y una red no los admite")
+    told, settings, searching, folds = _unseen(task, table, seconds, folder, tell)
 
     def combine(candidates: Candidates, labels: Labels, places: Places) -> Combined:
         line = networks.Line.of(candidates[0], labels)
@@ -196,9 +220,55 @@ def network(
 
     unseen = evaluation.cross_fitted(told[None], rows.labels, task.folds, combine)
     loss, auc = stats.log_loss(rows.labels, unseen.chances), stats.auc(rows.labels, told)
-    spent = time.monotonic() - started
-    one = Candidate("red neuronal", settings.shown(), loss, auc, spent, 1.0)
-    return Network(unseen, (one,), contract, settings, task.seed, told, rows.labels)
+    one = Candidate("red neuronal", settings.shown(), loss, auc, searching + folds, 1.0)
+    fit_s = _whole_s(task, folds)
+    return Network(unseen, (one,), contract, settings, task.seed, told, rows.labels, fit_s)
+
+
+def _whole_s(task: Task, folds_s: float) -> float:
+    """About how long something takes on all rows whose folds took ``folds_s`` together."""
+    return folds_s / int(task.folds.max())  # each had all folds but one
+
+
+def _unseen(
+    task: Task, table: pd.DataFrame, seconds: float, folder: Path, tell: Tell
+) -> tuple[Chances, networks.Settings, float, float]:
+    """What the rows were told by networks without their fold, the settings of the best, and the
+    seconds spent on its search and on the folds; of an earlier run, where the search still comes
+    to the same."""
+    late = NoNetwork("no se termina en su parte del tiempo; dé más minutos (--minutes)")
+    searched = networks.search(
+        table,
+        task.labels,
+        task.folds,
+        seconds=SEARCHING * seconds,
+        folder=folder / NETWORK,
+        seed=task.seed,
+        tell=tell,
+    )
+    if searched is None:
+        raise late
+    settings, now = searched
+    for kept in trials.read(folder, NETWORK, len(task.labels)):
+        if kept.chances is not None and kept.params == settings.shown():
+            return kept.chances, networks.Settings.of(kept.settings), now.spent_s, kept.seconds
+    began = time.monotonic()
+    found = networks.out_of_fold(
+        table,
+        task.labels,
+        task.folds,
+        settings,
+        seed=task.seed,
+        deadline=began + (1 - SEARCHING) * seconds,
+        tell=lambda: tell(replace(now, spent_s=now.spent_s + time.monotonic() - began)),
+    )
+    if found is None:
+        raise late
+    told, best = found
+    spent = time.monotonic() - began
+    ended = Ended(settings.shown(), {}, best.shown(), told, math.nan, spent, "")
+    trials.write(folder, NETWORK, trials.following(folder, NETWORK), ended)
+    return told, best, now.spent_s, spent
 
 
 def _may_be_missing(contract: Contract, column: Column) -> bool:

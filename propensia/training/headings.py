@@ -48,6 +48,7 @@ def resolve(
     name by either. ``date`` and ``key``: the contract's where ``None``, none where ``""``.
     """
     look = _Look(heading, contract, renamed)
+    look.refuse_unknown(allow)
     parameters = {p.name: look.find(p.feature, p.name) for p in contract.parameters}
     label = look.find(contract.label_column)
     if label is not None and contract.label_column not in renamed:
@@ -98,6 +99,12 @@ class _Look:
         }
         for name in sorted(set(renamed) - self.wanted):
             text = f"En --column {shown(name)}=…, «{shown(name)}» no es una columna del contrato"
+            self._add("columna_desconocida", name, text, fatal=True)
+
+    def refuse_unknown(self, allow: Collection[str]) -> None:
+        """A finding for each column that the person allows and nobody knows."""
+        for name in sorted(set(allow) - self.wanted - set(self.heading)):
+            text = f"En --allow, «{shown(name)}» no es una columna del contrato ni de la tabla"
             self._add("columna_desconocida", name, text, fatal=True)
 
     def find(self, *names: str) -> str | None:

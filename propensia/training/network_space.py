@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 TUNER = "red"
 OBJECTIVE = "log_loss"
+AUC = "auc"
+SECONDS = "seconds"
 MOST_TRIALS = 200
 MOST_EPOCHS = 100
 
@@ -32,6 +35,11 @@ class Settings:
     weight_decay: float
     batch: int
     epochs: int = MOST_EPOCHS
+
+    @classmethod
+    def of(cls, shown: Mapping[str, Any]) -> Settings:
+        """The settings that ``shown`` gave."""
+        return cls(**{**shown, "units": tuple(shown["units"])})
 
     def shown(self) -> dict[str, Any]:
         """The same as plain values, by name."""
@@ -80,9 +88,11 @@ class Trials:
         self._open = trial
         return drawn(trial.hyperparameters)
 
-    def close(self, loss: float, epochs: int) -> None:
-        """Keep the lowest log loss of the open trial, and after how many epochs it came."""
-        self._oracle.update_trial(self._open.trial_id, {OBJECTIVE: loss}, step=epochs)
+    def close(self, loss: float, auc: float, *, epochs: int, seconds: float) -> None:
+        """Keep the lowest log loss of the open trial, the AUC there, after how many epochs it
+        came, and how long the trial took."""
+        scores = {OBJECTIVE: loss, AUC: auc, SECONDS: seconds}
+        self._oracle.update_trial(self._open.trial_id, scores, step=epochs)
         self._open.status = "COMPLETED"
         self._tuner.on_trial_end(self._open)
 
@@ -92,9 +102,14 @@ class Trials:
         return len(self._scored())
 
     @property
-    def lowest(self) -> float:
-        """The lowest score; infinity before there is one."""
-        return float(min((trial.score for trial in self._scored()), default=float("inf")))
+    def spent(self) -> float:
+        """The seconds that they took, in this run and those before."""
+        return sum(self._kept(SECONDS))
+
+    @property
+    def auc(self) -> float:
+        """The highest AUC; 0.5 before there is one."""
+        return max(self._kept(AUC), default=0.5)
 
     @property
     def best(self) -> Settings | None:
@@ -104,6 +119,9 @@ class Trials:
             return None
         best = min(trials, key=lambda trial: float(trial.score))
         return replace(drawn(best.hyperparameters), epochs=int(best.best_step))
+
+    def _kept(self, name: str) -> list[float]:
+        return [float(trial.metrics.get_last_value(name)) for trial in self._scored()]
 
     def _scored(self) -> list[Any]:
         return [t for t in self._oracle.trials.values() if t.status == "COMPLETED"]

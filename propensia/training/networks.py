@@ -24,9 +24,9 @@ from propensia import stats
 from propensia.settings import for_library
 from propensia.training.network_space import Settings as Settings  # what callers hand back
 from propensia.training.network_space import Trials
+from propensia.training.progress import Progress, Tell
 from propensia.training.rows import Chances, Labels, Places
 
-Tell = Callable[[str], None]
 Matrix = npt.NDArray[np.float32]
 
 LIBRARIES = ("tensorflow", "keras", "keras_tuner")
@@ -48,6 +48,12 @@ def available() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in LIBRARIES)
 
 
+def takes(table: pd.DataFrame) -> bool:
+    """Whether a network can learn from the table: none of its values is missing, or too large."""
+    with _quiet():
+        return bool(np.isfinite(_matrix(table)).all())
+
+
 def search(
     table: pd.DataFrame,
     labels: Labels,
@@ -57,40 +63,38 @@ def search(
     folder: Path,
     seed: int,
     tell: Tell,
-) -> Settings | None:
-    """The settings with the lowest log loss on the first of the ``folds`` ``(n,)``.
+) -> tuple[Settings, Progress] | None:
+    """The settings with the lowest log loss on the first of the ``folds`` ``(n,)``; and how far
+    the search came, with the AUC there.
 
-    ``table`` ``(n, k)`` is the columns view. ``folder`` keeps what was tried on these rows with
-    this seed, and a further search there goes on from it. About ``seconds`` later it ends; a
-    trial that the time runs out in counts with its best epoch. ``None`` where no epoch of any
-    trial was done, or the table has gaps, which a network cannot take.
+    ``table`` ``(n, k)`` is the columns view, without gaps. ``folder`` keeps what was tried on
+    these rows with this seed; a further search there goes on from it, and its time counts. It
+    ends after about ``seconds``; a trial that the time runs out in counts with its best epoch.
+    ``None`` where no epoch of any trial was done.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     columns = _matrix(table)
-    if not np.isfinite(columns).all():
-        tell("La red neuronal no admite columnas con huecos: no se prueba.")
-        return None
     held = folds == folds.min()
     with _quiet():
         _keras()
         trials = Trials(folder, seed)
+        deadline = began + seconds - trials.spent
         while (now := time.monotonic()) < deadline and (settings := trials.open()) is not None:
             limit = min(deadline, now + TRIAL_SHARE * seconds)
             course = _Course(columns[held], labels[held], PATIENCE)
             _learn(columns[~held], labels[~held], settings, seed, limit, course)
             if not course.losses:
                 break  # it stays open, and is the first of a further search
-            best = int(np.argmin(course.losses))
-            trials.close(course.losses[best], epochs=best + 1)
-            tell(_progress(trials, course.losses[best]))
-        return trials.best
+            best, ended = int(np.argmin(course.losses)), time.monotonic()
+            auc = stats.auc(labels[held], course.chances[best])
+            trials.close(course.losses[best], auc, epochs=best + 1, seconds=ended - began)
+            began = ended  # the first trial pays for what came before it
+            tell(_progress(trials, seconds))
+        return None if trials.best is None else (trials.best, _progress(trials, seconds))
 
 
-def _progress(trials: Trials, loss: float) -> str:
-    return (
-        f"Red neuronal, prueba {trials.finished}: pérdida logarítmica {loss:.4f} "
-        f"(la mejor, {trials.lowest:.4f})"
-    )
+def _progress(trials: Trials, seconds: float) -> Progress:
+    return Progress(trials.spent, seconds, trials.finished, trials.auc)
 
 
 def out_of_fold(
@@ -101,14 +105,15 @@ def out_of_fold(
     *,
     seed: int,
     deadline: float,
+    tell: Callable[[], None],
 ) -> tuple[Chances, Settings] | None:
     """The chance of each row from a network without its fold, ``(n,)`` in [0, 1]; and the
     settings with the number of epochs that did best over all folds.
 
     Nor did the rows of a fold decide how long its own network learns: that is what did best over
     the other folds. Each fold has its part of the time until ``deadline``, a time of
-    ``time.monotonic``; where that cuts one short, no fold counts for longer. ``None`` where not
-    even one epoch could be done.
+    ``time.monotonic``; where that cuts one short, no fold counts for longer. ``tell`` hears of
+    each that is done. ``None`` where not even one epoch could be done.
     """
     columns = _matrix(table)
     numbers = np.unique(folds)
@@ -124,6 +129,7 @@ def out_of_fold(
             if not course.losses:
                 return None
             courses.append(course)
+            tell()
     shortest = min(len(course.losses) for course in courses)
     losses = np.array([course.losses[:shortest] for course in courses])
     found = np.full(len(labels), np.nan)

@@ -24,7 +24,7 @@ from propensia.training.headings import Columns
 from propensia.training.inspecting import allowed, inspect
 from propensia.training.labelling import NO_LABEL, STRANGE
 from propensia.training.results import ACCEPTED, Data, Finding
-from propensia.training.rows import Rows
+from propensia.training.rows import Places, Rows
 
 MOST_ROWS = 1_000_000
 # Rows that cannot be read are dropped with a warning, but no more than this share of them.
@@ -32,6 +32,8 @@ MOST_UNREADABLE = 0.05
 TOO_MANY = f"más del {spanish.percent(MOST_UNREADABLE, 0)}, que es lo admitido: corríjalas"
 # Of one column; more is a column written in another way, not a slip here and there.
 MOST_UNREADABLE_OF_COLUMN = 0.01
+# Numbers that on average more rows than these share do not tell customers apart.
+MOST_SHARING = 5
 # More spellings than this of a label are no label; then none is shown.
 MOST_SPELLINGS = 10
 # Only what is short, has no digits and is frequent is shown: the rest may be a debtor's name,
@@ -109,10 +111,32 @@ class _Tally:
 
 
 def _copies_together(rows: Rows, contract: Contract) -> Rows:
-    """Where nobody says whose a row is, rows of the same values count as one customer's: a copy
-    on the other side of a split would give its label away."""
-    alike = pd.util.hash_pandas_object(rows.table(contract, "raw"), index=False).to_numpy()
-    return replace(rows, groups=np.unique(alike, return_inverse=True)[1].astype(np.int64))
+    """Where nobody says whose a row is, equal rows count as one customer's if nobody else has
+    their numbers: a copy on the other side of a split would give its label away.
+
+    Not where many rows share the same numbers, or there are only categories: then different
+    customers have equal rows, and each row stands alone.
+    """
+    table = rows.table(contract, "raw")
+    names = [p.feature for p in contract.parameters if not p.is_category]
+    _, numbers, sharing = _equal(table[names])
+    if len(sharing) * MOST_SHARING < len(rows):
+        return rows
+    firsts, alike, equal = _equal(table)
+    copies = equal[alike] == sharing[numbers]
+    return replace(rows, groups=np.where(copies, rows.groups[firsts][alike], rows.groups))
+
+
+def _equal(table: pd.DataFrame) -> tuple[Places, Places, Places]:
+    """The first row of each kind of equal rows, the kind of each row, and the rows of each kind;
+    without columns all rows are equal."""
+    if not len(table.columns):
+        table = table.assign(none=0)
+    seen = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    _, firsts, kinds, counts = np.unique(
+        seen, return_index=True, return_inverse=True, return_counts=True
+    )
+    return firsts, kinds, counts
 
 
 def _gather(

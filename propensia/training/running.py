@@ -6,9 +6,10 @@ It publishes nothing and writes nothing but what lets an interrupted search go o
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from propensia.locks import Lock
 from propensia.training import (
     choices,
     evaluation,
-    networks,
     reading,
     search,
     splitting,
@@ -28,11 +28,12 @@ from propensia.training import (
     trials,
 )
 from propensia.training.candidates import FAMILIES
-from propensia.training.choices import Choice, Chooser, Network, NoNetwork
+from propensia.training.choices import NETWORK, Choice, Chooser, NoNetwork
 from propensia.training.libraries import versions
+from propensia.training.progress import Progress, Tell
 from propensia.training.results import KINDS, Data, Evaluation, Finding, Threshold, Trained
 from propensia.training.rows import Chances, Labels, Places, Rows, usual_view
-from propensia.training.search import Progress, Task
+from propensia.training.search import Task
 from propensia.training.shaping import Layout
 from propensia.training.splitting import Split
 from propensia.training.thresholds import Rule
@@ -54,10 +55,6 @@ FEW_CUSTOMERS = Finding(
     "falta de más clientes",
     fatal=True,
 )
-NETWORK = KINDS[-1]
-# The network's part of the minutes, and the least that is worth beginning with.
-NETWORK_SHARE = 0.25
-NETWORK_LEAST_S = 45.0
 
 
 class Refused(Exception):
@@ -69,8 +66,8 @@ class Refused(Exception):
 
 
 def _sentence(finding: Finding) -> str:
-    """A finding as a line of its own: whether it stops the training, and what was found."""
-    return f"{'✗' if finding.fatal else '·'} {finding.text}."
+    """A finding as a line of its own: whether it stops the training, what was found, its code."""
+    return f"{'✗' if finding.fatal else '·'} {finding.text}. [{finding.code}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ class Listener:
     """Who is told what happens: sentences in Spanish, and how far the search is."""
 
     say: Callable[[str], None]
-    progress: Callable[[Progress], None]
+    progress: Tell
 
 
 def train(
@@ -127,7 +124,7 @@ def train(
     task = _task(job, learnt)
     folder = trials.place(job.state / "training", task.identity())
     with Lock(folder / trials.LOCK):
-        if any(folder.glob("*.npz")):
+        if any(path.name != trials.LOCK for path in folder.iterdir()):
             listener.say("Sigue una búsqueda que se interrumpió.")
         made = _make(job, rule, rows, split, task, folder, listener)
         trained = Trained(
@@ -229,7 +226,8 @@ def _make(
     choice, findings = _choice(job, task, learnt, folder, choose, listener)
     told = choice.unseen.chances
     threshold = choose(task.labels, told, np.arange(len(told)))
-    listener.say("Ajustando el modelo elegido…")
+    left_s = math.ceil(choice.fit_s * (1 if split is None else 2))
+    listener.say(f"Ajustando el modelo elegido; tarda unos {left_s} s…")
     if split is None:
         places, said, limits = np.arange(len(rows)), told, choice.unseen.thresholds
     else:
@@ -248,20 +246,29 @@ def _choice(
     job: Job, task: Task, learnt: Rows, folder: Path, choose: Chooser, listener: Listener
 ) -> tuple[Choice, tuple[Finding, ...]]:
     """The better one of the vote and the network, each in its part of the minutes."""
-    seconds, rival = 60 * job.minutes, None
+    seconds, spent, rival = 60 * job.minutes, 0.0, None
+
+    def tell(now: Progress) -> None:
+        """One bar for all the minutes."""
+        listener.progress(replace(now, spent_s=spent + now.spent_s, allowed_s=seconds))
+
     if NETWORK in job.families:
-        share = NETWORK_SHARE if task.families else 1.0
         began = time.monotonic()
         try:
-            rival = _network(job, task, learnt, share * seconds, folder, choose, listener)
+            part = choices.part(task, seconds)
+            listener.say("Buscando una red neuronal…")
+            rival = choices.network(job.contract, task, learnt, part, folder, choose, tell)
+            spent = rival.candidates[0].seconds
         except NoNetwork as error:
             if not task.families:
                 raise search.SearchError(f"red neuronal: {error}") from error
             listener.say(f"Sin red neuronal: {error}.")
-        seconds = max(seconds - (time.monotonic() - began), 0.0)
+            spent = time.monotonic() - began
     if rival is not None and not task.families:
         return rival, ()
-    found = search.run(task, seconds, folder, listener.progress)
+    if rival is not None:
+        listener.say("Buscando los demás modelos…")
+    found = search.run(task, max(seconds - spent, 0.0), folder, tell)
     findings = tuple(_failure(title, reason) for title, reason in found.failures.items())
     for finding in findings:
         listener.say(_sentence(finding))
@@ -275,40 +282,16 @@ def _failure(title: str, reason: str) -> Finding:
     return Finding("modelo_no_ajustable", "", text)
 
 
-def _network(
-    job: Job,
-    task: Task,
-    learnt: Rows,
-    seconds: float,
-    folder: Path,
-    choose: Chooser,
-    listener: Listener,
-) -> Network:
-    """Raises ``NoNetwork``."""
-    if not networks.available():
-        raise NoNetwork("falta TensorFlow o keras-tuner")
-    if seconds < NETWORK_LEAST_S:
-        least = job.minutes * NETWORK_LEAST_S / seconds
-        raise NoNetwork(f"pide --minutes {least:.3g} o más")
-    listener.say("Buscando una red neuronal…")
-    place = folder / NETWORK
-    return choices.network(job.contract, task, learnt, seconds, place, choose, listener.say)
-
-
 def _task(job: Job, learnt: Rows) -> Task:
     count = next((folds for most, folds in FOLDS if len(learnt) < most), FEWEST_FOLDS)
     table = learnt.table(job.contract, usual_view(job.contract))
     folds = splitting.folds(learnt, count, job.seed)
     if any(len(np.unique(learnt.labels[folds != fold])) < 2 for fold in range(count)):
         raise Refused([FEW_CUSTOMERS])
+    layout = Layout.of(job.contract, table)
+    families = [family for family in FAMILIES if family.name in job.families]
     return Task(
-        table,
-        learnt.labels,
-        folds,
-        Layout.of(job.contract, table),
-        [family for family in FAMILIES if family.name in job.families],
-        job.balance,
-        job.seed,
+        table, learnt.labels, folds, learnt.groups, layout, families, job.balance, job.seed
     )
 
 

@@ -27,6 +27,7 @@ from propensia import __version__, stats
 from propensia.training import candidates, trials
 from propensia.training.candidates import CORES, Family, Settings
 from propensia.training.libraries import versions
+from propensia.training.progress import Progress, Tell
 from propensia.training.rows import Chances, Labels, Places
 from propensia.training.shaping import Layout
 from propensia.training.trials import Ended
@@ -65,22 +66,13 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a search is: seconds spent and allowed, trials finished, and the best AUC."""
-
-    spent_s: float
-    allowed_s: float
-    trials: int
-    auc: float
-
-
-@dataclass(frozen=True, slots=True)
 class Task:
-    """What is searched for: the rows ``table`` ``(n, k)``, their labels and fold numbers."""
+    """What is searched for: the rows ``table`` ``(n, k)``, labels, fold numbers, customers."""
 
     table: pd.DataFrame
     labels: Labels
     folds: Places
+    groups: Labels
     layout: Layout
     families: Sequence[Family]
     balance: str
@@ -93,12 +85,12 @@ class Task:
         rows = pd.util.hash_pandas_object(self.table, index=False).to_numpy()
         said = repr((__version__, versions(), self.layout, self.balance, self.seed))
         digest = hashlib.sha256(said.encode("utf-8"))
-        for array in (rows, self.labels, self.folds):
+        for array in (rows, self.labels, self.folds, self.groups):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
 
-def run(task: Task, seconds: float, folder: Path, tell: Callable[[Progress], None]) -> Found:
+def run(task: Task, seconds: float, folder: Path, tell: Tell) -> Found:
     """Everything that was tried in ``seconds``, counting what an interrupted run spent before.
 
     ``folder`` belongs to this task and keeps what was tried. Each family gets its first guess;
@@ -155,14 +147,18 @@ class _Race:
         self.turns, self.spent, self.first_fold = 0, 0.0, np.inf
         self.failure: str | None = None
         self._task, self._folder, self._failed = task, folder, 0
-        seed = task.seed + sum(family.name.encode())
+        self._number = trials.following(folder, family.name)
+        # A sampler seeded as the one before would draw what that one drew.
+        seed = task.seed + sum(family.name.encode()) + self._number
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=6)
         self._study = optuna.create_study(sampler=sampler)
-        for ended in trials.read(folder, family.name, len(task.labels)):
+        earlier = list(trials.read(folder, family.name, len(task.labels)))
+        for ended in earlier:
             self._study.add_trial(_frozen(task.labels, ended))
             self._count(ended)
-        for guess in family.guesses(len(task.labels))[self.turns :]:
-            self._study.enqueue_trial(dict(guess))
+        for guess in family.guesses(len(task.labels)):
+            if all(ended.settings != guess for ended in earlier):
+                self._study.enqueue_trial(dict(guess))
 
     def best(self) -> float:
         """The lowest log loss so far."""
@@ -192,7 +188,8 @@ class _Race:
             self._task.clock() - started,
             reason,
         )
-        trials.write(self._folder, self.family.name, self.turns, ended)
+        trials.write(self._folder, self.family.name, self._number, ended)
+        self._number += 1
         self._study.tell(trial, _value(self._task.labels, ended), state=_state(ended))
         self._count(ended)
 
@@ -228,7 +225,13 @@ class _Race:
             inside = task.folds == fold
             model = estimator(task, self.family, settings, int((~inside).sum()))
             with threadpool_limits(1, user_api="openmp"):  # a limit of this thread alone
-                model.fit(task.table[~inside], task.labels[~inside])
+                candidates.fit(
+                    model,
+                    task.table[~inside],
+                    task.labels[~inside],
+                    task.groups[~inside],
+                    task.balance,
+                )
                 chances[inside] = model.predict_proba(task.table[inside])[:, 1]
 
         folds = range(int(task.folds.max()) + 1)

@@ -14,9 +14,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
-    KBinsDiscretizer,
+    MinMaxScaler,
     OneHotEncoder,
     PowerTransformer,
+    SplineTransformer,
     StandardScaler,
 )
 
@@ -53,30 +54,29 @@ class Layout:
         return cls(categories, tuple(numbers), tuple(gaps), tuple(few))
 
 
-def _codes(layout: Layout) -> list[tuple[str, Any, list[str]]]:
+def _codes(layout: Layout, *, sparse: bool) -> list[tuple[str, Any, list[str]]]:
     """One column of 0 and 1 per text, but one where there are only two texts."""
     names = list(layout.categories)
     if not names:
         return []
     texts = [list(layout.categories[name]) for name in names]
-    encoder = OneHotEncoder(categories=texts, drop="if_binary", sparse_output=False)
+    encoder = OneHotEncoder(categories=texts, drop="if_binary", sparse_output=sparse)
     return [("categories", encoder, names)]
 
 
 def for_trees(layout: Layout) -> ColumnTransformer:
     """Categories as columns of 0 and 1, numbers as they are."""
     numbers = [("numbers", "passthrough", list(layout.numbers))] if layout.numbers else []
-    return ColumnTransformer([*_codes(layout), *numbers])
+    return ColumnTransformer([*_codes(layout, sparse=False), *numbers])
 
 
-def for_lines(layout: Layout, bins: int) -> ColumnTransformer:
-    """Numbers bent towards a bell and scaled, and beside them in so many ``bins`` of equal mass,
-    where there are any: a line with a step per piece."""
-    parts = _codes(layout)
+def for_lines(layout: Layout, knots: int) -> ColumnTransformer:
+    """Numbers bent towards a bell and scaled, and beside them, where there are any, as a line that
+    may break at so many ``knots`` with equal shares of the rows between them. Sparse: most of
+    its columns are 0, and a million rows of them all would be a gigabyte."""
+    parts = _codes(layout, sparse=True)
     if layout.few:
-        each = OneHotEncoder(
-            min_frequency=LEAST_ROWS, handle_unknown="infrequent_if_exist", sparse_output=False
-        )
+        each = OneHotEncoder(min_frequency=LEAST_ROWS, handle_unknown="infrequent_if_exist")
         parts.append(("few", each, list(layout.few)))
     special = {*layout.gaps, *layout.few}
     whole = [name for name in layout.numbers if name not in special]
@@ -90,13 +90,17 @@ def for_lines(layout: Layout, bins: int) -> ColumnTransformer:
         fill = [("fill", SimpleImputer(strategy="median", add_indicator=True))]
         before = fill if label == "gaps" else []
         parts.append((label, Pipeline([*before, *shape]), names))
-        if bins:
-            pieces = KBinsDiscretizer(
-                n_bins=bins,
-                encode="onehot-dense",
-                strategy="quantile",
-                quantile_method="averaged_inverted_cdf",
+        if knots:
+            # In the rows that are learnt from all of a column may be gaps.
+            median = SimpleImputer(strategy="median", keep_empty_features=True)
+            plain = [("fill", median)] if label == "gaps" else []
+            # Not bent before: where many rows are equal the line may jump, and then the last digit
+            # decides. What is beyond the rows that were learnt from counts as the last of them;
+            # where many are equal there, the library would take it for something else.
+            ends = ("ends", MinMaxScaler(clip=True))
+            line = SplineTransformer(
+                n_knots=knots, degree=1, knots="quantile", include_bias=False, sparse_output=True
             )
-            plain = [("fill", SimpleImputer(strategy="median"))] if label == "gaps" else []
-            parts.append((f"{label}_bins", Pipeline([*plain, ("bins", pieces)]), names))
-    return ColumnTransformer(parts)
+            pieces = Pipeline([*plain, ends, ("line", line)])
+            parts.append((f"{label}_pieces", pieces, names))
+    return ColumnTransformer(parts, sparse_threshold=1.0)

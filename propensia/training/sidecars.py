@@ -88,9 +88,22 @@ def _training(trained: Trained) -> dict[str, Any]:
         "calibracion": trained.calibrator,
         "regla_umbral": trained.threshold.rule["es"],
         "opciones": dict(trained.options),
+        "avisos": _findings(trained),
         "minutos": reference.number(trained.minutes),
         "hecho": trained.made.isoformat(timespec="seconds"),
     }
+
+
+def _findings(trained: Trained) -> list[dict[str, Any]]:
+    """What was found in the table; without the sentence, which may repeat what a library says.
+
+    What could have stopped the training is there only because the person accepted it.
+    """
+    told = {(one.code, one.column, one.allowable): None for one in trained.findings}
+    return [
+        {"codigo": code, "columna": column or None, "aceptado": accepted}
+        for code, column, accepted in told
+    ]
 
 
 def golden(trained: Trained) -> list[dict[str, Any]]:

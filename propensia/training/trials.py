@@ -103,6 +103,12 @@ def write(folder: Path, family: str, number: int, ended: Ended) -> None:
     files.write(folder / f"{family}-{number:05}.npz", stream.getvalue(), durable=False)
 
 
+def following(folder: Path, family: str) -> int:
+    """The number after those of all trials of a family, damaged ones too; 0 is the first."""
+    numbers = (path.stem.rpartition("-")[2] for path in folder.glob(f"{family}-*.npz"))
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
+
+
 def read(folder: Path, family: str, count: int) -> Iterator[Ended]:
     """The trials of a family that can be read, in their order; damaged files are passed over,
     and those whose chances are not ``count`` numbers in [0, 1]."""

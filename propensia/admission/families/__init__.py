@@ -23,6 +23,7 @@ from propensia.admission.families import (
     scalers,
     selection,
     shapes,
+    splines,
     trees,
     voting,
     xgboost,
@@ -52,6 +53,7 @@ TRANSFORMERS = {
     **encoders.TRANSFORMERS,
     **shapes.TRANSFORMERS,
     **projections.TRANSFORMERS,
+    **splines.TRANSFORMERS,
     **selection.TRANSFORMERS,
 }
 # What stands for the estimator in one of its attributes, as a search does for its best one.
@@ -85,6 +87,7 @@ HELPERS = (
     | boosting.HELPERS
     | histogram.HELPERS
     | linear.HELPERS
+    | splines.HELPERS
     | keras.HELPERS
     | xgboost.HELPERS
     | lightgbm.HELPERS

@@ -24,9 +24,10 @@ from propensia.admission.families import (
     histogram,
     keras,
     linear,
+    splines,
     trees,
 )
-from propensia.admission.families.attributes import Pair, maker, version_of
+from propensia.admission.families.attributes import Pair, flag, maker, version_of
 from propensia.admission.nodes import Global, Node
 from propensia.admission.parity import boosters, networks
 from propensia.admission.parity.asked import installed, minor
@@ -57,6 +58,8 @@ class _Builder:
 
     def __init__(self) -> None:
         self._made: dict[int, Any] = {}
+        # Of all curves of so many hills: a file may hold one, and mention it a thousand times.
+        self._hills: dict[int, np.ndarray] = {}
 
     def estimator(self, value: object) -> Any:
         pair = _pair(value)
@@ -102,6 +105,8 @@ class _Builder:
             return partial(np.asarray, dtype=np.float64)
         if pair in linear.SPARSE:  # native code would follow its indices
             return linear.dense(node)
+        if pair == splines.CURVE:
+            return self._curve(node)
         if pair not in CLASSIFIERS and pair not in TRANSFORMERS and pair not in PARTS:
             return None
         _check_version(node, pair)
@@ -128,6 +133,15 @@ class _Builder:
             parts = columns.numbered(node)
             return [(label, self._value(part), places) for label, part, places in parts]
         return self._value(value)
+
+    def _curve(self, node: Node) -> Any:
+        """The real spline, made anew from what has been checked: native code follows its sizes."""
+        checked = splines.curve(node, node)
+        extrapolate = flag(node, "extrapolate", True)
+        hills = self._hills.setdefault(checked.hills, np.eye(checked.hills))
+        # As the library makes them: the plain constructor refuses the knots of a constant column.
+        make = _imported(splines.CURVE).construct_fast
+        return make(checked.knots, hills, checked.degree, extrapolate)
 
     def _objects(self, node: Node) -> np.ndarray:
         (shape,) = node.args
