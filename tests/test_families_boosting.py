@@ -287,7 +287,12 @@ def in_tree(key: str, value: object) -> Callable[[Any], None]:
     return lambda root: first_tree(root).state.update({key: value})
 
 
+def in_stages(*args: object) -> Callable[[Any], None]:
+    return lambda root: setattr(root.state["estimators_"], "args", args)
+
+
 TREE = "arbol_imposible"
+BINARY = "no_es_clasificador_binario"
 WEIGHTED = "pesos_imposibles"
 DAMAGED: dict[str, tuple[str, Callable[[Any], None], str]] = {
     "a tree that points at itself": ("usual", in_nodes("left_child", 0, 0), TREE),
@@ -303,6 +308,9 @@ DAMAGED: dict[str, tuple[str, Callable[[Any], None], str]] = {
     "an endless rate": ("usual", given("learning_rate", 1e308), TREE),
     "another loss": ("usual", given("loss", "quantile"), WEIGHTED),
     "no stages": ("usual", given("estimators_", []), WEIGHTED),
+    "stages in two rows": ("usual", in_stages((1, 40)), BINARY),
+    "an array as shape of the stages": ("usual", in_stages(np.zeros((2, 2))), BINARY),
+    "arrays in the shape of the stages": ("usual", in_stages((np.zeros(2), 1)), BINARY),
     "no first model": ("usual", given("init_", None), "no_entrenado"),
     "a word as first model": ("usual", given("init_", "one"), "no_es_un_modelo"),
     "ada: a tree that points at itself": ("stumps", in_nodes("left_child", 0, 0), TREE),

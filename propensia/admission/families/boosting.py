@@ -76,7 +76,10 @@ def _stages(node: Node) -> list[object]:
     stages = fitted(node, "estimators_")
     if not isinstance(stages, Node) or stages.made_by != NDARRAY or len(stages.args) != 1:
         raise bad_weights(node, "estimators_")
-    if stages.args[0] != (len(stages.items), 1) or not stages.items:
+    shape = stages.args[0]
+    # Only whole numbers are compared: of an array `!=` tells no one thing.
+    told = isinstance(shape, tuple) and all(type(size) is int for size in shape)
+    if not told or shape != (len(stages.items), 1) or not stages.items:
         raise Refusal(
             "no_es_clasificador_binario",
             f"{short_name(node)} no tiene un árbol por etapa",
