@@ -316,6 +316,22 @@ def test_an_objective_of_its_own_is_refused(attribute: str) -> None:
     assert "objetivo propio" in refusal.value.detail
 
 
+@pytest.mark.parametrize("value", [True, np.True_, 1, "no", np.zeros(2), [False]], ids=repr)
+def test_whatever_may_stop_it_while_predicting_is_refused(value: object) -> None:
+    root = node_of(SMALL_MODEL)
+    root.state["pred_early_stop"] = value
+    with pytest.raises(Refusal) as refusal:
+        compiled(root)
+    assert "pred_early_stop" in refusal.value.detail
+
+
+@pytest.mark.parametrize("value", [None, False, np.False_, 0], ids=repr)
+def test_what_stops_nothing_while_predicting_is_read(value: object) -> None:
+    root = node_of(SMALL_MODEL)
+    root.state["pred_early_stop"] = value
+    compiled(root)
+
+
 SMALL_MODEL = fitted(n_estimators=3, num_leaves=4)
 SMALL = str(SMALL_MODEL.booster_.__getstate__()["_handle"])
 

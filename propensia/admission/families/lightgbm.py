@@ -55,7 +55,8 @@ def classifier(node: Node, flow: Flow, shop: Workshop) -> Chance:
             f"{short_name(node)} con un objetivo propio",
             f"{short_name(node)} with an objective of its own",
         )
-    if node.attributes().get("pred_early_stop") not in (None, False):
+    early = node.attributes().get("pred_early_stop")
+    if early is not None and not (isinstance(early, int | np.bool_) and not early):
         raise Refusal(
             "familia_desconocida",
             f"{short_name(node)} con pred_early_stop",
