@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import compiled_models
 import joblib
 import numpy as np
 import pytest
@@ -92,6 +93,32 @@ def test_chances_that_are_right_are_left_alone() -> None:
     np.testing.assert_array_equal(made.chances(chance(odds)[None]), chance(odds))
 
 
+def bent(odds: np.ndarray) -> np.ndarray:
+    """What models with much shrinking say where one in fifty pays for no reason they know."""
+    return 0.8 * chance(odds - 1.5)
+
+
+def with_floor(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of two kinds of customers, and labels: 2 % of the surest pay all the same."""
+    random = np.random.default_rng(seed)
+    odds = np.where(random.random(SIZE) < 0.15, 4.0, -3.0) + random.normal(0, 1.5, SIZE)
+    true = 1 / (1 + np.exp(-(-4.0 + 10.0 * bent(odds))))
+    return odds, (random.random(SIZE) < true).astype(np.int64)
+
+
+def test_chances_with_a_floor_get_a_sigmoid() -> None:
+    """As of customers who leave, some of whom had no reason that a table knows."""
+    odds, labels = with_floor(0)
+    made = blending.blend(bent(odds)[None], ["a"], known(labels))
+    assert made.calibrator == "sigmoid"
+    fresh_odds, fresh = with_floor(1)
+    after = made.chances(bent(fresh_odds)[None])
+    truth = 1 / (1 + np.exp(-(-4.0 + 10.0 * bent(fresh_odds))))
+    assert log_loss(fresh, after) < log_loss(fresh, bent(fresh_odds)) - 0.01
+    np.testing.assert_allclose(after, truth, rtol=0, atol=0.03)
+    assert roc_auc_score(fresh, after) == roc_auc_score(fresh, bent(fresh_odds))
+
+
 def test_chances_that_are_too_sure_get_a_temperature_or_steps() -> None:
     odds, labels, _ = world()
     said = chance(2.5 * odds)[None]
@@ -104,11 +131,26 @@ def test_chances_that_are_too_sure_get_a_temperature_or_steps() -> None:
     assert abs(log_loss(fresh, after) - log_loss(fresh, chance(fresh_odds))) < 0.01
 
 
-@pytest.mark.parametrize("bend", [2.5, 1.0])
-def test_the_calibrator_around_a_model_says_what_the_blend_says(bend: float) -> None:
-    """And it is a plain scikit-learn object that a file brings back."""
+def in_steps() -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds, and labels of three kinds of customers, one beside the other."""
+    odds, _, _ = world()
+    random = np.random.default_rng(2)
+    true = np.select([odds < -2, odds < 0], [0.05, 0.4], 0.5)
+    return odds, (random.random(SIZE) < true).astype(np.int64)
+
+
+@pytest.mark.parametrize("calibrator", blending.CALIBRATORS)
+def test_the_calibrator_around_a_model_says_what_the_blend_says(calibrator: str) -> None:
+    """And it is a plain scikit-learn object that a file brings back, and that admission reads."""
     odds, labels, _ = world()
-    made = blending.blend(chance(bend * odds)[None], ["a"], known(labels))
+    said = {"temperature": chance(2.5 * odds)}.get(calibrator, chance(odds))
+    if calibrator == "sigmoid":
+        odds, labels = with_floor(0)
+        said = bent(odds)
+    if calibrator == "isotonic":
+        odds, labels = in_steps()
+    made = blending.blend(said[None], ["a"], known(labels))
+    assert made.calibrator == calibrator
     rows = np.column_stack([odds, odds**2])
     lines = [("one", LogisticRegression(C=1e-3)), ("two", LogisticRegression(C=1.0))]
     model = VotingClassifier(lines, voting="soft").fit(rows, labels)
@@ -119,6 +161,9 @@ def test_the_calibrator_around_a_model_says_what_the_blend_says(bend: float) -> 
     expected = made.chances(model.predict_proba(rows)[:, 1][None])
     np.testing.assert_allclose(again.predict_proba(rows)[:, 1], expected, rtol=0, atol=1e-15)
     assert type(again).__module__.startswith("sklearn.")
+    graph = compiled_models.compiled(compiled_models.node_of(whole), ("A", "B"))
+    served = compiled_models.answers(graph, rows)
+    np.testing.assert_allclose(served, expected, rtol=0, atol=1e-12)
 
 
 def test_ranks_are_kept_by_a_temperature() -> None:

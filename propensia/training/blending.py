@@ -21,7 +21,9 @@ from propensia.training.rows import Chances, Labels, Places
 
 Weights = npt.NDArray[np.float64]
 NO_CALIBRATOR = "ninguna"
-CALIBRATORS = (NO_CALIBRATOR, "temperature", "isotonic")
+# A temperature for chances that are too sure or not sure enough, a sigmoid where also some of the
+# surest turn out the other way and none should go below a floor, isotonic for any other bend.
+CALIBRATORS = (NO_CALIBRATOR, "temperature", "sigmoid", "isotonic")
 # More members cost time in every request, and bring little.
 MEMBERS, VOTES = 6, 12
 # Which of the best settings of a kind is the best is mostly chance; further ones only add to it.
