@@ -320,7 +320,7 @@ def test_a_network_with_other_parts_is_compiled_or_refused(file: bytes) -> None:
 
 
 @pytest.mark.slow
-# Of an example that failed the text may be long; the warning would stand in place of the failure.
+# The text of a failed example may be long; the warning about that would hide the failure.
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @pytest.mark.parametrize(
     ("strategy", "check"),

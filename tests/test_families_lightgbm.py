@@ -325,7 +325,7 @@ def test_whatever_may_stop_it_while_predicting_is_refused(value: object) -> None
     assert "pred_early_stop" in refusal.value.detail
 
 
-@pytest.mark.parametrize("value", [None, False, np.False_, 0], ids=repr)
+@pytest.mark.parametrize("value", [None, False, np.False_, 0, 0.0, np.int64(0)], ids=repr)
 def test_what_stops_nothing_while_predicting_is_read(value: object) -> None:
     root = node_of(SMALL_MODEL)
     root.state["pred_early_stop"] = value

@@ -93,37 +93,69 @@ def test_chances_that_are_right_are_left_alone() -> None:
     np.testing.assert_array_equal(made.chances(chance(odds)[None]), chance(odds))
 
 
-def bent(odds: np.ndarray) -> np.ndarray:
-    """What models with much shrinking say where one in fifty pays for no reason they know."""
-    return 0.8 * chance(odds - 1.5)
+def shrunk(odds: np.ndarray) -> np.ndarray:
+    """What a model says that is held back too much, and knows neither floor nor ceiling."""
+    return chance(0.7 * odds - 0.5)
 
 
 def with_floor(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds of two kinds of customers, and labels: 2 % of the surest pay all the same."""
+    """Log-odds of two kinds of customers, and labels: of those surest not to pay 2 % pay, and of
+    those surest to pay 2 % do not."""
     random = np.random.default_rng(seed)
-    odds = np.where(random.random(SIZE) < 0.15, 4.0, -3.0) + random.normal(0, 1.5, SIZE)
-    true = 1 / (1 + np.exp(-(-4.0 + 10.0 * bent(odds))))
+    odds = np.where(random.random(SIZE) < 0.15, 5.0, -6.0) + random.normal(0, 2.0, SIZE)
+    true = 0.02 + 0.96 * chance(odds)
     return odds, (random.random(SIZE) < true).astype(np.int64)
 
 
-def test_chances_with_a_floor_get_a_sigmoid() -> None:
-    """As of customers who leave, some of whom had no reason that a table knows."""
-    odds, labels = with_floor(0)
-    made = blending.blend(bent(odds)[None], ["a"], known(labels))
-    assert made.calibrator == "sigmoid"
-    fresh_odds, fresh = with_floor(1)
-    after = made.chances(bent(fresh_odds)[None])
-    truth = 1 / (1 + np.exp(-(-4.0 + 10.0 * bent(fresh_odds))))
-    assert log_loss(fresh, after) < log_loss(fresh, bent(fresh_odds)) - 0.01
-    np.testing.assert_allclose(after, truth, rtol=0, atol=0.03)
-    assert roc_auc_score(fresh, after) == roc_auc_score(fresh, bent(fresh_odds))
+def in_steps() -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds, and labels whose rate rises in two steps."""
+    odds, _, _ = world()
+    random = np.random.default_rng(2)
+    true = np.select([odds < -2, odds < 0], [0.05, 0.4], 0.5)
+    return odds, (random.random(SIZE) < true).astype(np.int64)
 
 
-def test_chances_that_are_too_sure_get_a_temperature_or_steps() -> None:
+def said_and_labels(calibrator: str) -> tuple[np.ndarray, np.ndarray]:
+    """Chances, and labels with which that calibrator is taken."""
+    if calibrator == "sigmoid":
+        odds, labels = with_floor(0)
+        return shrunk(odds), labels
+    if calibrator == "isotonic":
+        odds, labels = in_steps()
+        return chance(odds), labels
     odds, labels, _ = world()
-    said = chance(2.5 * odds)[None]
-    made = blending.blend(said, ["a"], known(labels))
-    assert made.calibrator != "ninguna"
+    return chance((2.5 if calibrator == "temperature" else 1.0) * odds), labels
+
+
+CALIBRATORS = ("ninguna", "temperature", "sigmoid", "isotonic")
+
+
+def test_where_even_the_surest_are_sometimes_wrong_a_sigmoid_is_taken() -> None:
+    said, labels = said_and_labels("sigmoid")
+    made = blending.blend(said[None], ["a"], known(labels))
+    assert made.calibrator == "sigmoid"
+    odds, fresh = with_floor(1)
+    before = shrunk(odds)
+    after = made.chances(before[None])
+    # Half and more of what the true chances would gain.
+    least = (log_loss(fresh, before) + log_loss(fresh, 0.02 + 0.96 * chance(odds))) / 2
+    assert log_loss(fresh, after) < least
+    assert roc_auc_score(fresh, after) == roc_auc_score(fresh, before)
+
+
+def test_no_calibrator_turns_the_ranking_round() -> None:
+    """Not even where that would help: what is said is then no more than unhelpful."""
+    odds, labels, _ = world()
+    made = blending.blend(chance(-odds)[None], ["a"], known(labels))
+    assert made.calibrator != "sigmoid"
+    rising = np.linspace(0, 1, 101)
+    assert (np.diff(made.chances(rising[None])) >= 0).all()
+
+
+def test_chances_that_are_too_sure_get_a_temperature() -> None:
+    said, labels = said_and_labels("temperature")
+    made = blending.blend(said[None], ["a"], known(labels))
+    assert made.calibrator == "temperature"
     fresh_odds, fresh, _ = world(seed=1)
     before = chance(2.5 * fresh_odds)
     after = made.chances(before[None])
@@ -131,27 +163,23 @@ def test_chances_that_are_too_sure_get_a_temperature_or_steps() -> None:
     assert abs(log_loss(fresh, after) - log_loss(fresh, chance(fresh_odds))) < 0.01
 
 
-def in_steps() -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds, and labels of three kinds of customers, one beside the other."""
-    odds, _, _ = world()
-    random = np.random.default_rng(2)
-    true = np.select([odds < -2, odds < 0], [0.05, 0.4], 0.5)
-    return odds, (random.random(SIZE) < true).astype(np.int64)
+@pytest.mark.filterwarnings("error")
+def test_a_few_cases_of_a_class_are_enough() -> None:
+    """Fewer than any number of folds, of each class."""
+    odds = np.linspace(-3, 3, 8)
+    labels = np.array([0, 0, 0, 1, 0, 1, 1, 1])
+    places = np.arange(8)
+    rows = Known(labels, places % 2, places)
+    assert blending.blend(chance(odds / 9)[None], ["a"], rows).calibrator in CALIBRATORS
 
 
-@pytest.mark.parametrize("calibrator", blending.CALIBRATORS)
+@pytest.mark.parametrize("calibrator", CALIBRATORS)
 def test_the_calibrator_around_a_model_says_what_the_blend_says(calibrator: str) -> None:
     """And it is a plain scikit-learn object that a file brings back, and that admission reads."""
-    odds, labels, _ = world()
-    said = {"temperature": chance(2.5 * odds)}.get(calibrator, chance(odds))
-    if calibrator == "sigmoid":
-        odds, labels = with_floor(0)
-        said = bent(odds)
-    if calibrator == "isotonic":
-        odds, labels = in_steps()
+    said, labels = said_and_labels(calibrator)
     made = blending.blend(said[None], ["a"], known(labels))
     assert made.calibrator == calibrator
-    rows = np.column_stack([odds, odds**2])
+    rows = np.column_stack([said, said**2])
     lines = [("one", LogisticRegression(C=1e-3)), ("two", LogisticRegression(C=1.0))]
     model = VotingClassifier(lines, voting="soft").fit(rows, labels)
     whole = made.around(model)
@@ -162,6 +190,7 @@ def test_the_calibrator_around_a_model_says_what_the_blend_says(calibrator: str)
     np.testing.assert_allclose(again.predict_proba(rows)[:, 1], expected, rtol=0, atol=1e-15)
     assert type(again).__module__.startswith("sklearn.")
     graph = compiled_models.compiled(compiled_models.node_of(whole), ("A", "B"))
+    # Steep steps of an isotonic calibrator multiply the last digit of what they are given.
     served = compiled_models.answers(graph, rows)
     np.testing.assert_allclose(served, expected, rtol=0, atol=1e-12)
 
@@ -170,6 +199,7 @@ def test_ranks_are_kept_by_a_temperature() -> None:
     odds, labels, _ = world()
     said = chance(2.5 * odds)[None]
     made = blending.blend(said, ["a"], known(labels))
+    assert made.calibrator == "temperature"
     assert roc_auc_score(labels, made.chances(said)) == pytest.approx(
         roc_auc_score(labels, odds), abs=1e-3
     )

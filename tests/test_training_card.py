@@ -16,7 +16,7 @@ from sklearn.inspection import partial_dependence, permutation_importance
 from test_training_sidecars import COUNT, JUDGED, made
 
 from propensia.contract import Contract, Parameter
-from propensia.training import card, importance, plots, running
+from propensia.training import blending, card, importance, plots, running
 from propensia.training.results import Figure, Finding, Trained
 
 
@@ -187,6 +187,12 @@ def test_what_was_asked_for_is_told_where_it_is_not_the_usual(trained: Trained) 
 def test_the_same_model_gives_the_same_curves(trained: Trained) -> None:
     labels = trained.rows.labels[-JUDGED:]
     assert card._curves(trained, labels) == card._curves(trained, labels)
+
+
+@pytest.mark.parametrize("calibrator", blending.CALIBRATORS)
+def test_a_calibrator_is_told_in_spanish(trained: Trained, calibrator: str) -> None:
+    told = card.render(replace(trained, calibrator=calibrator))
+    assert f"<dd>{calibrator}</dd>" not in told and "<dt>Calibración</dt>" in told
 
 
 def test_the_deciles_are_those_of_a_sorted_list(trained: Trained, page: Page) -> None:

@@ -294,7 +294,7 @@ def test_a_contract_without_day_and_customer_says_which_it_means(
     assert [finding.text for finding in findings] == [
         "El contrato no dice qué columna es la fecha (--date): la evaluación no será por tiempo",
         "El contrato no dice qué columna es el cliente (--key): no se sabe qué filas son del "
-        "mismo cliente, y cada una va por su lado",
+        "mismo cliente: solo van juntas las copias",
     ]
     findings = read(str(tmp_path / "casos.csv"), small, date="", key="", today=TODAY)[2]
     assert [finding.text.partition(":")[0] for finding in findings] == [

@@ -21,8 +21,9 @@ from propensia.training.rows import Chances, Labels, Places
 
 Weights = npt.NDArray[np.float64]
 NO_CALIBRATOR = "ninguna"
-# A temperature for chances that are too sure or not sure enough, a sigmoid where also some of the
-# surest turn out the other way and none should go below a floor, isotonic for any other bend.
+# A temperature where chances are too sure or not sure enough. A sigmoid of the chance itself (not
+# of its log-odds, as for a network) where even the surest are sometimes wrong: it has a floor and
+# a ceiling. Isotonic for any other rising bend, where rows are many.
 CALIBRATORS = (NO_CALIBRATOR, "temperature", "sigmoid", "isotonic")
 # More members cost time in every request, and bring little.
 MEMBERS, VOTES = 6, 12
@@ -87,7 +88,8 @@ def blend(columns: npt.NDArray[np.float64], families: Sequence[str], known: Know
     ``families`` ``(c,)`` are their kinds. Candidates are chosen one by one, again and again, each
     time the one that helps most those chosen before (R. Caruana and others, «Ensemble Selection
     from Libraries of Models», ICML 2004). A calibrator is taken only if it helps customers that
-    it was not fitted on, by more than the standard error of that gain.
+    it was not fitted on, by more than the standard error of that gain, and in place of a simpler
+    one only if it helps so much more than that one. None turns the ranking round.
     """
     weights = _votes(columns, families, known.labels)
     mean = weights @ columns
@@ -123,10 +125,12 @@ def _best_of_each_kind(
 
 
 def _choose(mean: Chances, known: Known) -> str:
-    """The calibrator that helps on folds that it has not seen, by more than chance would."""
-    best, least = NO_CALIBRATOR, 0.0
+    """The simplest calibrator of those that help alike on folds that they have not seen."""
+    best, losses = NO_CALIBRATOR, stats.log_losses(known.labels, mean)
     for kind in CALIBRATORS[1:]:
         if kind == "isotonic" and len(mean) < LEAST_FOR_ISOTONIC:
+            continue
+        if kind == "sigmoid" and not _rises(mean, known.labels):
             continue
         said = np.empty(len(mean))
         for fold in np.unique(known.folds):
@@ -135,16 +139,26 @@ def _choose(mean: Chances, known: Known) -> str:
                 return best
             fitted = _fitted(kind, mean[~inside], known.labels[~inside])
             said[inside] = fitted.predict_proba(mean[inside][:, None])[:, 1]
-        gain = stats.log_losses(known.labels, mean) - stats.log_losses(known.labels, said)
-        sure = float(gain.mean()) - stats.mean_error(gain, known.groups)
-        if sure > least:
-            best, least = kind, sure
+        told = stats.log_losses(known.labels, said)
+        gain = losses - told
+        if gain.mean() > stats.mean_error(gain, known.groups):
+            best, losses = kind, told
     return best
 
 
+def _rises(mean: Chances, labels: Labels) -> bool:
+    """Whether a sigmoid fitted on these would: its slope has the sign of this difference, for its
+    loss is convex and falls that way where the slope is 0."""
+    return bool(mean[labels == 1].mean() > mean[labels == 0].mean())
+
+
 def _fitted(kind: str, mean: Chances, labels: Labels) -> CalibratedClassifierCV:
-    given = CalibratedClassifierCV(FrozenEstimator(_Given().fit(mean, labels)), method=kind)
-    return given.fit(mean[:, None], labels)
+    frozen = FrozenEstimator(_Given().fit(mean, labels))
+    # Nothing is learnt inside: one pass over all rows says what folds would, and few are enough.
+    every = np.arange(len(mean))
+    return CalibratedClassifierCV(frozen, method=kind, cv=[(every, every)]).fit(
+        mean[:, None], labels
+    )
 
 
 class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

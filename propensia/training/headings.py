@@ -77,7 +77,7 @@ WITHOUT_KEY = _Lack(
     "sin_clave",
     "--key",
     "el cliente",
-    "no se sabe qué filas son del mismo cliente, y cada una va por su lado",
+    "no se sabe qué filas son del mismo cliente: solo van juntas las copias",
 )
 
 

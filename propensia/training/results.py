@@ -118,7 +118,8 @@ class Trained:
     """A model that learnt from all ``rows``, and everything worth keeping about it.
 
     ``model`` is a plain scikit-learn or Keras object that takes ``rows.table(contract, view)``.
-    ``calibrator`` is ``"ninguna"``, ``"temperature"``, ``"isotonic"`` or ``"sigmoid"``.
+    ``calibrator`` is ``"ninguna"``, ``"temperature"``, ``"isotonic"`` or ``"sigmoid"``: of the
+    chance for a vote, of its log-odds for a network.
     ``options`` are what was asked for, by the names of the command line.
     """
 

@@ -77,9 +77,9 @@ def _stages(node: Node) -> list[object]:
     if not isinstance(stages, Node) or stages.made_by != NDARRAY or len(stages.args) != 1:
         raise bad_weights(node, "estimators_")
     shape = stages.args[0]
-    # Only whole numbers are compared: of an array `!=` tells no one thing.
-    told = isinstance(shape, tuple) and all(type(size) is int for size in shape)
-    if not told or shape != (len(stages.items), 1) or not stages.items:
+    # Comparing an array gives an array, which is neither true nor false.
+    plain = isinstance(shape, tuple) and all(type(size) is int for size in shape)
+    if not plain or shape != (len(stages.items), 1) or not stages.items:
         raise Refusal(
             "no_es_clasificador_binario",
             f"{short_name(node)} no tiene un árbol por etapa",

@@ -56,7 +56,8 @@ def classifier(node: Node, flow: Flow, shop: Workshop) -> Chance:
             f"{short_name(node)} with an objective of its own",
         )
     early = node.attributes().get("pred_early_stop")
-    if early is not None and not (isinstance(early, int | np.bool_) and not early):
+    number = isinstance(early, int | float | np.number | np.bool_)
+    if early is not None and (not number or early):
         raise Refusal(
             "familia_desconocida",
             f"{short_name(node)} con pred_early_stop",
