@@ -430,10 +430,16 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
 ) -> None:
     """The signal goes to all processes of the terminal, as Ctrl-C does."""
     out = tmp_path / "out.csv"
-    with running(place, large, out, "--workers", 2) as popen:
-        wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
-        os.killpg(popen.pid, signal.SIGINT)
-        said, told = popen.communicate(timeout=30)
+    for _ in range(5):
+        with running(place, large, out, "--workers", 2) as popen:
+            wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
+            os.killpg(popen.pid, signal.SIGINT)
+            said, told = popen.communicate(timeout=30)
+        if popen.returncode != 0:
+            break
+        # On a busy machine the run may be over before this process has its turn to interrupt it.
+        for path in out.parent.glob("out.csv*"):
+            path.unlink()
     assert popen.returncode == 1 and told.strip().endswith(
         "Interrumpido. Lo hecho está guardado: la misma orden con --resume sigue donde quedó."
     )
