@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import io
 import math
@@ -253,7 +254,8 @@ def _odd(draw: st.DrawFn, value: object, others: list[Slot]) -> object:
         return value[:at] + put + value[at + draw(st.integers(0, 4)) :]  # type: ignore[operator]
     if draw(st.booleans()):
         return draw(st.sampled_from(others))[1]
-    return draw(st.sampled_from(ODD_VALUES))
+    # A copy: what is put into it next must not be there for the next example.
+    return copy.deepcopy(draw(st.sampled_from(ODD_VALUES)))
 
 
 def _odd_arrays(array: np.ndarray[Any, Any]) -> list[object]:
