@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
 
 # Fixtures of any test that needs a database.
 from stores import (  # noqa: F401
@@ -21,7 +22,10 @@ from propensia import contract as contracts
 from propensia.contract import Contract
 from propensia.registry import Registry
 
-# The same examples on every machine and no time limit: a slow machine must not fail a test.
+# The same examples in every run and no time limit: a slow machine must not fail a test. Hypothesis
+# also tries constants of the modules imported by then, and these hang on which tests ran before.
+assert callable(providers._get_local_constants)
+providers._get_local_constants = lambda: providers._local_constants
 hypothesis.settings.register_profile(
     "propensia", deadline=None, derandomize=True, database=None, print_blob=True
 )

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from propensia import settings
-from propensia.access import limits, sliding
+from propensia.access import limits, redis_limits, sliding
 from propensia.access.limits import FILE, Limits, Rate, identity, network
 from propensia.access.redis_limits import RedisCounts
 from propensia.access.roles import Caller
@@ -234,7 +234,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from propensia import settings
+from propensia.access import limits
 from propensia.access.limits import Limits, Rate
+limits.PATIENCE_S = 30  # what a process that stands still is counted by is another test
 counted = Limits(replace(settings.load({}), state=Path(sys.argv[1])))
 rate = Rate("test", 100, 60)
 print("ready", flush=True)
@@ -370,6 +372,8 @@ def test_the_file_holds_no_name_and_no_address(tmp_path: Path) -> None:
 
 # Redis
 
+# Where it is not what is tested that Redis is slow, a slow machine must not make it so.
+PATIENT_S = 30.0
 REDIS = shutil.which("redis-server")
 with_redis = pytest.mark.skipif(REDIS is None, reason="no redis-server (apt install redis-server)")
 
@@ -379,7 +383,7 @@ def redis_server(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     options = ["--port", str(port), "--save", "", "--dir", str(folder), "--bind", "127.0.0.1"]
     process = subprocess.Popen([str(REDIS), *options], stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
@@ -398,24 +402,32 @@ def free_port() -> int:
 
 
 @with_redis
-def test_machines_that_share_a_redis_share_the_limit(tmp_path: Path) -> None:
+def test_machines_that_share_a_redis_share_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_limits, "TIMEOUT_S", PATIENT_S)
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
     with redis_server(port, tmp_path):
         machines = [
             Limits(chosen(tmp_path / name, redis_url=url)) for name in ("one", "two", "three")
         ]
+        began = time.monotonic()
         told = [machine.take(HUNDRED, "a") for _ in range(70) for machine in machines]
+        took_s = time.monotonic() - began
         assert [one.allowed for one in told] == [True] * 100 + [False] * 110
         assert [one.left for one in told[:100]] == list(range(99, -1, -1))
-        assert all(59 < one.retry_s <= 62 for one in told[100:])
+        assert all(60 - took_s <= one.retry_s <= 62 for one in told[100:])
         assert machines[0].take(HUNDRED, "b").left == 99
         assert [machine.problem for machine in machines] == [None] * 3
 
 
 @with_redis
-def test_a_redis_lets_a_window_of_one_second_through_again(tmp_path: Path) -> None:
+def test_a_redis_lets_a_window_of_one_second_through_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its clock cannot be set: this waits for real, as long as it is told to."""
+    monkeypatch.setattr(redis_limits, "TIMEOUT_S", PATIENT_S)
     port = free_port()
     with redis_server(port, tmp_path):
         counted = Limits(chosen(tmp_path, redis_url=f"redis://127.0.0.1:{port}/0"))
@@ -430,25 +442,36 @@ def test_a_redis_lets_a_window_of_one_second_through_again(tmp_path: Path) -> No
 def test_a_redis_that_goes_away_is_told_and_counted_without_until_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("propensia.access.redis_limits.PAUSE_S", 0.05)
+    monkeypatch.setattr(redis_limits, "TIMEOUT_S", PATIENT_S)
+    monkeypatch.setattr(redis_limits, "PAUSE_S", 0.05)
     port = free_port()
     counted = Limits(chosen(tmp_path, redis_url=f"redis://127.0.0.1:{port}/0"))
     assert counted.take(HUNDRED, "a").left == 99, "not there at the start: counted here"
     assert counted.problem is not None and "Redis no responde" in counted.problem
     with redis_server(port, tmp_path) as server:
-        deadline = time.monotonic() + 10
-        while counted.problem is not None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        await_back(counted)
         assert counted.take(HUNDRED, "a").left == 99, "its own count"
         server.kill()
         server.wait()
         assert counted.take(HUNDRED, "a").left == 98, "and ours again"
         assert counted.problem is not None
+    with redis_server(port, tmp_path):
+        await_back(counted)
 
 
-def test_a_redis_that_says_nothing_makes_nobody_wait(tmp_path: Path) -> None:
+def await_back(counted: Limits) -> None:
+    deadline = time.monotonic() + 30
+    while counted.problem is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_redis_that_says_nothing_makes_nobody_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It accepts, and never answers: one request waits for a moment, the others not at all."""
+    # Its thread would ask that port for as long as the tests run, whoever has it then.
+    monkeypatch.setattr(RedisCounts, "_wait", lambda counts: None)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"redis://:s3cr3t@127.0.0.1:{mute.getsockname()[1]}/0"
         counted = Limits(chosen(tmp_path, redis_url=url))

@@ -340,7 +340,7 @@ def test_for_longer_nothing_else_happens(
 ) -> None:
     """Other examples in every run; ``.ci/run`` gives it the time."""
 
-    @settings(max_examples=10_000, deadline=None, database=None,
+    @settings(max_examples=10_000, deadline=None, database=None, derandomize=False,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(strategy)
     def run(value: Any) -> None:

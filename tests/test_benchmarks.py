@@ -145,13 +145,21 @@ def test_answers_during_the_warm_up_are_not_counted() -> None:
 
 def test_latency_is_that_of_the_server() -> None:
     """One slow answer in fifty must show in p99 and not in p50."""
+    took: list[float] = []
 
     def delay(handler: Handler, number: int) -> bool:
+        began = time.monotonic()
         time.sleep(0.1 if number % 50 == 25 else 0.001)
+        took.append(time.monotonic() - began)
         return False
 
-    with serving(delay) as server:
-        seen = load.drive(plan(server, connections=1, seconds=0.6))
+    for _ in range(5):
+        took.clear()
+        with serving(delay) as server:
+            seen = load.drive(plan(server, connections=1, seconds=0.6))
+        # Else the machine stood still meanwhile: of so few answers p99 is the one of that moment.
+        if len(took) > 100 and max(took) < 0.15:
+            break
 
     assert 1 <= seen.p50_ms < 50
     assert 100 <= seen.p99_ms < 200

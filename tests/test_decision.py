@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from propensia.decision import Decision
@@ -29,12 +29,16 @@ def by_bayes(raw: Fraction, training: Fraction, real: Fraction) -> Fraction:
 
 
 @given(raw=chances, training=shares, real=shares)
+@example(Fraction(9999, 10_000), Fraction(999, 1000), Fraction(1, 1000))
 def test_the_correction_is_the_rule_of_bayes(
     raw: Fraction, training: Fraction, real: Fraction
 ) -> None:
-    corrected = Decision(0.5, float(training), float(real)).probability(float(raw))
-    # A dozen roundings in double, each of at most 1.2e-16 relative.
-    assert corrected == pytest.approx(float(by_bayes(raw, training, real)), rel=1e-13, abs=1e-300)
+    given = float(raw), float(training), float(real)
+    corrected = Decision(0.5, *given[1:]).probability(given[0])
+    # A dozen roundings in double, each of at most 1.2e-16 relative; of the very numbers given, as
+    # what one nearly 1 lacks of 1 is another number after its rounding.
+    expected = float(by_bayes(*map(Fraction, given)))
+    assert corrected == pytest.approx(expected, rel=1e-13, abs=1e-300)
     assert 0.0 <= corrected <= 1.0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from desk import Desk, desk
-from test_access_limits import free_port, redis_server, with_redis
+from test_access_limits import PATIENT_S, free_port, redis_server, with_redis
 
 from propensia import heartbeat, settings
 from propensia.terminal import Exit
@@ -295,6 +295,7 @@ def test_a_redis_that_is_away_is_a_warning_and_its_password_is_not_told(
 def test_a_redis_that_answers_is_well(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr("propensia.access.redis_limits.TIMEOUT_S", PATIENT_S)
     port = free_port()
     monkeypatch.setenv("PROPENSIA_REDIS_URL", f"redis://127.0.0.1:{port}/0")
     with redis_server(port, tmp_path):

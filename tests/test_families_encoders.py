@@ -370,11 +370,11 @@ def test_a_million_categories_are_refused_at_once() -> None:
     root = node_of(with_one_hot().fit(few, labels(few)))
     encoder = root.state["steps"][0][1].state["transformers_"][0][1]
     encoder.state["categories_"][1] = np.arange(1_000_000)
-    before = time.perf_counter()
+    before = time.thread_time()
     with pytest.raises(Refusal) as refusal:
         compiled_on(root)
     assert refusal.value.code == "demasiado_grande"
-    assert time.perf_counter() - before < 1
+    assert time.thread_time() - before < 1
 
 
 def test_more_columns_than_any_model_has_are_refused_before_they_are_made() -> None:

@@ -207,11 +207,11 @@ def test_more_products_than_any_model_has_are_refused_before_they_are_made(
 ) -> None:
     root = node_of(squares)
     root.state["steps"][0][1].state["degree"] = degree
-    before = time.perf_counter()
+    before = time.thread_time()
     with pytest.raises(Refusal) as refusal:
         compiled(root)
     assert refusal.value.code == "demasiado_grande"
-    assert time.perf_counter() - before < 1
+    assert time.thread_time() - before < 1
 
 
 HUGE = pytest.param(10**400, id="huge")
@@ -474,7 +474,7 @@ def test_what_no_fitting_leaves_behind_is_refused(name: str) -> None:
     root = node_of(make_pipeline(make(), DecisionTreeClassifier(max_depth=3)).fit(ROWS, LABELS))
     compiled(root)
     change(root.state["steps"][0][1])
-    before = time.perf_counter()
+    before = time.thread_time()
     with pytest.raises(Refusal):
         compiled(root)
-    assert time.perf_counter() - before < 2
+    assert time.thread_time() - before < 2

@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,10 @@ def test_a_reader_never_sees_a_mixture(tmp_path: Path) -> None:
     writer.start()
     try:
         seen = {files.read(path) for _ in range(300)}
+        # On a busy machine the writer may not have had a turn yet.
+        deadline = time.monotonic() + 60
+        while len(seen) < len(contents) and time.monotonic() < deadline:
+            seen.add(files.read(path))
     finally:
         stop.set()
         writer.join()

@@ -37,8 +37,8 @@ def test_a_patient_lock_waits_for_the_other_to_end(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     first = Lock(path)
     assert first.acquire()
-    threading.Timer(0.3, first.release).start()
     begin = time.monotonic()
+    threading.Timer(0.3, first.release).start()
     with Lock(path, patience_s=20):
         assert 0.2 < time.monotonic() - begin < 15
 
@@ -96,7 +96,7 @@ def test_a_lock_whose_file_goes_each_time_it_is_got_is_given_up(
         real(seconds)
 
     monkeypatch.setattr(time, "sleep", sleep)
-    assert not Lock(tmp_path / "a.lock", patience_s=0.1).acquire()
+    assert not Lock(tmp_path / "a.lock", patience_s=1.0).acquire()
     assert set(pauses) == {locks.PAUSE_S}
     monkeypatch.undo()
     assert locks.is_free(tmp_path / "a.lock")

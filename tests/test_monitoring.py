@@ -638,7 +638,7 @@ def test_callers_whose_long_names_begin_alike_are_two(
     hour = NOW - 5 * records.HOUR_MS
     common = {"version": VERSION, "count": 20, "positive": 2, "noted": 5}
     trouble = {"kind": "note", "parameter": "ed", "code": "valor_supuesto", "count": 5}
-    early = NOW - 100 * DAY_MS
+    early = NOW - 100 * DAY_MS + DAY_MS // 2  # the same day wherever the machine stands
     with engine.begin() as connection:
         connection.execute(
             insert(schema.windows), [common | {"hour": hour, "caller": name} for name in names]
