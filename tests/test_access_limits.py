@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from propensia import settings
 from propensia.access import limits, redis_limits, sliding
@@ -393,12 +394,6 @@ def redis_server(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @with_redis

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from desk import Desk, desk
-from test_access_limits import PATIENT_S, free_port, redis_server, with_redis
+from ports import free_port
+from test_access_limits import PATIENT_S, redis_server, with_redis
 
 from propensia import heartbeat, settings
 from propensia.terminal import Exit

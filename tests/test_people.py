@@ -108,7 +108,7 @@ def test_all_that_is_known_under_an_id_is_that_answer_and_what_came_of_it(desk: 
 @pytest.mark.parametrize("by", ["id", "reference"])
 def test_nothing_of_an_erased_person_is_left_and_all_of_the_others(desk: Desk, by: str) -> None:
     """The sums too: they tell of nobody."""
-    theirs = desk.answer({"im": "111111"}, "EXP-1")
+    theirs = desk.answer({"im": "111111.75"}, "EXP-1")
     desk.answer({"im": "222222"}, "EXP-2")
     pay(desk, theirs.id, None)
     pay(desk, None, "EXP-2")
@@ -123,7 +123,7 @@ def test_nothing_of_an_erased_person_is_left_and_all_of_the_others(desk: Desk, b
     assert marks >= {person.key, theirs.id} and len(marks) == (2 if by == "id" else 3)
     text = repr(left)
     hashed = desk.recorder.hashed("EXP-1")
-    for gone in (theirs.id, hashed, "111111"):
+    for gone in (theirs.id, hashed, "111111.75"):
         assert gone in repr(whole) and gone not in text
     for name in ("answers", "inputs", "outcomes", "outcome_events"):
         assert len(left[name]) == 1 == len(whole[name]) - 1

@@ -292,7 +292,7 @@ class Cut:
 def test_a_connection_that_falls_silent_is_given_up_and_the_next_one_works(
     monkeypatch: pytest.MonkeyPatch, postgresql_server: Postgresql, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(database, "CONNECT_S", 0.5)
+    monkeypatch.setattr(database, "CONNECT_S", 3.0)  # for what is slow and not silent too
     cut = Cut(postgresql_server.port)
     url = postgresql_server.fresh().replace(f":{postgresql_server.port}/", f":{cut.port}/")
     opened = database.open_store(Settings(state=tmp_path, database_url=url))

@@ -210,7 +210,7 @@ def test_time_that_runs_out_stops_the_trial_that_is_running(tmp_path: Path) -> N
     )
     assert found is None, "not one epoch was done"
     # Two seconds, and what a loaded machine takes to build a network and do some batches.
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
 
 
 def test_a_deadline_that_is_past_gives_nothing() -> None:

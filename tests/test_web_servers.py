@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ports import free_port
 
 from propensia.access.networks import is_loopback
 from propensia.web.servers import MOST_WORKERS, WORKER_BYTES, default_workers
@@ -66,14 +67,10 @@ class Running:
 Start = Callable[..., Running]
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def _command(server: str, port: int, factory: str = "make", workers: int = 1) -> list[str]:
-    numbers = [str(port), str(workers), str(HEADER_S), str(BODY_S)]
+def _command(
+    server: str, port: int, factory: str = "make", workers: int = 1, header_s: float = HEADER_S
+) -> list[str]:
+    numbers = [str(port), str(workers), str(header_s), str(BODY_S)]
     return [sys.executable, str(HERE / "tiny_wsgi.py"), server, factory, *numbers]
 
 
@@ -103,10 +100,10 @@ def start() -> Iterator[Start]:
     """Start servers, and end them with their workers after the test."""
     started: list[subprocess.Popen[str]] = []
 
-    def make(server: str, workers: int = 1) -> Running:
-        port = _free_port()
+    def make(server: str, workers: int = 1, header_s: float = HEADER_S) -> Running:
+        port = free_port()
         process = subprocess.Popen(
-            _command(server, port, workers=workers),
+            _command(server, port, workers=workers, header_s=header_s),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -123,7 +120,7 @@ def start() -> Iterator[Start]:
             except (OSError, AssertionError):
                 return False
 
-        assert _wait(answers, 15)
+        assert _wait(answers, 60)
         return running
 
     yield make
@@ -212,7 +209,7 @@ def test_each_server_answers_alike_and_ctrl_c_ends_it_with_its_workers(
 
 
 def test_500_dripping_heads_do_not_stop_a_caller_of_the_default_server(start: Start) -> None:
-    running = start("granian", workers=2)
+    running = start("granian", workers=2, header_s=60.0)
     drips = [running.connect(b"GET /query?a=") for _ in range(500)]
     try:
         for sock in drips:
@@ -222,7 +219,7 @@ def test_500_dripping_heads_do_not_stop_a_caller_of_the_default_server(start: St
             began = time.monotonic()
             assert running.get("/") == b"ok"
             times.append(time.monotonic() - began)
-        assert max(times) < 1.5  # the deadline has closed none of them yet
+        assert max(times) < 5  # the deadline has closed none of them yet
     finally:
         for sock in drips:
             sock.close()
@@ -302,14 +299,14 @@ def test_a_killed_worker_comes_back_and_twice_in_a_row(start: Start) -> None:
                 return False  # a connection that the dead worker had not answered
             return gone not in pids and len(pids) == (1 if sys.platform == "win32" else 2)
 
-        assert _wait(replaced, 8)
+        assert _wait(replaced, 60)
 
 
 def test_workers_end_with_a_killed_supervisor_and_free_the_port(start: Start) -> None:
     running = start("granian", workers=2)
     workers = psutil.Process(running.process.pid).children(recursive=True)
     running.process.kill()
-    _, left = psutil.wait_procs(workers, timeout=8)
+    _, left = psutil.wait_procs(workers, timeout=30)
     assert not left
 
 
@@ -317,7 +314,7 @@ def test_workers_end_with_a_killed_supervisor_and_free_the_port(start: Start) ->
 def test_a_port_in_use_is_told_in_a_sentence_with_code_3(server: str, start: Start) -> None:
     running = start("granian")
     second = subprocess.run(
-        _command(server, running.port), capture_output=True, encoding="utf-8", timeout=15
+        _command(server, running.port), capture_output=True, encoding="utf-8", timeout=60
     )
     assert second.returncode == 3
     assert f"127.0.0.1:{running.port} ya está en uso" in second.stderr
@@ -325,8 +322,8 @@ def test_a_port_in_use_is_told_in_a_sentence_with_code_3(server: str, start: Sta
 
 @pytest.mark.parametrize("server", [s for s in SERVERS if s != "waitress"])
 def test_an_application_that_cannot_be_made_ends_the_server_with_code_3(server: str) -> None:
-    command = _command(server, _free_port(), factory="broken")
-    ended = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20)
+    command = _command(server, free_port(), factory="broken")
+    ended = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
     assert ended.returncode == 3
     assert "nothing works" in ended.stderr and "no pudo arrancar" in ended.stderr
 
@@ -338,7 +335,7 @@ def test_a_stop_during_the_start_does_not_wait_for_the_start() -> None:
         "import runpy, sys; from propensia.web import granian_server as g; g.STOP_S = 3600;"
         "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    command = _command("granian", _free_port(), factory="never", workers=2)
+    command = _command("granian", free_port(), factory="never", workers=2)
     line = [sys.executable, "-c", code, *command[1:]]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
     process = subprocess.Popen(line, stdout=subprocess.PIPE, env=env, encoding="utf-8")

@@ -33,9 +33,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One answer: when, on which connection, for which row."""
+    """One answer: when it was asked for, on which connection, for which row."""
 
-    at: float
+    asked: float
     connection: int
     row: int
     status: int
@@ -102,9 +102,10 @@ def _call(
     connection = server.connection(10)
     while not stop.is_set():
         row, name = chance.randrange(len(paths)), number + 1000 * opened
+        asked = time.monotonic()
         try:
             reply = ask(connection, paths[row])
-            notes.answers.append(Told(time.monotonic(), name, row, reply.status, reply.json()))
+            notes.answers.append(Told(asked, name, row, reply.status, reply.json()))
         except (OSError, http.client.HTTPException) as error:
             notes.broken.append(Broken(time.monotonic(), name, repr(error)))
             connection.close()

@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 from models_for_tests import EXAMPLE
+from ports import free_port
 
 from propensia.registry import Registry
 
@@ -62,13 +63,6 @@ def query(changes: Mapping[str, str | None] | None = None) -> str:
 def prediccion(changes: Mapping[str, str | None] | None = None) -> str:
     """The documented address, with some texts changed."""
     return f"/prediccion?{query(changes)}"
-
-
-def free_port() -> int:
-    """A port that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(
@@ -217,7 +211,7 @@ class Server:
         """The version that the answers name now."""
         return self.get(prediccion()).headers["x-propensia-version"]
 
-    def wait_served(self, version: str, seconds: float = 20.0) -> None:
+    def wait_served(self, version: str, seconds: float = 60.0) -> None:
         """Return once answers name that version (with one worker: then all do)."""
         wait_for(lambda: self.active() == version, f"{version} is served", seconds)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from guarded import copied
+from ports import free_port
 from server import (
     Place,
     Server,
     ask,
-    free_port,
     prediccion,
     propensia_command,
     running,
@@ -128,7 +128,7 @@ def test_a_client_that_changes_its_key_in_the_overlap_never_fails(server: Server
     quick, slow, stubborn = clients = [Client(server, first) for _ in range(3)]
     for client in clients:
         client.start()
-    new = keys(place, "rotate", "crm", "--overlap", "4s")
+    new = keys(place, "rotate", "crm", "--overlap", "10s")
     quick.key = new
     time.sleep(1.0)
     slow.key = new

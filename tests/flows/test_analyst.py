@@ -17,6 +17,7 @@ from pathlib import Path
 import models_for_tests as made
 import pytest
 from admission_files import HOSTILE
+from guarded import copied
 from models_for_tests import dumped, golden_probability, new_logistic
 from server import Place, Server, lives, prediccion, running, wait_for
 
@@ -29,8 +30,7 @@ def shared(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
     One worker: what one answer says, all say. How several swap is told in ``tests/crash``.
     """
-    place = Place(tmp_path_factory.mktemp("analista"))
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    place = copied(admitted, tmp_path_factory.mktemp("analista"))
     with running(place, workers=1) as server:
         server.keeper_pid()
         yield server
@@ -459,8 +459,7 @@ def test_the_folder_may_go_and_come_back_and_the_last_version_answers_all_the_wh
 def test_a_server_starts_from_its_store_while_the_folder_is_away(
     admitted: Place, tmp_path: Path
 ) -> None:
-    place = Place(tmp_path)
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    place = copied(admitted, tmp_path)
     place.models.rmdir()
     with running(place) as server:
         assert server.get(prediccion()).json()["modelo"] == "base"
@@ -553,8 +552,7 @@ def test_a_giant_sidecar_is_refused_and_does_not_stop_other_files(desk: Server) 
 @pytest.fixture(scope="module")
 def shelf(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """An installation without a server: ``base`` and then ``segundo`` were published."""
-    place = Place(tmp_path_factory.mktemp("estante"))
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    place = copied(admitted, tmp_path_factory.mktemp("estante"))
     path = place.drop("segundo.pkl", dumped(new_logistic()))
     assert place.run("admit", str(path)).returncode == 0
     return place
@@ -666,8 +664,7 @@ def test_the_environment_is_exit_code_3(shelf: Place, tmp_path: Path) -> None:
 
 
 def test_the_server_ends_without_a_rest(admitted: Place, tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    place = copied(admitted, tmp_path)
     with running(place) as server:
         server.keeper_pid()
         place.drop("en curso.pkl", dumped(new_logistic()))

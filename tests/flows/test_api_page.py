@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from guarded import copied
 from models_for_tests import dumped, logistic
 from server import Place, Server, running
 
@@ -44,8 +45,7 @@ def keyed(
     server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, str]]:
     """The same, where keys are asked for, and a key."""
-    place = Place(tmp_path_factory.mktemp("con_clave"))
-    shutil.copytree(server.place.state, place.state, dirs_exist_ok=True)
+    place = copied(server.place, tmp_path_factory.mktemp("con_clave"))
     made = place.run("keys", "create", "marcador", "--role", "caller")
     assert made.returncode == 0, made.stderr
     with running(place, workers=1) as other:

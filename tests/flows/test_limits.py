@@ -117,7 +117,7 @@ def target(
     keys = {name: key(place, name, "admin") for name in NAMES}
     kind = request.param
     command = foreign_command if kind == "foreign" else partial(propensia_command, server=kind)
-    chosen = {"rate_limit": f"{LIMIT}/min", "max_batch_size": MOST_ROWS, "queue_seconds": 0.2}
+    chosen = {"rate_limit": f"{LIMIT}/min", "max_batch_size": MOST_ROWS}
     with running(place, command, workers=1, **chosen) as server:
         yield Target(kind, server, keys)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
+from guarded import copied
 from malformed import BASE, FAMILIES, HEAD_LIMIT, MARK, MARKED, Case, cases, nothing_leaked, query
 from server import Place, Reply, Server, prediccion, running
 
@@ -125,9 +125,7 @@ def _judge_problem(case: Case, table: dict[str, object]) -> str | None:
 @pytest.fixture(scope="module")
 def target(admitted: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The default server, with an output of its own."""
-    place = Place(tmp_path_factory.mktemp("malformadas"))
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
-    with running(place) as server:
+    with running(copied(admitted, tmp_path_factory.mktemp("malformadas"))) as server:
         yield server
 
 

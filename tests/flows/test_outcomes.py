@@ -18,8 +18,12 @@ from sqlalchemy import select
 from propensia.settings import Settings
 from propensia.store import database, schema
 
-TODAY = datetime.now(UTC).date().isoformat()
 NOBODY = "0" * 29
+
+
+def today() -> str:
+    """Of this moment: the tests may have been collected the day before."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def post(server: Server, body: object, **headers: str) -> Reply:
@@ -68,7 +72,7 @@ def test_what_is_posted_and_loaded_comes_to_its_answers(target: Server) -> None:
         target.get(f"{prediccion()}&ref={quote(ref)}").json()["id"]
         for ref in ("A/1", "A/1", "B 2")
     )
-    one = post(target, {"id": by_id, "pagado": True, "importe": 120.5, "fecha": TODAY})
+    one = post(target, {"id": by_id, "pagado": True, "importe": 120.5, "fecha": today()})
     assert one.status == 200, one.text
     assert one.json() == {
         "aceptados": 1,
@@ -76,9 +80,9 @@ def test_what_is_posted_and_loaded_comes_to_its_answers(target: Server) -> None:
         "resultados": [{"estado": "aceptado"}],
     }
     rows = [
-        {"ref": "A/1", "pagado": "sí", "importe": "7,25", "fecha": TODAY},
+        {"ref": "A/1", "pagado": "sí", "importe": "7,25", "fecha": today()},
         {"ref": "A/1", "pagado": True, "fecha": "mañana"},
-        {"id": NOBODY, "pagado": False, "fecha": TODAY},
+        {"id": NOBODY, "pagado": False, "fecha": today()},
     ]
     several = post(target, rows).json()
     assert (several["aceptados"], several["rechazados"]) == (2, 1)
@@ -89,7 +93,7 @@ def test_what_is_posted_and_loaded_comes_to_its_answers(target: Server) -> None:
     ]
     assert several["resultados"][1]["errores"][0]["codigo"] == "fecha_no_valida"
     table = place.base / "pagos.csv"
-    table.write_text(f"ref;pagado;importe;fecha\nB 2;no;0;{TODAY}\nB 2;x;;\n", encoding="utf-8")
+    table.write_text(f"ref;pagado;importe;fecha\nB 2;no;0;{today()}\nB 2;x;;\n", encoding="utf-8")
     done = place.run("outcomes", str(table), "--faults", str(place.base / "fallos.csv"))
     assert done.returncode == 1, done.stderr
     assert "Aceptados: 1. Rechazados: 1." in done.stdout
@@ -109,7 +113,7 @@ def test_what_is_posted_and_loaded_comes_to_its_answers(target: Server) -> None:
 def test_what_is_told_twice_changes_nothing(target: Server) -> None:
     place = target.place
     id = target.get(prediccion()).json()["id"]
-    body = [{"id": id, "pagado": True, "importe": 3, "fecha": TODAY}]
+    body = [{"id": id, "pagado": True, "importe": 3, "fecha": today()}]
     assert post(target, body).status == post(target, body).status == 200
     assert about(place, id) == {id: (True, 300)}
     times = wait_for(
@@ -130,10 +134,10 @@ def _audit(place: Place) -> list[bytes]:
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"pagado": True, "fecha": TODAY}, 400, "falta_id_o_ref"),
-        ({"id": NOBODY, "pagado": 2, "fecha": TODAY}, 400, "opcion_no_valida"),
-        ({"id": NOBODY, "pagado": [], "fecha": TODAY}, 400, "tipo_no_valido"),
-        ({"id": NOBODY, "pagado": True, "fecha": TODAY, "dni": "X"}, 400, "nombre_desconocido"),
+        ({"pagado": True, "fecha": today()}, 400, "falta_id_o_ref"),
+        ({"id": NOBODY, "pagado": 2, "fecha": today()}, 400, "opcion_no_valida"),
+        ({"id": NOBODY, "pagado": [], "fecha": today()}, 400, "tipo_no_valido"),
+        ({"id": NOBODY, "pagado": True, "fecha": today(), "dni": "X"}, 400, "nombre_desconocido"),
         (b'{"id":"a","id":"b","pagado":1,"fecha":"x"}', 400, "parametro_repetido"),
         (b'{"id":', 400, "json_no_valido"),
         ("SECRETO", 400, "objeto_esperado"),
@@ -154,7 +158,7 @@ def test_a_bad_body_is_a_problem_that_repeats_nothing(
 def test_only_who_may_tell_outcomes_does(admitted: Place, tmp_path: Path) -> None:
     place = copied(admitted, tmp_path)
     keys = a_key_of_every_role(place)
-    body = {"id": NOBODY, "pagado": False, "fecha": TODAY}
+    body = {"id": NOBODY, "pagado": False, "fecha": today()}
     with running(place) as server:
         found = {role: post(server, body, x_api_key=k).status for role, k in keys.items()}
         assert post(server, body).status == 401
@@ -166,8 +170,8 @@ def test_without_a_journal_nothing_is_taken(admitted: Place, tmp_path: Path) -> 
     """Neither by setting nor where it cannot be written, and then the caller may try again."""
     place = copied(admitted, tmp_path)
     table = place.base / "pagos.csv"
-    table.write_text(f"id;pagado;fecha\n{NOBODY};1;{TODAY}\n", encoding="utf-8")
-    body = {"id": NOBODY, "pagado": False, "fecha": TODAY}
+    table.write_text(f"id;pagado;fecha\n{NOBODY};1;{today()}\n", encoding="utf-8")
+    body = {"id": NOBODY, "pagado": False, "fecha": today()}
     with running(place, journal="off") as server:
         reply = post(server, body)
     assert reply.status == 503 and "apagado" in reply.json()["detail"]
@@ -191,7 +195,7 @@ def test_a_file_is_taken_while_nothing_runs(admitted: Place, tmp_path: Path) -> 
     with running(place) as server:
         id = server.get(prediccion()).json()["id"]
     table = place.base / "pagos.csv"
-    table.write_text(f"id;pagado;fecha\n{id};1;{TODAY}\n", encoding="utf-8")
+    table.write_text(f"id;pagado;fecha\n{id};1;{today()}\n", encoding="utf-8")
     done = place.run("outcomes", str(table))
     assert done.returncode == 0, done.stderr
     with running(place):

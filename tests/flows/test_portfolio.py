@@ -309,7 +309,7 @@ def test_a_job_survives_a_restart_of_the_service_and_goes_on(
     with running(place, rate_limit="off") as server:
         ana = Person(server, shown)
         # Long enough for several blocks: what is done is noted after each.
-        id = ana.upload(table(8_000).replace(b"fila ", b"x" * 2_000 + b"fila "))
+        id = ana.upload(table(16_000).replace(b"fila ", b"x" * 2_000 + b"fila "))
         ana.at(id, "lista")
         ana.post(f"/carteras/{id}/puntuar", data={"motivos": 5})
         (folder,) = (place.state / jobs.FOLDER).glob(f"*/{id}")
@@ -318,7 +318,7 @@ def test_a_job_survives_a_restart_of_the_service_and_goes_on(
     alive = [p for p in psutil.process_iter(["cmdline"]) if id in str(p.info["cmdline"])]
     psutil.wait_procs(alive, 10)
     behind = _rows(note)
-    assert 0 < behind < 8_000
+    assert 0 < behind < 16_000
     part = folder / "puntuada.csv.part"
     done = part.read_bytes()
     assert b"fila 7;" in done
@@ -331,6 +331,6 @@ def test_a_job_survives_a_restart_of_the_service_and_goes_on(
         assert ana.get(f"/carteras/{id}").json()["estado"] == "parada"
         assert ana.post(f"/carteras/{id}/puntuar").status_code == 202
         told = ana.at(id, "hecha")
-        assert (told["resumen"]["filas"], told["resumen"]["reanudada"]) == (8_000, 1)
+        assert (told["resumen"]["filas"], told["resumen"]["reanudada"]) == (16_000, 1)
         assert b"FILA 7;" in ana.get(f"/carteras/{id}/resultado").content
         assert told["resumen"]["opciones"]["--motivos"] == 5

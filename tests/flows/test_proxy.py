@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 from guarded import copied, key
-from server import ROOT, Place, Reply, Server, ask, free_port, prediccion, running, wait_for
+from ports import free_port
+from server import ROOT, Place, Reply, Server, ask, prediccion, running, wait_for
 from test_tls import make_certificate
 
 from propensia.access import networks
 
 SAMPLE = ROOT / "deploy" / "nginx" / "propensia.conf"
-MARKED = "73519"  # an amount that occurs nowhere else
+MARKED = "73519.4062"  # an amount that occurs nowhere else, nor within an id
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 MAIN = """

@@ -143,7 +143,7 @@ def test_a_file_that_is_not_there_yet_is_told_and_waited_for(
 def long(portfolio: Path) -> None:
     """Of blocks enough to be stopped between two."""
     with portfolio.open("a", encoding="utf-8") as stream:
-        for number in range(30_000):
+        for number in range(150_000):
             stream.write(f"{GOOD.rpartition(';')[0]};{' ' * 600}{1 + number % 9}\n")
 
 
@@ -183,7 +183,7 @@ def test_a_start_goes_on_with_what_was_stopped_and_then_does_what_it_is_for(
     named = portfolio.with_name("entrada-{period}.csv")
     note = portfolio.with_name("scored") / "cartera-20260131.csv.part.json"
     stop_in_the_middle(admitted, named, "2026-01-31")
-    assert 0 < rows(note) < 30_003
+    assert 0 < rows(note) < 150_003
     done = start(admitted, command(named, "--date", "2026-02-01", "--", "--workers", "1"))
     assert (done.returncode, done.stderr) == (0, "")
     assert not [name for name in names(portfolio) if name.endswith(".part.json")]
@@ -191,7 +191,7 @@ def test_a_start_goes_on_with_what_was_stopped_and_then_does_what_it_is_for(
     assert "Sigue donde quedó" in log
     for name in ("cartera-20260131.csv", "cartera-20260201.csv"):
         result = note.with_name(name).read_text(encoding="utf-8-sig")
-        assert len(result.splitlines()) == 30_004
+        assert len(result.splitlines()) == 150_004
 
 
 def test_one_that_cannot_be_gone_on_with_is_told_and_holds_up_no_other(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from batch_databases import ask, do, sqlite_url
+from guarded import copied
 from models_for_tests import EXAMPLE
 from server import ROOT, Place, wait_for
 from stores import Postgresql
@@ -37,8 +37,7 @@ ROWS = 60_000
 @pytest.fixture
 def place(admitted: Place, tmp_path: Path) -> Place:
     """An installation of its own with that model."""
-    shutil.copytree(admitted.state, tmp_path / "place" / "estado")
-    return Place(tmp_path / "place")
+    return copied(admitted, tmp_path / "place")
 
 
 def portfolio(url: str, rows: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from guarded import copied
 from models_for_tests import dumped, new_logistic
 from server import Place, Server, running, wait_for
 
@@ -19,8 +20,7 @@ PHRASE = "una frase de paso larga"
 def asking(admitted: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server that asks for signatures, in front of a model that was admitted before it did."""
     monkeypatch.setenv("FRASE", PHRASE)
-    place = Place(tmp_path)
-    shutil.copytree(admitted.state, place.state, dirs_exist_ok=True)
+    place = copied(admitted, tmp_path)
     with running(place, workers=1, signatures="required") as server:
         server.keeper_pid()
         yield server

@@ -15,7 +15,8 @@ import pytest
 import requests
 from guarded import a_key_of_every_role, copied
 from models_for_tests import EXAMPLE
-from server import Place, Server, free_port, prediccion, running, wait_for
+from ports import free_port
+from server import Place, Server, prediccion, running, wait_for
 
 from propensia.access.roles import PERMISSIONS, ROLES
 

@@ -20,7 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from server import Place, Reply, Server, ask, free_port, prediccion, propensia_command
+from ports import free_port
+from server import Place, Reply, Server, ask, prediccion, propensia_command
 
 NONE = serialization.NoEncryption()
 
