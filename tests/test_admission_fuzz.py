@@ -7,6 +7,7 @@ import copy
 import functools
 import io
 import math
+import os
 import pickle
 import struct
 import sys
@@ -338,10 +339,11 @@ def test_a_network_with_other_parts_is_compiled_or_refused(file: bytes) -> None:
 def test_for_longer_nothing_else_happens(
     strategy: st.SearchStrategy[Any], check: Callable[[Any], None]
 ) -> None:
-    """Other examples in every run; ``.ci/run`` gives it the time."""
+    """``.ci/run`` gives it the time; ``FUZZ=100000 pytest -m slow`` tries so many others."""
+    fuzz = os.environ.get("FUZZ", "")
 
-    @settings(max_examples=10_000, deadline=None, database=None, derandomize=False,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(max_examples=int(fuzz or 10_000), deadline=None, database=None,
+              derandomize=not fuzz, suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(strategy)
     def run(value: Any) -> None:
         check(value)
