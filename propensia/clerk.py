@@ -197,8 +197,9 @@ class Clerk:
         now_ms = _now_ms()
         if _within(self._examined_ms, now_ms, self._pause_ms) or not self._due(engine, now_ms):
             return
+        began = time.monotonic()  # the clock may be set meanwhile
         monitoring.run(engine, self._settings, self._contract, self._registry, now_ms)
-        took_ms = _now_ms() - now_ms
+        took_ms = round(1000 * (time.monotonic() - began))
         # What takes long is not done all day, whatever comes in.
         self._examined_ms, self._pause_ms = now_ms, max(self._floor_ms, MOST_SHARE * took_ms)
 

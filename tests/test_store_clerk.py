@@ -259,6 +259,26 @@ def test_the_answers_are_examined_again_once_there_is_more_to_find_but_not_all_t
     engine.dispose()
 
 
+def test_a_clock_that_is_set_while_it_examines_makes_it_pause_no_longer(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms, runs = [watched.NOW], list[int]()
+    monkeypatch.setattr(clerks, "_now_ms", lambda: now_ms[0])
+
+    def run(*_given: object) -> None:
+        runs.append(now_ms[0])
+        now_ms[0] += watched.DAY_MS
+
+    monkeypatch.setattr(monitoring, "run", run)
+    chosen = Settings(state=tmp_path)
+    engine = database.open_store(chosen)
+    clerk = Clerk(chosen, contract, Registry(tmp_path))
+    clerk._monitor(engine)
+    clerk._monitor(engine)
+    assert len(runs) == 2
+    engine.dispose()
+
+
 def test_the_answers_are_examined_once_in_monitor_hours_also_by_the_next_keeper(
     tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,8 @@ def test_a_database_that_goes_away_is_told_and_no_caller_notices(
             lambda: any("base de datos" in told for told in server.health()["problemas"]),
             "the health tells it",
         )
-        assert server.health()["diario"]["pendiente_bytes"] > 0
+        # What waits is told of with the next note, a moment after what went wrong.
+        wait_for(lambda: server.health()["diario"]["pendiente_bytes"], "what waits is told")
         assert server.get("/health").status == 200
         ids += asked(server, 3)
         own_postgresql.start()
