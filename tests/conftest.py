@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from stores import (  # noqa: F401
 from propensia import contract as contracts
 from propensia.contract import Contract
 from propensia.registry import Registry
+
+# What a shell starts in the background passes over Ctrl-C, and so does all that the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run and no time limit: a slow machine must not fail a test. Hypothesis
 # also tries constants of the modules imported by then, and these hang on which tests ran before.

@@ -77,6 +77,7 @@ def test_a_model_compared_with_itself_changes_nobody(
     assert first.manifest["threshold"] == 0.1
 
 
+@pytest.mark.slow
 def test_a_file_that_two_judge_at_once_is_told_once_in_the_audit_log(
     place: Settings, desk: Registry, good: bytes
 ) -> None:
@@ -120,6 +121,7 @@ def test_the_second_child_sees_neither_the_file_nor_the_first_ones_folder(
     assert list((place.state / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_damaged_active_version_does_not_keep_its_replacement_out(
     good: bytes, place: Settings, desk: Registry
 ) -> None:

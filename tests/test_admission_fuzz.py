@@ -23,6 +23,7 @@ from admission_greedy import described_array, number_type
 from hostile import archives
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lengths import steps
 
 from propensia import contract as contracts
 from propensia.admission import reader
@@ -339,10 +340,10 @@ def test_a_network_with_other_parts_is_compiled_or_refused(file: bytes) -> None:
 def test_for_longer_nothing_else_happens(
     strategy: st.SearchStrategy[Any], check: Callable[[Any], None]
 ) -> None:
-    """``.ci/run`` gives it the time; ``FUZZ=100000 pytest -m slow`` tries so many others."""
+    """``FUZZ=100000 pytest -m slow`` tries so many others."""
     fuzz = os.environ.get("FUZZ", "")
 
-    @settings(max_examples=int(fuzz or 10_000), deadline=None, database=None,
+    @settings(max_examples=int(fuzz or steps(3_000, 10_000)), deadline=None, database=None,
               derandomize=not fuzz, suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(strategy)
     def run(value: Any) -> None:

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from family_models import CONTRACT, FAMILIES, fitted
 from keras_files import OLD_COPY
+from lengths import steps
 from onnx import ModelProto
 
 from propensia import files, sampling
@@ -74,7 +75,7 @@ def test_a_row_alone_has_the_bits_of_a_batch_in_every_family(family: str) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_many_rows_have_the_bits_of_each_alone_in_every_family(family: str) -> None:
-    onnx, rows = compiled(family, 20_000)
+    onnx, rows = compiled(family, steps(5_000, 20_000))
     assert unlike_of_model(onnx, rows, MORE_SIZES) == {}
 
 

@@ -265,6 +265,7 @@ def everything() -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Bins whose width are too small")
 def test_whatever_stands_in_a_file_is_compiled_or_refused() -> None:
     """A thousand changes, one at a time, of any attribute; nothing else than a refusal comes."""

@@ -62,6 +62,7 @@ def test_a_file_is_looked_at_and_nothing_is_left_of_the_look(
     assert [path.name for path in job.folder.iterdir()] == [about.file]
 
 
+@pytest.mark.slow
 def test_a_file_that_pleads_for_all_the_memory_is_refused_in_a_sentence(
     chosen: Settings, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import watched
+from lengths import steps
 from sqlalchemy import Engine, delete, insert, select
 from watched import DAY_MS, NOW, VERSION, ms
 
@@ -180,7 +181,7 @@ def test_a_new_category_is_named_and_so_is_a_province(lite: Settings, contract: 
         (42, 0.5),
         *(
             pytest.param(50 + seed, drift, marks=pytest.mark.slow)
-            for seed in range(4)
+            for seed in range(steps(1, 4))
             for drift in (0.0, 0.3, 0.6, 1.0)
         ),
     ],

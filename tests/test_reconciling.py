@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from desk import Desk, desk
+from lengths import steps
 
 from propensia import audit as audits
 from propensia import files, locks, reconciling
@@ -476,7 +477,7 @@ def test_eight_threads_leave_one_line_per_command(desk: Desk) -> None:
 
 @pytest.mark.slow
 def test_eight_threads_leave_one_line_per_command_at_length(desk: Desk) -> None:
-    hammer(desk, 8, 250)
+    hammer(desk, 8, steps(60, 250))
 
 
 # The keeper

@@ -117,6 +117,7 @@ def test_what_cannot_be_signed_is_told_and_nothing_is_written(
     assert lies_there() == before
 
 
+@pytest.mark.slow
 def test_check_and_admit_ask_for_the_signature_beside_the_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_job_that_fails_is_told_once_and_stops_no_other(
     assert "secreto-123" not in caplog.text
 
 
+@pytest.mark.slow
 def test_with_the_database_away_all_waits_and_all_arrives_when_it_is_back(
     own_postgresql: Postgresql,
     tmp_path: Path,
@@ -312,6 +313,7 @@ def test_the_answers_are_examined_once_in_monitor_hours_also_by_the_next_keeper(
         assert len(runs) == done + more, hours
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
 def test_a_database_that_is_removed_is_told_and_nothing_later_is_lost(
     tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch

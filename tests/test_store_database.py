@@ -289,6 +289,7 @@ class Cut:
             pass
 
 
+@pytest.mark.slow
 def test_a_connection_that_falls_silent_is_given_up_and_the_next_one_works(
     monkeypatch: pytest.MonkeyPatch, postgresql_server: Postgresql, tmp_path: Path
 ) -> None:

@@ -209,6 +209,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     return arrange
 
 
+@pytest.mark.slow
 def test_publishing_overwrites_nothing_that_was_dropped_meanwhile(
     site: Path, table: Path, meanwhile: Meanwhile
 ) -> None:
@@ -225,6 +226,7 @@ def test_publishing_overwrites_nothing_that_was_dropped_meanwhile(
     assert dropped.read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_publishing_does_not_pass_over_a_pin(
     site: Path, table: Path, contract: Contract, meanwhile: Meanwhile
 ) -> None:
@@ -241,6 +243,7 @@ def test_publishing_does_not_pass_over_a_pin(
     assert not candidate.with_name("c.pkl").exists(), "told before the work"
 
 
+@pytest.mark.slow
 def test_a_pin_that_was_made_while_the_file_is_judged_holds(
     site: Path, table: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +262,7 @@ def test_a_pin_that_was_made_while_the_file_is_judged_holds(
     assert current is not None and current.pinned and current.version == pinned
 
 
+@pytest.mark.slow
 def test_a_candidate_that_appeared_meanwhile_stays_and_the_search_is_kept(
     site: Path, table: Path, meanwhile: Meanwhile
 ) -> None:
@@ -276,6 +280,7 @@ def _interrupted(*_: object, **__: object) -> Any:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_interrupting_the_search_says_that_no_model_was_written(
     site: Path, table: Path, meanwhile: Meanwhile
 ) -> None:
@@ -286,6 +291,7 @@ def test_interrupting_the_search_says_that_no_model_was_written(
     assert not list((site / "models").rglob("*.*"))
 
 
+@pytest.mark.slow
 def test_interrupting_the_record_says_that_the_model_is_there(
     site: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +305,7 @@ def test_interrupting_the_record_says_that_the_model_is_there(
     assert joblib.load(model).n_features_in_ == 13
 
 
+@pytest.mark.slow
 def test_another_contract_needs_no_other_code(site: Path) -> None:
     churn = contracts.load("telco_churn")
     table = learnable_rows.write(site / "c.csv", churn, learnable_rows.rows(churn, COUNT))
@@ -333,6 +340,7 @@ def test_a_killed_search_leaves_no_model_and_goes_on(site: Path, table: Path) ->
     assert sidecar["entrenamiento"]["probados"] >= kept
 
 
+@pytest.mark.slow
 def test_the_same_training_twice_at_once_is_refused(site: Path, table: Path) -> None:
     command = [sys.executable, "-m", "propensia", "train", str(table), "--out", "m"]
     command += ["--tracking", "no", "--families", "logistica", "--minutes", "5"]
@@ -352,6 +360,7 @@ def test_the_same_training_twice_at_once_is_refused(site: Path, table: Path) -> 
         child.wait()
 
 
+@pytest.mark.slow
 def test_two_trainings_at_once_take_two_names(site: Path, table: Path, contract: Contract) -> None:
     """Who ends last would otherwise overwrite the candidate of who ended first."""
     other = learnable_rows.write(

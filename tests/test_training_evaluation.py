@@ -292,6 +292,7 @@ def test_the_interval_covers_the_auc_of_a_further_table(
     assert usual < 0.92 * 300
 
 
+@pytest.mark.slow
 def test_the_interval_covers_where_customers_come_back(only_auc: None) -> None:
     """As rows of their own they would promise too much."""
     random = np.random.default_rng(10)

@@ -122,6 +122,7 @@ def test_out_of_fold_it_finds_what_no_line_can() -> None:
     assert json.loads(json.dumps(settings.shown()))["units"] == list(settings.units)
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_the_good_guess_and_the_best_one_wins(search: Found) -> None:
     trials = scored(search.folder)
     assert len(trials) == 2
@@ -213,6 +214,7 @@ def test_time_that_runs_out_stops_the_trial_that_is_running(tmp_path: Path) -> N
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.slow
 def test_a_deadline_that_is_past_gives_nothing() -> None:
     table, labels = crossed()
     past = time.monotonic()
@@ -271,6 +273,7 @@ def test_what_is_told_out_of_fold_was_not_learnt_by_heart() -> None:
     assert abs(stats.auc(labels, found[0]) - 0.5) < 4 * 0.0193
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network(fitted: Any) -> None:
     table, labels = crossed()
     again = networks.fit(table, labels, LONGER, seed=1)
@@ -281,6 +284,7 @@ def test_the_same_seed_gives_the_same_network(fitted: Any) -> None:
     assert np.abs(networks.chances(other, table) - expected).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_columns_are_taken_in_any_unit(fitted: Any) -> None:
     table, labels = crossed()
     scaled = table * 1000 + 50_000

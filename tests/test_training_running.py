@@ -103,6 +103,7 @@ def test_the_model_that_is_kept_learnt_from_every_row(by_time: Trained) -> None:
     np.testing.assert_allclose(by_time.model.predict_proba(table)[:, 1], expected, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_network_is_not_balanced_and_says_so(contract: Contract, tmp_path: Path) -> None:
     rows = learnable_rows.rows(contract, 400)
     table, heard = learnable_rows.write(tmp_path / "t.csv", contract, rows), Heard()
@@ -255,6 +256,7 @@ class Networks:
         return said, replace(self.settings, epochs=2)
 
 
+@pytest.mark.slow
 def test_what_a_network_came_to_is_kept_with_its_time(
     contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -371,6 +371,7 @@ print(get_telemetry_client(), asked)
 """
 
 
+@pytest.mark.slow
 def test_nobody_else_hears_of_a_training(tmp_path: Path) -> None:
     """MLflow sends no usage data from tests, so this one runs where it does not see a test."""
     home = tmp_path / "home"

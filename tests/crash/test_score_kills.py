@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
+from lengths import steps
 from models_for_tests import EXAMPLE, dumped, logistic
 from server import ROOT, Place
 
@@ -20,7 +21,7 @@ from propensia.terminal import Exit
 pytestmark = pytest.mark.slow
 
 ROWS = 40_000
-KILLS = 6
+KILLS = steps(4, 6)
 FEWEST = 2
 """Kills that must find something done: else nothing was gone on with."""
 DRAWS = 4 * KILLS

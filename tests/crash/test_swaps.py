@@ -1,6 +1,6 @@
 """Swaps under load, processes killed at random, damaged files: no caller may notice.
 
-The long forms (``-m slow``) are the same walks with more steps.
+The slow tests are the same walks with more steps.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import onnxruntime
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
 from clients import SHIFTS, Notes, Pair, calling, rows
+from lengths import steps
 from models_for_tests import dumped, logistic, new_logistic
 from server import Place, Server, lives, prediccion, propensia_command, running, wait_for
 
@@ -125,10 +126,12 @@ def test_swaps_under_load_fail_nobody_and_mix_nothing(pair: Pair) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["granian", "waitress", "gunicorn"])
-def test_hundreds_of_swaps_under_load(pair: Pair, name: str) -> None:
+def test_many_swaps_under_load(pair: Pair, name: str) -> None:
     if name == "gunicorn" and os.name != "posix":
         pytest.skip("gunicorn needs a POSIX system")
-    swap_under_load(pair, lambda port: propensia_command(port, name), times=200, most_s=0.6)
+    swap_under_load(
+        pair, lambda port: propensia_command(port, name), times=steps(50, 200), most_s=0.6
+    )
 
 
 # Workers killed
@@ -188,7 +191,7 @@ def test_a_killed_worker_comes_back_and_only_its_own_callers_notice(pair: Pair) 
 @posix
 @pytest.mark.slow
 def test_many_killed_workers_come_back(pair: Pair) -> None:
-    kill_workers(pair, times=30)
+    kill_workers(pair, times=steps(8, 30))
 
 
 # The keeper killed
@@ -249,9 +252,12 @@ def test_a_keeper_killed_during_an_admission_leaves_nothing_half(pair: Pair) -> 
 def test_keepers_killed_at_random_moments_leave_nothing_half(pair: Pair) -> None:
     chance = random.Random(5)
     # Fewer than ``keep_versions``: a pruned version would look like a missing one.
-    kill_keeper_while_it_admits(pair.place, [chance.uniform(0.2, 3.5) for _ in range(18)])
+    kill_keeper_while_it_admits(
+        pair.place, [chance.uniform(0.2, 3.5) for _ in range(steps(5, 18))]
+    )
 
 
+@pytest.mark.slow
 @posix
 def test_a_server_replaces_a_killed_keeper_and_the_file_is_served(pair: Pair) -> None:
     place = pair.place

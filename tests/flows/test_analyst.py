@@ -325,6 +325,7 @@ def test_an_empty_file_waits_like_any_unfinished_one(desk: Server) -> None:
     path.unlink()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_replaced_during_its_admission_ends_as_the_last_one(
     desk: Server,
 ) -> None:
@@ -364,6 +365,7 @@ def test_rollback_is_not_undone_by_files_that_still_lie_there(desk: Server) -> N
     assert desk.active() == first
 
 
+@pytest.mark.slow
 def test_an_older_month_becomes_a_candidate_that_a_person_may_publish(desk: Server) -> None:
     november = publish(desk, "riesgo 2026-11.pkl")
     october = dumped(new_logistic())
@@ -523,6 +525,7 @@ BAD_SIDECARS = {
 }
 
 
+@pytest.mark.slow
 def test_a_wrong_sidecar_refuses_the_model_and_a_mended_one_admits_it(desk: Server) -> None:
     active = desk.active()
     data = dumped(new_logistic())
@@ -586,6 +589,7 @@ def test_exit_codes_of_check_and_admit(shelf: Place, tmp_path: Path) -> None:
     assert shelf.registry.current_number() == release
 
 
+@pytest.mark.slow
 def test_force_admits_a_model_that_ranks_the_other_way_round(shelf: Place, tmp_path: Path) -> None:
     path = tmp_path / "al reves.pkl"
     path.write_bytes(dumped(made.inverted()))
@@ -594,6 +598,7 @@ def test_force_admits_a_model_that_ranks_the_other_way_round(shelf: Place, tmp_p
     assert shelf.run("rollback").returncode == 0
 
 
+@pytest.mark.slow
 def test_exit_codes_of_models_rollback_pin_and_threshold(shelf: Place, tmp_path: Path) -> None:
     history = shelf.registry.history()
     first = history[-1].version
@@ -617,6 +622,7 @@ def test_exit_codes_of_models_rollback_pin_and_threshold(shelf: Place, tmp_path:
         assert done.returncode == 1 and "modelo publicado" in done.stderr, arguments
 
 
+@pytest.mark.slow
 def test_compare_counts_who_changes_class_as_the_original_library_does(
     shelf: Place, tmp_path: Path
 ) -> None:
@@ -663,6 +669,7 @@ def test_the_environment_is_exit_code_3(shelf: Place, tmp_path: Path) -> None:
     assert shelf.run("models", contract="ninguno").returncode == 3
 
 
+@pytest.mark.slow
 def test_the_server_ends_without_a_rest(admitted: Place, tmp_path: Path) -> None:
     place = copied(admitted, tmp_path)
     with running(place) as server:

@@ -67,6 +67,7 @@ def log_in(page: Page, server: Server, shown: str) -> None:
     page.wait_for_selector(".opblock")
 
 
+@pytest.mark.slow
 def test_with_keys_the_page_is_for_who_logs_in_and_their_session_is_enough_to_try(
     keyed: tuple[Server, str], chromium: Browser
 ) -> None:
@@ -83,6 +84,7 @@ def test_with_keys_the_page_is_for_who_logs_in_and_their_session_is_enough_to_tr
         assert "/predict" in shown and "csrf" not in shown.lower() and own not in shown
 
 
+@pytest.mark.slow
 def test_a_key_that_was_typed_in_is_sent_and_forgotten_with_the_page(
     keyed: tuple[Server, str], chromium: Browser
 ) -> None:

@@ -20,6 +20,7 @@ import requests
 import schemathesis
 from guarded import copied, key
 from hypothesis import HealthCheck, settings
+from lengths import steps
 from schemathesis import Case, CheckFunction
 from schemathesis.checks import (
     ignored_auth,
@@ -271,6 +272,6 @@ def test_a_status_that_is_not_documented_would_be_noticed(keyed: Keyed) -> None:
 
 @pytest.mark.slow
 @SCHEMA.parametrize()
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=steps(20, 100), suppress_health_check=list(HealthCheck))
 def test_an_operation_does_what_the_document_says_at_length(case: Case, keyed: Keyed) -> None:
     _held(case, keyed)

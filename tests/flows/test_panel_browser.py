@@ -91,6 +91,7 @@ def test_the_charts_show_the_figures_of_the_snapshot_and_nothing_is_complained_a
         assert page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
+@pytest.mark.slow
 def test_it_renews_itself_without_loading_again_and_what_was_opened_stays_open(
     server: Server, chromium: Browser
 ) -> None:

@@ -194,6 +194,7 @@ def test_a_start_goes_on_with_what_was_stopped_and_then_does_what_it_is_for(
         assert len(result.splitlines()) == 150_004
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_gone_on_with_is_told_and_holds_up_no_other(
     admitted: Place, portfolio: Path
 ) -> None:
@@ -208,6 +209,7 @@ def test_one_that_cannot_be_gone_on_with_is_told_and_holds_up_no_other(
     assert "cartera-20260201.csv" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="nothing is asked to end elsewhere")
 def test_whoever_ends_a_start_ends_the_command_and_its_workers_with_it(
     admitted: Place, portfolio: Path

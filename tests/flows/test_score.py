@@ -252,6 +252,7 @@ def test_who_has_a_portfolio_scored_gets_what_was_found_and_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_where_trees_could_be_quicker_that_is_said_once(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

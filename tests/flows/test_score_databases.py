@@ -215,6 +215,7 @@ def test_since_last_goes_on_with_what_last_was_as_it_began(place: Place, tmp_pat
     assert ask(url, "SELECT id, rows FROM scores_runs") == runs
 
 
+@pytest.mark.slow
 def test_a_key_that_comes_twice_costs_neither_the_earlier_run_nor_the_table(
     place: Place, tmp_path: Path
 ) -> None:
@@ -245,6 +246,7 @@ def test_a_key_that_comes_twice_costs_neither_the_earlier_run_nor_the_table(
     assert score(place, url, *once, "--run", "febrero").returncode == 0
 
 
+@pytest.mark.slow
 def test_of_a_run_that_cannot_go_on_no_row_of_a_person_is_left(
     place: Place, tmp_path: Path
 ) -> None:
