@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,13 @@ hypothesis.settings.register_profile(
     "propensia", deadline=None, derandomize=True, database=None, print_blob=True
 )
 hypothesis.settings.load_profile("propensia")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse two tests of one id: of those xdist runs one, and says nothing."""
+    twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if twice:
+        raise pytest.UsageError(f"more than one test is called {', '.join(twice)}")
 
 
 @pytest.fixture(scope="session")

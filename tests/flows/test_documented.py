@@ -9,7 +9,7 @@ import contextlib
 import copy
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -234,10 +234,22 @@ def _held(case: Case, keyed: Keyed) -> None:
     )
 
 
-@SCHEMA.parametrize()
-@settings(max_examples=5, suppress_health_check=list(HealthCheck))
-def test_an_operation_does_what_the_document_says(case: Case, keyed: Keyed) -> None:
-    _held(case, keyed)
+def _test_of(operation: str, most: int) -> Callable[..., None]:
+    @SCHEMA.include(operation_id=operation).parametrize()
+    @settings(max_examples=most, suppress_health_check=list(HealthCheck))
+    def test(case: Case, keyed: Keyed) -> None:
+        _held(case, keyed)
+
+    return test
+
+
+# A test of its own for each operation: those that schemathesis makes of one function have one id,
+# and xdist runs one of them.
+OPERATIONS = [one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()]
+for _operation in OPERATIONS:
+    _name = f"test_{_operation}_does_what_the_document_says"
+    globals()[_name] = _test_of(_operation, 5)
+    globals()[f"{_name}_at_length"] = pytest.mark.slow(_test_of(_operation, steps(20, 100)))
 
 
 def test_where_a_key_is_asked_for_none_and_a_wrong_one_are_refused_as_documented(
@@ -268,10 +280,3 @@ def test_a_status_that_is_not_documented_would_be_noticed(keyed: Keyed) -> None:
     with pytest.raises(BaseExceptionGroup) as noticed:
         _held(case, keyed)
     assert "Undocumented" in str(noticed.value.exceptions[0])
-
-
-@pytest.mark.slow
-@SCHEMA.parametrize()
-@settings(max_examples=steps(20, 100), suppress_health_check=list(HealthCheck))
-def test_an_operation_does_what_the_document_says_at_length(case: Case, keyed: Keyed) -> None:
-    _held(case, keyed)
