@@ -423,7 +423,7 @@ def test_a_whole_admission_refuses_a_file_and_leaves_a_verdict_alone(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", one_in(8, CORPUS), ids=lambda case: case.title)
-def test_a_whole_admission_refuses_every_file_and_leaves_a_verdict_alone(
+def test_a_whole_admission_refuses_more_files_and_leaves_a_verdict_alone(
     case: Case, trap: Trap, office: Any, contract: Contract
 ) -> None:
     _judge(case, trap, office, contract)

@@ -1,8 +1,4 @@
-"""Workers, keeper and database killed at random under load: nothing that was answered is lost.
-
-With ``KILLS=100`` in the environment it is the same walk with more steps, and with ``AWAY_S=600``
-the database is away for ten minutes.
-"""
+"""Workers, keeper and database killed at random under load: nothing that was answered is lost."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
 from clients import Notes, Pair, calling
 from journals import sums_are_those_of, table
+from lengths import steps
 from server import Server, lives, running, wait_for
 from stores import Postgresql
 
@@ -24,8 +21,8 @@ from propensia.settings import Settings
 from propensia.store import database, schema
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs kill -9")
-KILLS = int(os.environ.get("KILLS", "12"))
-AWAY_S = float(os.environ.get("AWAY_S", "15"))
+KILLS = steps(12, 100)
+AWAY_S = float(steps(15, 600))
 
 
 def kill_at_random(pair: Pair, server: Server, postgresql: Postgresql, times: int) -> None:

@@ -237,16 +237,15 @@ def _held(case: Case, keyed: Keyed) -> None:
 def _test_of(operation: str, most: int) -> Callable[..., None]:
     @SCHEMA.include(operation_id=operation).parametrize()
     @settings(max_examples=most, suppress_health_check=list(HealthCheck))
-    def test(case: Case, keyed: Keyed) -> None:
+    def test_an_operation_does_what_the_document_says(case: Case, keyed: Keyed) -> None:
         _held(case, keyed)
 
-    return test
+    return test_an_operation_does_what_the_document_says
 
 
 # A test of its own for each operation: those that schemathesis makes of one function have one id,
 # and xdist runs one of them.
-OPERATIONS = [one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()]
-for _operation in OPERATIONS:
+for _operation in [o["operationId"] for path in DOCUMENT["paths"].values() for o in path.values()]:
     _name = f"test_{_operation}_does_what_the_document_says"
     globals()[_name] = _test_of(_operation, 5)
     globals()[f"{_name}_at_length"] = pytest.mark.slow(_test_of(_operation, steps(20, 100)))
