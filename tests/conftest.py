@@ -38,11 +38,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("propensia")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse two tests of one id: of those xdist runs one, and says nothing."""
-    twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
+    """End where two tests have one id: of those xdist runs one, and says nothing."""
+    twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
-        raise pytest.UsageError(f"more than one test is called {', '.join(twice)}")
+        pytest.exit(f"more than one test is called {', '.join(twice)}", returncode=4)
 
 
 @pytest.fixture(scope="session")
