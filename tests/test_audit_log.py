@@ -124,7 +124,7 @@ def test_threads_and_processes_write_one_chain(audit: Audit) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [other.wait(30) for other in others] == [0, 0]
+    assert [other.wait(300) for other in others] == [0, 0]
     found = audits.verify(audit)
     assert (found.wrong, found.count) == (None, 9 + 60)
     for name in "abcdef":

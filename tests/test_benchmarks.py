@@ -107,7 +107,7 @@ def serving(misbehave: Callable[[Handler, int], bool]) -> Iterator[CountingServe
 
 def plan(server: CountingServer, **changes: object) -> load.Plan:
     usual = load.Plan(
-        server.server_port, ["/a", "/b", "/c"], seconds=0.3, warmup_s=0, connections=4
+        server.server_port, ["/a", "/b", "/c"], seconds=1.0, warmup_s=0, connections=4
     )
     return replace(usual, **changes)  # type: ignore[arg-type]  # names are the caller's business
 
@@ -137,7 +137,7 @@ def test_answers_during_the_warm_up_are_not_counted() -> None:
         return False
 
     with serving(delay) as server:
-        seen = load.drive(plan(server, connections=1, warmup_s=0.3))
+        seen = load.drive(plan(server, connections=1, warmup_s=0.3, seconds=0.3))
 
     assert 0 < seen.answers <= 16
     assert len(server.seen) > seen.answers
@@ -153,10 +153,10 @@ def test_latency_is_that_of_the_server() -> None:
         took.append(time.monotonic() - began)
         return False
 
-    for _ in range(5):
+    for seconds in (0.6, 1.2, 2.4, 4.8, 9.6):
         took.clear()
         with serving(delay) as server:
-            seen = load.drive(plan(server, connections=1, seconds=0.6))
+            seen = load.drive(plan(server, connections=1, seconds=seconds))
         # Else the machine stood still meanwhile: of so few answers p99 is the one of that moment.
         if len(took) > 100 and max(took) < 0.15:
             break

@@ -178,10 +178,10 @@ def test_a_listing_confines_itself_as_an_admission_does(desk: Desk) -> None:
     limits = (
         "import resource as r; print(r.getrlimit(r.RLIMIT_AS)[0], r.getrlimit(r.RLIMIT_CPU)[0])"
     )
-    done = _list(desk.folder / "lista.sav", limits, admission_memory_mb=3000, admission_seconds=7)
+    done = _list(desk.folder / "lista.sav", limits, admission_memory_mb=3000, admission_seconds=70)
     assert done.returncode == Exit.DONE, done.stderr
     assert done.stdout.startswith("diccionario de 1\n  uno: matriz int64 (3): 0, 1, 2")
-    assert done.stdout.endswith(f"{3000 << 20} 7\n")
+    assert done.stdout.endswith(f"{3000 << 20} 70\n")
 
 
 def test_a_listing_names_what_no_model_holds(desk: Desk) -> None:

@@ -70,7 +70,7 @@ def executed(name: str, folder: Path, given: dict[str, object]) -> Any:
         assert re.search(line, cell.source, re.MULTILINE), parameter
         cell.source = re.sub(line, f"{parameter} = {shown}", cell.source, flags=re.MULTILINE)
     where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, resources=where).execute()
+    NotebookClient(notebook, timeout=1800, startup_timeout=600, resources=where).execute()
     return notebook
 
 

@@ -328,10 +328,10 @@ def test_keepers_of_two_machines_at_once_miss_nothing_of_each_other(
     begun.clear()
     one = threading.Thread(target=ship, args=(first, 0.5))
     one.start()
-    assert begun.wait(10.0)
+    assert begun.wait(60.0)
     ship(second)
     ended.set()
-    one.join(10.0)
+    one.join(60.0)
     with engine.connect() as connection:
         assert sorted(states(connection).values()) in (["matched"], ["matched", "superseded"])
         assert {row[:1] for row in known(connection).values()} == {(True,)}

@@ -248,11 +248,11 @@ def test_who_is_erased_while_the_keeper_ships_does_not_come_back(desk: Desk) -> 
     desk.engine = keeper
     helper = threading.Thread(target=desk.ship)
     helper.start()
-    assert shipping.wait(10.0)
+    assert shipping.wait(60.0)
     desk.engine = own
     counts = erase(desk, asked(desk, reference="EXP-1"))
     erased.set()
-    helper.join(10.0)
+    helper.join(60.0)
     keeper.dispose()
     assert counts["answers"] == 1, "it was in the store before it was erased"
     assert rights.known(desk.engine, asked(desk, id=theirs.id)).counts()["answers"] == 0

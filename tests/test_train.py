@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -18,7 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from counted_search import count_turns
 from desk import Desk
+from waiting import wait_for
 
 from propensia import commands
 from propensia import contract as contracts
@@ -49,6 +50,11 @@ def table(site: Path, contract: Contract) -> Path:
     return learnable_rows.write(
         site / "octubre.csv", contract, learnable_rows.rows(contract, COUNT)
     )
+
+
+@pytest.fixture(autouse=True)
+def turns_not_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_turns(monkeypatch)
 
 
 def run(*arguments: object) -> Result:
@@ -322,9 +328,8 @@ def test_a_killed_search_leaves_no_model_and_goes_on(site: Path, table: Path) ->
     command = [sys.executable, "-m", "propensia", "train", str(table), "--out", "m"]
     command += ["--tracking", "no", "--families", "logistica,xgboost", "--minutes"]
     child = subprocess.Popen([*command, "5"], cwd=site, stdout=subprocess.DEVNULL)
-    training, deadline = site / "var" / "training", time.monotonic() + 60
-    while len(list(training.rglob("*.npz"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.1)
+    training = site / "var" / "training"
+    wait_for(lambda: len(list(training.rglob("*.npz"))) >= 3, "three trials")
     child.kill()
     child.wait()
     (folder,) = training.iterdir()
@@ -346,9 +351,7 @@ def test_the_same_training_twice_at_once_is_refused(site: Path, table: Path) -> 
     command += ["--tracking", "no", "--families", "logistica", "--minutes", "5"]
     child = subprocess.Popen(command, cwd=site, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
-        while not list((site / "var").rglob("*.npz")) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_for(lambda: list((site / "var").rglob("*.npz")), "a trial")
         (lock,) = (site / "var" / "training").glob("*/lock")
         assert not Lock(lock).acquire()
         result = quick(table, "--out", "m")
@@ -375,7 +378,7 @@ def test_two_trainings_at_once_take_two_names(site: Path, table: Path, contract:
         )
         for data in (table, other)
     ]
-    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert [process.wait(timeout=600) for process in started] == [0, 0]
     assert len(list((site / "models" / "candidates").glob("*.pkl"))) == 2
 
 

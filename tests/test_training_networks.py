@@ -211,7 +211,7 @@ def test_time_that_runs_out_stops_the_trial_that_is_running(tmp_path: Path) -> N
     )
     assert found is None, "not one epoch was done"
     # Two seconds, and what a loaded machine takes to build a network and do some batches.
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 180
 
 
 @pytest.mark.slow

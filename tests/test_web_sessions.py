@@ -620,7 +620,7 @@ def test_processes_that_start_at_once_make_one_secret(tmp_path: Path) -> None:
         assert process.stdin
         process.stdin.write("x")
         process.stdin.flush()
-    found = {process.communicate(timeout=30)[0] for process in started}
+    found = {process.communicate(timeout=300)[0] for process in started}
     assert len(found) == 1 and len(found.pop().strip()) == 64
 
 

@@ -89,8 +89,8 @@ def stopped(place: Place, source: Path, out: Path, chance: random.Random, *more:
         victim = chance.choice(family) if chance.random() < 0.5 else family[0]
         with contextlib.suppress(psutil.Error):
             victim.kill()
-        code = popen.wait(timeout=60)
-    _, alive = psutil.wait_procs(family, timeout=20)
+        code = popen.wait(timeout=600)
+    _, alive = psutil.wait_procs(family, timeout=120)
     assert not alive, "a worker outlives its command"
     return code
 

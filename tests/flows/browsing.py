@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from server import Server
+from server import PATIENCE_S, Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 with_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -34,7 +34,9 @@ def address(server: Server, path: str) -> str:
 def started() -> Iterator[Browser]:
     """Chromium, without a window."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=_FLAGS, timeout=1000 * PATIENCE_S
+        )
         yield browser
         browser.close()
 
@@ -54,6 +56,7 @@ def opened(
         color_scheme="dark" if scheme == "dark" else "light",
     )
     page = context.new_page()
+    page.set_default_timeout(1000 * PATIENCE_S)
     complaints: list[str] = []
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -16,20 +16,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 from models_for_tests import EXAMPLE
 from ports import free_port
+from waiting import PATIENCE_S as PATIENCE_S
+from waiting import wait_for as wait_for
 
 from propensia.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 60.0
-STOP_S = 8.0
+READY_S = 300.0
+STOP_S = 30.0
 POLL_S = 0.1
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +64,6 @@ def query(changes: Mapping[str, str | None] | None = None) -> str:
 def prediccion(changes: Mapping[str, str | None] | None = None) -> str:
     """The documented address, with some texts changed."""
     return f"/prediccion?{query(changes)}"
-
-
-def wait_for(
-    look: Callable[[], Found], what: str, seconds: float = 30.0, pause_s: float = 0.05
-) -> Found:
-    """What ``look`` gives once that is true; fails after ``seconds``, saying for what."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s: {what} (last: {found!r})"
-        time.sleep(pause_s)
 
 
 def propensia_command(port: int, server: str = "granian") -> list[str]:
@@ -120,7 +108,7 @@ class Place:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=READY_S,
             check=False,
         )
 
@@ -144,7 +132,7 @@ class Place:
         """The first word beside a dropped file."""
         return (self.state_text(name).split() or [""])[0]
 
-    def wait_word(self, name: str, *words: str, seconds: float = 30.0) -> str:
+    def wait_word(self, name: str, *words: str, seconds: float = PATIENCE_S) -> str:
         """The text beside a file once it starts with one of ``words``."""
         wait_for(
             lambda: self.word(name) in words, f"{name} {words}: {self.state_text(name)}", seconds
@@ -187,7 +175,7 @@ class Server:
             assert time.monotonic() < deadline, f"not ready:\n{self.output()}"
             time.sleep(0.05)
 
-    def connection(self, timeout_s: float = 15.0) -> http.client.HTTPConnection:
+    def connection(self, timeout_s: float = 30.0) -> http.client.HTTPConnection:
         """A new keep-alive connection."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
 
@@ -196,7 +184,7 @@ class Server:
         with contextlib.closing(self.connection()) as connection:
             return ask(connection, path, method, **headers)
 
-    def raw(self, data: bytes, timeout_s: float = 15.0) -> bytes:
+    def raw(self, data: bytes, timeout_s: float = 30.0) -> bytes:
         """What comes back for bytes on a socket, until the other side closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as stream:
             stream.settimeout(timeout_s)
@@ -211,7 +199,7 @@ class Server:
         """The version that the answers name now."""
         return self.get(prediccion()).headers["x-propensia-version"]
 
-    def wait_served(self, version: str, seconds: float = 60.0) -> None:
+    def wait_served(self, version: str, seconds: float = PATIENCE_S) -> None:
         """Return once answers name that version (with one worker: then all do)."""
         wait_for(lambda: self.active() == version, f"{version} is served", seconds)
 
@@ -257,7 +245,7 @@ class Server:
             self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(STOP_S)
-        deadline = time.monotonic() + 3.0
+        deadline = time.monotonic() + STOP_S
         while any(map(lives, everyone)) and time.monotonic() < deadline:
             time.sleep(0.02)
         left = [process for process in everyone if lives(process)]

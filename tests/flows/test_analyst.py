@@ -91,21 +91,26 @@ def test_an_empty_folder_gets_a_demonstration_model_that_says_so(tmp_path: Path)
 # Good files
 
 
+def words_until(desk: Server, name: str, last: str) -> list[str]:
+    """The first words beside a dropped file, one after the other, up to the ``last``."""
+    words: list[str] = []
+
+    def watch() -> bool:
+        word = desk.place.word(name)
+        if word and word not in words[-1:]:
+            words.append(word)
+        return word == last
+
+    wait_for(watch, f"{name}: {last}", pause_s=0.005)
+    return words
+
+
 def test_a_good_file_is_served_and_the_folder_tells_each_step(desk: Server) -> None:
     before = desk.active()
     model = made.forest(seed=5)
     path = desk.place.drop("bosque de máñana.pkl", dumped(model, compress=3))
     was = (path.read_bytes(), path.stat().st_mtime_ns)
-    words: list[str] = []
-
-    def watch() -> bool:
-        word = desk.place.word(path.name)
-        if word and word not in words[-1:]:
-            words.append(word)
-        return word == "ACEPTADO"
-
-    wait_for(watch, "the file is accepted", pause_s=0.005)
-    assert words == ["RECIBIDO", "COMPROBANDO", "ACEPTADO"]
+    assert words_until(desk, path.name, "ACEPTADO") == ["RECIBIDO", "COMPROBANDO", "ACEPTADO"]
     version = version_of(was[0])
     desk.wait_served(version)
     answer = desk.get(prediccion()).json()
@@ -199,8 +204,10 @@ def test_bad_files_dropped_at_once_are_each_refused_and_the_good_one_goes_on(
     assert (desk.active(), number(desk)) == (active, release)
     refused = {m["modelo"]: m for m in desk.get("/modelos").json()["modelos"]}
     assert refused["tres"]["estado"] == "rechazada" and refused["tres"]["motivo"]
-    desk.place.drop("tres copia.pkl", BAD["tres.pkl"][0])  # known: the verdict at once
-    assert "dos clases" in desk.place.wait_word("tres copia.pkl", "RECHAZADO", seconds=3)
+    desk.place.drop("tres copia.pkl", BAD["tres.pkl"][0])
+    words = words_until(desk, "tres copia.pkl", "RECHAZADO")
+    assert words[-1:] == ["RECHAZADO"] and "COMPROBANDO" not in words, "known: at once"
+    assert "dos clases" in desk.place.state_text("tres copia.pkl")
 
 
 CHOSEN = [
@@ -678,7 +685,7 @@ def test_the_server_ends_without_a_rest(admitted: Place, tmp_path: Path) -> None
         place.wait_word("en curso.pkl", "COMPROBANDO")
         everyone = server.processes()
         server.process.terminate()
-        wait_for(lambda: not any(map(lives, everyone)), "everything ended", 15)
+        wait_for(lambda: not any(map(lives, everyone)), "everything ended", 60)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(place))
         publish(server, "en curso.pkl", (place.models / "en curso.pkl").read_bytes())

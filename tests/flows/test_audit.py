@@ -88,7 +88,7 @@ def test_a_keeper_that_is_killed_while_it_publishes_leaves_a_whole_log(
             place.drop(f"m{number}.pkl", dumped(new_logistic()))
             place.looks(6 + number)
             psutil.Process(server.keeper_pid()).kill()
-            place.wait_word(f"m{number}.pkl", "ACEPTADO", seconds=60)
+            place.wait_word(f"m{number}.pkl", "ACEPTADO")
         current = place.registry.current_number()
         wait_for(lambda: place.run("audit", "verify").returncode == 0, "all is told", pause_s=1)
         told = {record.facts["release"] for record in of(place, "published")}

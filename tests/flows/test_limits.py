@@ -315,29 +315,29 @@ def test_four_workers_keep_one_limit_also_when_one_of_them_is_killed(
     keys = {name: key(place, name, "caller") for name in ("greedy", "modest")}
     told: Counter[int] = Counter()
     retries: list[int] = []
-    with running(place, workers=4, rate_limit_get="100/min") as server:
+    with running(place, workers=4, rate_limit_get="100/h") as server:
 
         def ask_often() -> None:
             for _ in range(20):
                 with contextlib.suppress(OSError):  # of the worker that is killed
                     reply = server.get(prediccion(), X_API_Key=keys["greedy"])
                     told[reply.status] += 1
-                    retries.append(int(reply.headers.get("retry-after", 60)))
+                    retries.append(int(reply.headers.get("retry-after", 3600)))
 
-        began = time.monotonic()
         for turn in range(5):
             threads = [threading.Thread(target=ask_often) for _ in range(4)]
             for thread in threads:
                 thread.start()
             if turn == 2:
-                (victim, *_) = heartbeat.look_all(place.state / "workers")
+                victim, *_ = wait_for(
+                    lambda: heartbeat.look_all(place.state / "workers"), "workers"
+                )
                 os.kill(victim["pid"], signal.SIGKILL)
             for thread in threads:
                 thread.join()
-        assert time.monotonic() - began < 60, "the machine is too slow for this test"
         assert set(told) == {200, 429}
         assert 99 <= told[200] <= 105  # one answer may have died with the worker
-        assert all(1 <= wait <= 62 for wait in retries)
+        assert all(1 <= wait <= 3713 for wait in retries)
 
         def other_is_answered() -> bool:
             with contextlib.suppress(ConnectionRefusedError):  # the next worker is not there yet

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import pytest
+from disturbing import tries
 from models_for_tests import EXAMPLE
 from old_environments import cache_folder
 from server import ROOT, Place, wait_for
@@ -147,22 +148,29 @@ def long(portfolio: Path) -> None:
             stream.write(f"{GOOD.rpartition(';')[0]};{' ' * 600}{1 + number % 9}\n")
 
 
+def scored(portfolio: Path, day: str) -> Path:
+    """The result of that day."""
+    return portfolio.with_name("scored") / f"cartera-{day.replace('-', '')}.csv"
+
+
 def family(place: Place, portfolio: Path, day: str) -> list[psutil.Process]:
     """A start of that day with blocks done and blocks to do, and all below it."""
-    note = portfolio.with_name("scored") / f"cartera-{day.replace('-', '')}.csv.part.json"
+    out = scored(portfolio, day)
+    note = out.with_name(f"{out.name}.part.json")
     line = command(portfolio, "--date", day, "--", "--workers", "2")
     own = psutil.Popen(line, cwd=ROOT, env=place.environment(), stderr=subprocess.DEVNULL)
-    wait_for(lambda: rows(note), "a first block", 60, 0.01)
+    wait_for(lambda: rows(note) or out.exists(), "a first block", pause_s=0.01)
     return [own, *own.children(recursive=True)]
 
 
 def stop_in_the_middle(place: Place, portfolio: Path, day: str) -> None:
     """As when the machine loses its power."""
-    every = family(place, portfolio, day)
-    for process in every:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(every, 20)
+    for _ in tries(scored(portfolio, day)):
+        every = family(place, portfolio, day)
+        for process in every:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(every, 120)
 
 
 def rows(note: Path) -> int:
@@ -216,10 +224,12 @@ def test_whoever_ends_a_start_ends_the_command_and_its_workers_with_it(
 ) -> None:
     """Then the lock of the result is free, and the next attempt goes on."""
     long(portfolio)
-    own, *below = family(admitted, portfolio, "2026-01-31")
-    own.terminate()
-    assert own.wait(20) == 3
-    _, alive = psutil.wait_procs(below, 20)
+    for _ in tries(scored(portfolio, "2026-01-31")):
+        own, *below = family(admitted, portfolio, "2026-01-31")
+        own.terminate()
+        code = own.wait(120)
+        _, alive = psutil.wait_procs(below, 120)
+    assert code == 3
     assert below and alive == []
     assert "cartera-20260131.csv" not in names(portfolio)
     done = start(admitted, command(portfolio, "--date", "2026-01-31"))

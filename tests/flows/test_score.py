@@ -24,9 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from disturbing import tries
 from guarded import copied
 from models_for_tests import EXAMPLE, dumped, forest
-from server import ROOT, Place, wait_for
+from server import PATIENCE_S, ROOT, Place, wait_for
 
 from propensia.__main__ import cli
 from propensia.audit import Audit
@@ -409,16 +410,6 @@ def undisturbed(admitted: Place, large: Path, tmp_path_factory: pytest.TempPathF
     return out
 
 
-def tries(out: Path) -> Iterator[None]:
-    """To disturb a run, again where it was over first, as a busy machine may have it."""
-    for _ in range(5):
-        yield
-        if not out.exists():
-            return
-        for path in out.parent.glob("out.csv*"):
-            path.unlink()
-
-
 def assert_same(out: Path, undisturbed: Path) -> None:
     for suffix in ("", ".errores.csv"):
         mine, theirs = (path.with_name(path.name + suffix) for path in (out, undisturbed))
@@ -443,9 +434,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
     out = tmp_path / "out.csv"
     for _ in tries(out):
         with running(place, large, out, "--workers", 2) as popen:
-            wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
+            wait_for(lambda: kept(out), "a block is kept", pause_s=0.002)
             os.killpg(popen.pid, signal.SIGINT)
-            said, told = popen.communicate(timeout=30)
+            said, told = popen.communicate(timeout=300)
     assert popen.returncode == 1 and told.strip().endswith(
         "Interrumpido. Lo hecho está guardado: la misma orden con --resume sigue donde quedó."
     )
@@ -465,10 +456,10 @@ def test_a_worker_that_dies_ends_the_run_which_goes_on_with_the_version_it_began
     out = tmp_path / "out.csv"
     for _ in tries(out):
         with running(place, large, out, "--workers", 2) as popen:
-            wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
+            wait_for(lambda: kept(out), "a block is kept", pause_s=0.002)
             with contextlib.suppress(IndexError, psutil.NoSuchProcess):
                 workers(popen)[0].kill()
-            said, told = popen.communicate(timeout=30)
+            said, told = popen.communicate(timeout=300)
     assert popen.returncode == 3 and "ha terminado de repente" in told and "--resume" in told
     assert "Traceback" not in said + told
     newer = tmp_path / "newer.pkl"
@@ -491,7 +482,7 @@ def test_a_run_does_not_go_on_with_another_entry(
     out.parent.mkdir()
     for _ in tries(out):
         with running(place, source, out, "--workers", 1) as popen:
-            wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
+            wait_for(lambda: kept(out), "a block is kept", pause_s=0.002)
             popen.kill()
     os.utime(source, (1, 1))
     done = score(place, source, out, "--resume")
@@ -510,7 +501,7 @@ def test_an_entry_that_changes_while_it_is_read_gives_no_result(
     out.parent.mkdir()
     for _ in tries(out):
         with running(place, source, out, "--workers", 1) as popen:
-            wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
+            wait_for(lambda: kept(out), "a block is kept", pause_s=0.002)
             with source.open("a", encoding="utf-8") as stream:
                 stream.write(GOOD + "\n")
             _, told = popen.communicate(timeout=60)
@@ -561,12 +552,12 @@ def test_when_the_command_is_killed_its_workers_end(
 ) -> None:
     out = tmp_path / "out.csv"
     with running(place, large, out, "--workers", 2) as popen:
-        family = wait_for(lambda: workers(popen), "workers", 60)
-        wait_for(lambda: kept(out), "a block is kept", 60, pause_s=0.002)
+        family = wait_for(lambda: workers(popen), "workers")
+        wait_for(lambda: kept(out), "a block is kept", pause_s=0.002)
         family = workers(popen)
         popen.kill()
         popen.wait()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while any(p.is_running() and p.status() != "zombie" for p in family):
             assert time.monotonic() < deadline
             time.sleep(0.05)
