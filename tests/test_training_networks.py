@@ -24,6 +24,7 @@ from scipy.special import expit
 from propensia import stats
 from propensia.admission import graph, parity, reader
 from propensia.training import networks
+from propensia.training.network_space import Trials
 from propensia.training.networks import Line, Settings, Tell
 from propensia.training.rows import Labels
 from propensia.training.search import Progress
@@ -205,13 +206,14 @@ def test_half_a_file_of_a_killed_search_only_costs_its_trials(folder: Path, name
 def test_time_that_runs_out_stops_the_trial_that_is_running(tmp_path: Path) -> None:
     """An epoch of these rows takes many seconds."""
     table, labels = crossed(400_000)
+    Trials(tmp_path / "other", 1)  # what it imports takes seconds, too
     started = time.monotonic()
     found = networks.search(
         table, labels, np.arange(400_000) % 3, seconds=2, folder=tmp_path, seed=1, tell=silent
     )
     assert found is None, "not one epoch was done"
     # Two seconds, and what a loaded machine takes to build a network and do some batches.
-    assert time.monotonic() - started < 180
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.slow

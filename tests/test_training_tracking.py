@@ -245,7 +245,7 @@ def test_a_server_that_is_down_costs_seconds_and_a_warning(tmp_path: Path) -> No
     with pytest.raises(TrackingError, match="a salvo") as error:
         tracking.log(trained(), written(tmp_path / "files"), uri=uri, experiment="cobranza")
     # Two attempts with a pause of two or three seconds; MLflow's own would take four minutes.
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 15
     assert SECRET not in str(error.value)
 
 
@@ -261,7 +261,7 @@ def test_a_server_that_never_answers_is_given_up(silent: int) -> None:
     started = time.monotonic()
     with pytest.raises(TrackingError):
         tracking.log(trained(), [], uri=f"http://127.0.0.1:{silent}", experiment="cobranza")
-    assert time.monotonic() - started < 120
+    assert time.monotonic() - started < 30
 
 
 class Desk(BaseHTTPRequestHandler):

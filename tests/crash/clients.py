@@ -91,7 +91,7 @@ def calling(server: Server, clients: int = 8) -> Iterator[Notes]:
     finally:
         stop.set()
         for thread in threads:
-            thread.join(120)
+            thread.join(20)
     assert not any(thread.is_alive() for thread in threads), "a client hangs"
 
 

@@ -90,7 +90,7 @@ def stopped(place: Place, source: Path, out: Path, chance: random.Random, *more:
         with contextlib.suppress(psutil.Error):
             victim.kill()
         code = popen.wait(timeout=600)
-    _, alive = psutil.wait_procs(family, timeout=120)
+    _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive, "a worker outlives its command"
     return code
 

@@ -29,7 +29,7 @@ from propensia.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 300.0
-STOP_S = 30.0
+STOP_S = 8.0
 POLL_S = 0.1
 
 
@@ -112,6 +112,13 @@ class Place:
             check=False,
         )
 
+    def noted_keeper(self) -> int:
+        """The process of the keeper that told last that it lives; -1 where none ever did."""
+        with contextlib.suppress(OSError, ValueError):
+            note = json.loads((self.state / "keeper.json").read_text(encoding="utf-8"))
+            return int(note["pid"])
+        return -1
+
     # The folder, as an analyst sees it
 
     def drop(self, name: str, data: bytes, sidecar: Mapping[str, Any] | None = None) -> Path:
@@ -175,7 +182,7 @@ class Server:
             assert time.monotonic() < deadline, f"not ready:\n{self.output()}"
             time.sleep(0.05)
 
-    def connection(self, timeout_s: float = 30.0) -> http.client.HTTPConnection:
+    def connection(self, timeout_s: float = 15.0) -> http.client.HTTPConnection:
         """A new keep-alive connection."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
 
@@ -184,7 +191,7 @@ class Server:
         with contextlib.closing(self.connection()) as connection:
             return ask(connection, path, method, **headers)
 
-    def raw(self, data: bytes, timeout_s: float = 30.0) -> bytes:
+    def raw(self, data: bytes, timeout_s: float = 15.0) -> bytes:
         """What comes back for bytes on a socket, until the other side closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as stream:
             stream.settimeout(timeout_s)
@@ -199,14 +206,16 @@ class Server:
         """The version that the answers name now."""
         return self.get(prediccion()).headers["x-propensia-version"]
 
-    def wait_served(self, version: str, seconds: float = PATIENCE_S) -> None:
+    def wait_served(self, version: str, seconds: float = 60.0) -> None:
         """Return once answers name that version (with one worker: then all do)."""
         wait_for(lambda: self.active() == version, f"{version} is served", seconds)
 
     def settle(self) -> None:
         """Return once answers come from the release that was published last."""
         last = self.place.registry.current_number()
-        wait_for(lambda: self.get(prediccion()).json()["publicacion"] >= last, f"release {last}")
+        wait_for(
+            lambda: self.get(prediccion()).json()["publicacion"] >= last, f"release {last}", 30
+        )
 
     def health(self) -> Any:
         """``GET /health`` as a dictionary."""
@@ -220,13 +229,10 @@ class Server:
         """The process that watches the models folder, once it lives."""
 
         def look() -> int:
-            with contextlib.suppress(OSError, ValueError):
-                note = json.loads((self.place.state / "keeper.json").read_text(encoding="utf-8"))
-                if psutil.pid_exists(note["pid"]):
-                    return int(note["pid"])
-            return 0
+            pid = self.place.noted_keeper()
+            return pid if psutil.pid_exists(pid) else 0
 
-        return wait_for(look, "a living keeper")
+        return wait_for(look, "a living keeper", 30)
 
     def output(self) -> str:
         """Everything that the server printed."""
@@ -245,7 +251,7 @@ class Server:
             self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(STOP_S)
-        deadline = time.monotonic() + STOP_S
+        deadline = time.monotonic() + 3.0
         while any(map(lives, everyone)) and time.monotonic() < deadline:
             time.sleep(0.02)
         left = [process for process in everyone if lives(process)]

@@ -190,6 +190,6 @@ def test_a_worker_that_was_forked_follows_the_keys_even_if_it_refuses_everybody(
     try:
         wait_for(lambda: status() == 401, "it refuses")
         crm = keys(place, "create", "crm", "--role", "caller")
-        wait_for(lambda: status(x_api_key=crm) == 200, "the new key is good")
+        wait_for(lambda: status(x_api_key=crm) == 200, "the new key is good", 10.0)
     finally:
         server.stop()

@@ -42,7 +42,7 @@ def test_an_old_model_is_told_by_webhook_and_email_and_shown(place: Place) -> No
             assert (body["tipo"], body["estado"]) == ("old_model", "empieza")
             assert body["version"] == version
             assert "El modelo que responde se hizo hace" in mail.mails[0]["Subject"]
-            wait_for(lambda: len(web.posted) > 1, "the second attempt", seconds=300)
+            wait_for(lambda: len(web.posted) > 1, "the second attempt", seconds=90)
             keys = {one.headers["idempotency-key"] for one in web.posted}
             assert len(keys) == 1 and len(mail.mails) == 1
 

@@ -19,7 +19,7 @@ import pytest
 from admission_files import HOSTILE
 from guarded import copied
 from models_for_tests import dumped, golden_probability, new_logistic
-from server import Place, Server, lives, prediccion, running, wait_for
+from server import PATIENCE_S, Place, Server, lives, prediccion, running, wait_for
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX files")
 
@@ -91,7 +91,7 @@ def test_an_empty_folder_gets_a_demonstration_model_that_says_so(tmp_path: Path)
 # Good files
 
 
-def words_until(desk: Server, name: str, last: str) -> list[str]:
+def words_until(desk: Server, name: str, last: str, seconds: float = PATIENCE_S) -> list[str]:
     """The first words beside a dropped file, one after the other, up to the ``last``."""
     words: list[str] = []
 
@@ -101,7 +101,7 @@ def words_until(desk: Server, name: str, last: str) -> list[str]:
             words.append(word)
         return word == last
 
-    wait_for(watch, f"{name}: {last}", pause_s=0.005)
+    wait_for(watch, f"{name}: {last}", seconds, pause_s=0.005)
     return words
 
 
@@ -205,7 +205,7 @@ def test_bad_files_dropped_at_once_are_each_refused_and_the_good_one_goes_on(
     refused = {m["modelo"]: m for m in desk.get("/modelos").json()["modelos"]}
     assert refused["tres"]["estado"] == "rechazada" and refused["tres"]["motivo"]
     desk.place.drop("tres copia.pkl", BAD["tres.pkl"][0])
-    words = words_until(desk, "tres copia.pkl", "RECHAZADO")
+    words = words_until(desk, "tres copia.pkl", "RECHAZADO", seconds=3)
     assert words[-1:] == ["RECHAZADO"] and "COMPROBANDO" not in words, "known: at once"
     assert "dos clases" in desk.place.state_text("tres copia.pkl")
 
@@ -685,7 +685,7 @@ def test_the_server_ends_without_a_rest(admitted: Place, tmp_path: Path) -> None
         place.wait_word("en curso.pkl", "COMPROBANDO")
         everyone = server.processes()
         server.process.terminate()
-        wait_for(lambda: not any(map(lives, everyone)), "everything ended", 60)
+        wait_for(lambda: not any(map(lives, everyone)), "everything ended", 15)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(place))
         publish(server, "en curso.pkl", (place.models / "en curso.pkl").read_bytes())

@@ -240,7 +240,7 @@ def test_keys_that_are_replaced_count_in_every_worker(admitted: Place, tmp_path:
         first, second = token(old, role="caller"), token(new, role="caller")
         assert (let_in(server, first), let_in(server, second)) == ({200}, {401})
         path.write_bytes(pem(new))
-        wait_for(lambda: let_in(server, first) == {401}, "the old key is out")
+        wait_for(lambda: let_in(server, first) == {401}, "the old key is out", 10)
         assert let_in(server, second) == {200}
         path.write_bytes(b"{")
 
@@ -248,7 +248,7 @@ def test_keys_that_are_replaced_count_in_every_worker(admitted: Place, tmp_path:
             health = json.loads(server.get("/health", authorization=f"Bearer {second}").body)
             return any("k.pem" in problem for problem in health["problemas"])
 
-        wait_for(told, "the damage is told in /health")
+        wait_for(told, "the damage is told in /health", 10)
         assert let_in(server, second) == {200}
 
 

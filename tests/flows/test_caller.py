@@ -376,7 +376,7 @@ def test_every_way_of_starting_gives_the_same_answers(
         assert keeper in [process.pid for process in everyone]
         server.process.terminate()
         wait_for(
-            lambda: not any(map(lives, everyone)), "every process of the server is gone", 60.0
+            lambda: not any(map(lives, everyone)), "every process of the server is gone", 15.0
         )
         assert "Traceback" not in server.output()
         assert [mark for mark in MARKED.values() if mark in server.output()] == []

@@ -158,14 +158,14 @@ def scored_portfolio(keyed: Keyed) -> str:
     lines = [example, dict.fromkeys(example, "?")]
     file = "\n".join([";".join(example), *(";".join(line.values()) for line in lines)])
     address, head = f"http://127.0.0.1:{keyed.server.port}/carteras", {"X-API-Key": keyed.key}
-    sent = requests.post(address, headers=head, files={"fichero": ("c.csv", file)}, timeout=120)
+    sent = requests.post(address, headers=head, files={"fichero": ("c.csv", file)}, timeout=30)
     id = str(sent.json()["id"])
 
     def is_now(state: str) -> bool:
         return bool(keyed.ask("GET", f"/carteras/{id}").json()["estado"] == state)
 
     wait_for(lambda: is_now("lista"), "it was looked at", 60.0)
-    requests.post(f"{address}/{id}/puntuar", headers=head, timeout=120).raise_for_status()
+    requests.post(f"{address}/{id}/puntuar", headers=head, timeout=30).raise_for_status()
     wait_for(lambda: is_now("hecha"), "it is scored", 60.0)
     return id
 
@@ -230,7 +230,6 @@ def _held(case: Case, keyed: Keyed) -> None:
     case.call_and_validate(
         f"http://127.0.0.1:{keyed.server.port}",
         headers={"X-API-Key": keyed.key},
-        timeout=120,
         excluded_checks=[*NOT_CHECKED.get(case.operation.path, []), ignored_auth],
     )
 

@@ -67,7 +67,7 @@ class Calls:
     def __exit__(self, *ignored: object) -> None:
         self._end.set()
         for thread in self._threads:
-            thread.join(120)
+            thread.join(20)
 
     def _call(self, number: int) -> None:
         chance = random.Random(number)

@@ -192,10 +192,10 @@ def test_a_session_is_good_and_ends_in_every_worker(
         assert server.get("/salir", "POST", cookie=sessions[0]).status == 403
         left = server.get("/salir", "POST", cookie=sessions[0], x_csrf_token=token)
         assert left.status == 303
-        wait_for(lambda: statuses(server, sessions[0]) == {401}, "out everywhere")
+        wait_for(lambda: statuses(server, sessions[0]) == {401}, "out everywhere", 10)
         assert statuses(server, sessions[1]) == {200}
         keys.change(own.state / keys.FOLDER, lambda known: [k for k in known if k.name != "otra"])
-        wait_for(lambda: statuses(server, sessions[2]) == {401}, "no key, no session")
+        wait_for(lambda: statuses(server, sessions[2]) == {401}, "no key, no session", 10)
         assert statuses(server, sessions[1]) == {200}
     with running(own, partial(propensia_command, server=name), rate_limit="off") as again:
         assert statuses(again, sessions[1]) == {200}  # a restart ends no session,

@@ -54,11 +54,11 @@ class Person:
 
     def models(self) -> dict[str, str]:
         """Version -> its state."""
-        reply = requests.get(f"{self._base}/modelos", headers=self._headers, timeout=120)
+        reply = requests.get(f"{self._base}/modelos", headers=self._headers, timeout=30)
         return {row["version"]: row["estado"] for row in reply.json()["modelos"]}
 
     def ask(self, path: str) -> requests.Response:
-        return requests.get(f"{self._base}{path}", headers=self._headers, timeout=120)
+        return requests.get(f"{self._base}{path}", headers=self._headers, timeout=30)
 
 
 def everyone_on(server: Server, release: int) -> None:

@@ -112,7 +112,7 @@ def test_it_renews_itself_without_loading_again_and_what_was_opened_stays_open(
             """least => document.getElementById('grafico-hours').data
                .flatMap(t => Array.from(t.y)).reduce((a, b) => a + b) >= least""",
             arg=before + 7,
-            timeout=120_000,
+            timeout=20_000,
         )
         assert page.evaluate("window.same === document.querySelector('#grafico-hours .main-svg')")
         assert page.locator("#tabla-hours").get_attribute("open") is not None

@@ -43,7 +43,7 @@ class Person:
         self._head = {"X-API-Key": shown}
 
     def get(self, path: str, **head: str) -> requests.Response:
-        return requests.get(f"{self.base}{path}", headers=self._head | head, timeout=120)
+        return requests.get(f"{self.base}{path}", headers=self._head | head, timeout=30)
 
     def post(self, path: str, **sent: Any) -> requests.Response:
         return requests.post(
@@ -275,21 +275,21 @@ def test_a_browser_without_scripts_is_led_from_page_to_page(
     """And a form of another site is refused."""
     base, browser = f"http://127.0.0.1:{server.port}", requests.Session()
     browser.headers["Accept"] = "text/html"
-    browser.post(f"{base}/entrar", data={"clave": people["Ana"]}, timeout=120)
+    browser.post(f"{base}/entrar", data={"clave": people["Ana"]}, timeout=30)
     token = re.findall(r'name="csrf" value="([^"]+)"', browser.get(f"{base}/cartera").text)[0]
     file = {"fichero": ("a.csv", table(3, im="mucho"))}
-    assert browser.post(f"{base}/carteras", files=file, timeout=120).status_code == 403
-    page = browser.post(f"{base}/carteras", files=file, data={"csrf": token}, timeout=120)
+    assert browser.post(f"{base}/carteras", files=file, timeout=30).status_code == 403
+    page = browser.post(f"{base}/carteras", files=file, data={"csrf": token}, timeout=30)
     assert page.status_code == 200 and "/carteras/" in page.url
     assert '<noscript><meta http-equiv="refresh"' in page.text
     wait_for(lambda: "Puntuar 3 filas" in browser.get(page.url).text, "a preview", 60.0, 0.2)
     shown = browser.get(page.url).text
     assert "im no es un número" in shown and 'class="bad"' in shown
     address = page.url.partition("?")[0]
-    assert browser.post(f"{address}/puntuar", timeout=120).status_code == 403
-    browser.post(f"{address}/puntuar", data={"csrf": token}, timeout=120)
+    assert browser.post(f"{address}/puntuar", timeout=30).status_code == 403
+    browser.post(f"{address}/puntuar", data={"csrf": token}, timeout=30)
     wait_for(lambda: "Descargar el resultado" in browser.get(page.url).text, "done", 60.0, 0.2)
-    last = browser.post(f"{address}/borrar", data={"csrf": token}, timeout=120)
+    last = browser.post(f"{address}/borrar", data={"csrf": token}, timeout=30)
     assert last.url.partition("?")[0] == f"{base}/cartera"
     assert browser.get(address).status_code == 404
 

@@ -170,7 +170,7 @@ def stop_in_the_middle(place: Place, portfolio: Path, day: str) -> None:
         for process in every:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(every, 120)
+        psutil.wait_procs(every, 20)
 
 
 def rows(note: Path) -> int:
@@ -227,8 +227,8 @@ def test_whoever_ends_a_start_ends_the_command_and_its_workers_with_it(
     for _ in tries(scored(portfolio, "2026-01-31")):
         own, *below = family(admitted, portfolio, "2026-01-31")
         own.terminate()
-        code = own.wait(120)
-        _, alive = psutil.wait_procs(below, 120)
+        code = own.wait(20)
+        _, alive = psutil.wait_procs(below, 20)
     assert code == 3
     assert below and alive == []
     assert "cartera-20260131.csv" not in names(portfolio)

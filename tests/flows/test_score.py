@@ -27,7 +27,7 @@ from click.testing import CliRunner, Result
 from disturbing import tries
 from guarded import copied
 from models_for_tests import EXAMPLE, dumped, forest
-from server import PATIENCE_S, ROOT, Place, wait_for
+from server import ROOT, Place, wait_for
 
 from propensia.__main__ import cli
 from propensia.audit import Audit
@@ -436,7 +436,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
         with running(place, large, out, "--workers", 2) as popen:
             wait_for(lambda: kept(out), "a block is kept", pause_s=0.002)
             os.killpg(popen.pid, signal.SIGINT)
-            said, told = popen.communicate(timeout=300)
+            said, told = popen.communicate(timeout=30)
     assert popen.returncode == 1 and told.strip().endswith(
         "Interrumpido. Lo hecho está guardado: la misma orden con --resume sigue donde quedó."
     )
@@ -459,7 +459,7 @@ def test_a_worker_that_dies_ends_the_run_which_goes_on_with_the_version_it_began
             wait_for(lambda: kept(out), "a block is kept", pause_s=0.002)
             with contextlib.suppress(IndexError, psutil.NoSuchProcess):
                 workers(popen)[0].kill()
-            said, told = popen.communicate(timeout=300)
+            said, told = popen.communicate(timeout=30)
     assert popen.returncode == 3 and "ha terminado de repente" in told and "--resume" in told
     assert "Traceback" not in said + told
     newer = tmp_path / "newer.pkl"
@@ -557,7 +557,7 @@ def test_when_the_command_is_killed_its_workers_end(
         family = workers(popen)
         popen.kill()
         popen.wait()
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + 20
         while any(p.is_running() and p.status() != "zombie" for p in family):
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -53,7 +53,7 @@ def answered(server: Server, reference: str = "", **changes: str) -> dict[str, A
 def post(server: Server, path: str, body: Any = None, **headers: str) -> requests.Response:
     url = f"http://127.0.0.1:{server.port}{path}"
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.post(url, json=body, headers=named, timeout=120)
+    return requests.post(url, json=body, headers=named, timeout=30)
 
 
 def test_a_stored_answer_is_what_the_caller_got(server: Server) -> None:
